@@ -1,0 +1,1 @@
+"""The engine: knows games, never a particular one."""

@@ -1,0 +1,151 @@
+"""A generative model is a game: players, each a set of parameters with one objective that it lowers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+from torch import nn
+
+from sparring.chance import Dice
+from sparring.train.schedule import Play, Ramp
+from sparring.types import Batch, Shared, Terms, Weights
+
+
+@dataclass(frozen=True)
+class Now:
+    """Where we are, and the dice. Everything that changes during training is a function of this.
+
+    images:  real images seen before this round.   horizon: images at which all ramps have reached their end.
+    round, turn: counters; a turn is one player's move.   samples: the positions of this (micro-)batch in the stream.
+    """
+
+    seed: int
+    images: int
+    horizon: int
+    round: int
+    turn: int
+    samples: range
+    device: str | torch.device = "cpu"
+
+    @property
+    def progress(self) -> float:
+        """Share of the horizon that has been seen, in [0, 1]."""
+        return min(1.0, self.images / self.horizon) if self.horizon else 1.0
+
+    def chance(self, purpose: str) -> Dice:
+        """Dice for the samples of this batch in this turn."""
+        return Dice(self.seed, purpose, self.samples, (self.round, self.turn), self.device)
+
+    def every(self, interval: int) -> bool:
+        """Whether something done once in `interval` rounds is due in this one (the first round included)."""
+        return self.round % interval == 0
+
+    def at(self, ramp: Ramp) -> float:
+        """The value of a ramp now."""
+        return ramp.at(self.progress)
+
+
+class Game(nn.Module, ABC):
+    """Players, their losses, and what they share. What a game remembers is a registered buffer: so it is saved,
+    moved, resumed and checked. A module of no player (a scorer) is frozen, in eval mode, without optimiser.
+    """
+
+    Config: ClassVar[type[Training]]
+    config: Any
+    averaged: tuple[str, ...] = ()
+    """Players that keep an exponential moving average; sampling and export need only these."""
+    owner: str | None = None
+    """The player whose gradient flows through `shared`; everyone else receives it detached."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Any, shape: tuple[int, ...]) -> Game:
+        """The game for data of `shape`: (C, H, W) images or (D,) points."""
+
+    @property
+    @abstractmethod
+    def players(self) -> Mapping[str, nn.Module]:
+        """Disjoint modules by name, in the order in which they move."""
+
+    def shared(self, batch: Batch, now: Now) -> Shared:
+        """Computed once per batch, with its graph: for example ``{"fake": G(z)}``. Default: nothing."""
+        return {}
+
+    @abstractmethod
+    def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
+        """The terms of J^(player), unreduced, per sample first: (N, …). No side effects."""
+
+    @abstractmethod
+    def weights(self, player: str, terms: Terms, now: Now) -> Weights:
+        """The weight of each term that `player` lowers. Terms it does not name are only observed."""
+
+    def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:  # noqa: B027
+        """What is remembered after a player has moved (image pool, codebook averages); under no_grad."""
+
+
+def _as_ramp(value: Any) -> Any:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return {"start": value, "end": value}
+    if isinstance(value, str):
+        return Ramp.parse(value)
+    return value
+
+
+Schedule = Annotated[Ramp, BeforeValidator(_as_ramp)]
+"""A number, ``"5 -> 0.5 cosine 0..0.8"``, or a mapping with start, end, shape, begin, until."""
+
+Positive = Annotated[int, Field(ge=1)]
+strict = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@pydantic_dataclass(frozen=True, config=strict, kw_only=True)
+class Training:
+    """What every recipe says about how it is trained; each recipe's Config adds its own fields to these."""
+
+    batch: Positive = 64
+    """Images per round, over all processes."""
+    micro_batches: Positive = 1
+    """Pieces in which a batch is computed: less memory, same result (unless batch statistics couple samples)."""
+    play: str = "D:1,G:1"
+    """Who moves when: "D:1,G:1", "D:2,G:1", "simultaneous", "gated(D<0.8)", "either-or"."""
+    lr: Schedule = Ramp(2e-4, 2e-4)
+    """Adam's step size."""
+    lr_ratio: Annotated[float, Field(gt=0)] = 1.0
+    """D's step size over G's (two time-scale update rule, Heusel et al. 2017)."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Adam's first decay."""
+    beta2: Schedule = Ramp(0.99, 0.99)
+    """Adam's second decay."""
+    ema_images: Annotated[float, Field(ge=0)] = 10_000
+    """Half-life of the averaged players in images; 0 keeps no average."""
+    ema_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """The half-life never exceeds this share of the images seen (so that the start is forgotten)."""
+    flip: bool = True
+    """Mirror images left-right at random."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """fp32, or bf16 autocast with penalties and logits in fp32. Never fp16: it breaks penalties."""
+    memory_format: Literal["contiguous", "channels_last"] = "contiguous"
+    """Layout of images and weights in memory; the faster one was measured for each recipe."""
+
+    def __post_init__(self) -> None:
+        Play.parse(self.play)
+        if self.batch % self.micro_batches:
+            raise ValueError(f"micro_batches = {self.micro_batches} does not divide batch = {self.batch}")
+
+
+def seeded(seed: int, build: Any) -> Any:
+    """``build()`` with the initialisation of its weights a function of `seed` alone; the global generator untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def moved(now: Now, **changes: Any) -> Now:
+    """`now` with fields replaced."""
+    return replace(now, **changes)

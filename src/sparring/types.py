@@ -1,0 +1,230 @@
+"""What the packages say to each other: batches, terms, events, and the small interfaces a trained game may implement.
+
+This module imports neither torch nor numpy at run time, so that the command line can use it and still answer at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Terms = Mapping[str, "Tensor"]
+"""What a player pays, term by term, unreduced: ``{"real": (N, …), "fake": (N, …), "r1": (N,)}``.
+A term that `Game.weights` does not name is not part of the objective; it is only observed (logits, for the log)."""
+
+Weights = Mapping[str, "float | Tensor"]
+"""The weight of each term in the objective."""
+
+Shared = Mapping[str, "Tensor"]
+"""What is computed once per batch and used by several players, for example ``{"fake": G(z)}``."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N samples with what is known about them.
+
+    x:         (N, C, H, W), uint8 in [0, 255] from a stream and float in [-1, 1] in a game; or points (N, D), float.
+    label:     (N,) int64 class of each sample, or None.
+    condition: (N, C', H, W) the other side of a pair (image to image), or None.
+    text:      (N, …) an encoded caption, or None.
+    """
+
+    x: Tensor
+    label: Tensor | None = None
+    condition: Tensor | None = None
+    text: Tensor | None = None
+
+    def __len__(self) -> int:
+        return int(self.x.shape[0])
+
+    def map(self, change: Any) -> Batch:
+        """The batch with `change` applied to each tensor it holds."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Batch(**{name: None if tensor is None else change(tensor) for name, tensor in fields.items()})
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """Endless data, addressed by position: sample k is a pure function of (seed, k)."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of what is delivered (content and preprocessing); stops a resume on other data."""
+        ...
+
+    def __len__(self) -> int:
+        """Samples in one pass."""
+        ...
+
+    def take(self, start: int, count: int) -> Batch:
+        """Samples ``start … start + count − 1``, on the CPU; images as uint8 (N, C, H, W) in channels_last strides."""
+        ...
+
+
+# ── what the loop says ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened. `images` is the number of images seen so far: the clock of every run."""
+
+    images: int
+
+    @property
+    def kind(self) -> str:
+        return type(self).__name__.lower()
+
+    def record(self) -> dict[str, Any]:
+        """The event as plain JSON values (tensors and absent fields left out)."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain = {k: v for k, v in fields.items() if v is not None and not hasattr(v, "detach")}
+        return {"event": self.kind, **plain}
+
+
+@dataclass(frozen=True)
+class Turn(Event):
+    """Means of every term since the last `Turn`: ``{"D/real": …, "G/fake": …}``; `rate` in images per second."""
+
+    round: int
+    values: Mapping[str, float]
+    rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Sampled(Event):
+    """Samples from the same latents as ever: `samples` (N, C, H, W) in [-1, 1], or points (N, D), on the CPU."""
+
+    samples: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Probed(Event):
+    """What a watch measured."""
+
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Saved(Event):
+    """A checkpoint was written, read back and verified."""
+
+    path: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Alarm(Event):
+    """Something a person should know; the run goes on unless a `Done` follows."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Done(Event):
+    """The last event. `reason`: "budget" (all images seen), "stopped" (asked to stop; saved), or a watch's verdict."""
+
+    reason: str
+
+
+# ── what a watch says ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Decision(Enum):
+    """What a watch asks of the loop."""
+
+    NOTE = "note"  # go on
+    HOLD = "hold"  # go on, but replace no checkpoint marked healthy
+    STOP = "stop"  # save and end
+
+
+class Watch(Protocol):
+    """The only object injected into the loop: sees the game at its probes, measures, decides; its state is saved."""
+
+    def due(self, images: int) -> bool: ...
+
+    def look(self, view: Any) -> tuple[Mapping[str, float], Decision, str]:
+        """Measures, a decision, and the reason in plain words."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+# ── what a trained game can do ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Dice(Protocol):
+    """Random numbers for n samples, each a pure function of (seed, purpose, time, index of the sample)."""
+
+    def normal(self, *shape: int) -> Tensor: ...
+
+    def uniform(self, *shape: int) -> Tensor: ...
+
+    def integers(self, high: int, *shape: int) -> Tensor: ...
+
+
+class HasLatents(ABC):
+    """A game whose samples are a function of a latent z."""
+
+    @abstractmethod
+    def latents(self, dice: Dice) -> Tensor:
+        """(n, z) latents from the prior, one per sample of `dice`."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """(n, z) → images (n, C, H, W) in [-1, 1], or points (n, D)."""
+
+
+class Samples(ABC):
+    """A game that makes new samples."""
+
+    @abstractmethod
+    def sample(self, dice: Dice, *, truncation: float = 1.0) -> Tensor:
+        """Images (n, C, H, W) in [-1, 1], or points (n, D), one per sample of `dice`."""
+
+
+class Translates(ABC):
+    """A game that maps an image to another image."""
+
+    @abstractmethod
+    def translate(self, image: Tensor, dice: Dice) -> Tensor:
+        """(n, C, H, W) in [-1, 1] → (n, C', H, W) in [-1, 1]."""
+
+
+class Reconstructs(ABC):
+    """A game that encodes and decodes."""
+
+    @abstractmethod
+    def reconstruct(self, x: Tensor, dice: Dice) -> Tensor:
+        """(n, C, H, W) in [-1, 1] → the same shape."""
+
+
+class HasLikelihood(ABC):
+    """A game that assigns a log-likelihood, or a bound on it, to data."""
+
+    @abstractmethod
+    def log_likelihood(self, x: Tensor, dice: Dice) -> Tensor:
+        """(n,) nats."""
+
+
+class Criticises(ABC):
+    """A game with a discriminator whose skill can be measured."""
+
+    @abstractmethod
+    def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
+        """D's logits on the batch and on as many samples of G: (n, …), (n, …). No side effects."""
+
+    @property
+    @abstractmethod
+    def relative(self) -> bool:
+        """Whether only differences of logits mean something (relativistic games)."""
