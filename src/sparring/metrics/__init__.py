@@ -1,1 +1,1 @@
-"""TODO(lead)."""
+"""What is measured on samples: features of a judge network, and distances between two sets of them."""

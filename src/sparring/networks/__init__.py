@@ -1,1 +1,1 @@
-"""TODO(lead)."""
+"""Generators, discriminators and judges, with their initialisation."""

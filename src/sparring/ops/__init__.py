@@ -1,1 +1,1 @@
-"""TODO(lead)."""
+"""Operations on tensors that torch does not offer in this form."""

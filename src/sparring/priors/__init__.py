@@ -1,1 +1,1 @@
-"""TODO(lead)."""
+"""Laws of the latent z, and paths between two latents."""

@@ -1,0 +1,108 @@
+"""Fully connected networks, for points and for small images, with optional random Fourier features at the input."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from sparring.networks import initialise
+
+
+class FourierFeatures(nn.Module):
+    """x (N, D) → (N, D + 2 count): x itself, cos(x·ω) and sin(x·ω), scaled by √2 so that each has mean square 1.
+
+    Rahimi & Recht 2007; Tancik et al. 2020. A plain MLP learns low frequencies first; these let it place narrow modes.
+    The directions of ω are uniform on the sphere and their lengths log-uniform in [low, high] radians per unit of x.
+    They are drawn once and are a buffer, so they are saved with the network and never trained.
+
+    >>> FourierFeatures(2, 16, 0.5, 8.0)(torch.zeros(3, 2)).shape
+    torch.Size([3, 34])
+    """
+
+    def __init__(self, dimensions: int, count: int, low: float, high: float) -> None:
+        super().__init__()
+        if not (0 < low <= high and count >= 1):
+            raise ValueError(f"needs 0 < low ≤ high and count ≥ 1, not {low}, {high}, {count}")
+        directions = nn.functional.normalize(torch.randn(dimensions, count), dim=0)
+        lengths = torch.exp(torch.empty(count).uniform_(math.log(low), math.log(high)))
+        self.frequencies: Tensor
+        self.register_buffer("frequencies", directions * lengths)  # (D, count)
+        self.out_features = dimensions + 2 * count
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):  # bf16 phases of 40 rad are wrong by a tenth of a turn
+            angle = x.to(self.frequencies.dtype) @ self.frequencies  # (N, count)
+            waves = torch.cat([angle.cos(), angle.sin()], dim=1) * math.sqrt(2.0)
+            return torch.cat([x.to(waves.dtype), waves], dim=1)
+
+
+Fourier = tuple[int, float, float]
+"""(count, low, high): how many frequencies, and their range in radians per unit of x."""
+
+
+class MLP(nn.Module):
+    """x (N, inputs) → (N, outputs): `depth` hidden layers of `width` leaky ReLUs, He initialisation.
+
+    fourier: (count, low, high) puts `FourierFeatures` in front; None (default) does not.
+
+    >>> MLP(2, 1, width=64, depth=3)(torch.zeros(5, 2)).shape
+    torch.Size([5, 1])
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, depth: int, fourier: Fourier | None = None) -> None:
+        super().__init__()
+        self.features = FourierFeatures(inputs, *fourier) if fourier is not None else None
+        sizes = [inputs if self.features is None else self.features.out_features, *[width] * depth]
+        self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
+        self.last = nn.Linear(sizes[-1], outputs)
+        for layer in self.hidden:
+            initialise.he(layer, initialise.gain_of_leaky_relu())
+        initialise.he(self.last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x if self.features is None else self.features(x)
+        for layer in self.hidden:
+            x = nn.functional.leaky_relu(layer(x), initialise.LEAK)
+        with torch.autocast(x.device.type, enabled=False):  # outputs (logits, points) in full precision
+            return self.last(x.to(self.last.weight.dtype))  # type: ignore[no-any-return]
+
+
+class Generator(nn.Module):
+    """z (N, z) → points (N, D), unbounded, or images (N, C, H, W) in [−1, 1] through tanh.
+
+    Goodfellow et al. 2014 used such a network for digits.
+
+    >>> Generator(8, (1, 28, 28), width=16, depth=2)(torch.randn(4, 8)).shape
+    torch.Size([4, 1, 28, 28])
+    """
+
+    def __init__(
+        self, z: int, shape: Sequence[int], width: int = 256, depth: int = 3, fourier: Fourier | None = None
+    ) -> None:
+        super().__init__()
+        self.z, self.shape = z, tuple(shape)
+        self.net = MLP(z, math.prod(self.shape), width, depth, fourier)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x: Tensor = self.net(z)
+        return x if len(self.shape) == 1 else torch.tanh(x).view(-1, *self.shape)
+
+
+class Discriminator(nn.Module):
+    """Points (N, D) or images (N, C, H, W) → logits (N,), float32 even under bf16 autocast.
+
+    >>> Discriminator((2,), width=64, depth=3, fourier=(32, 0.5, 40.0))(torch.zeros(4, 2)).shape
+    torch.Size([4])
+    """
+
+    def __init__(self, shape: Sequence[int], width: int = 256, depth: int = 3, fourier: Fourier | None = None) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.net = MLP(math.prod(self.shape), 1, width, depth, fourier)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.flatten(1)).squeeze(1)  # type: ignore[no-any-return]
