@@ -1,0 +1,120 @@
+"""What happened, one JSON object per line, each step exactly once even after kills and resumes.
+
+A checkpoint remembers `position()`, and a resume cuts the log there, so what was done after the checkpoint, and is now
+done again, does not stand in the log twice. A full disk never stops a run for the sake of its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from sparring.train.disk import Disk
+
+
+class Log:
+    """An append-only file of JSON lines; each line is one write, so that a kill leaves at most one half line, the last.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "log.jsonl"
+    >>> with Log(path) as log:
+    ...     log.append({"images": 64})
+    ...     here = log.position()
+    ...     log.append({"images": 128})
+    ...     log.truncate(here)
+    >>> list(read(path))
+    [{'images': 64}]
+    """
+
+    def __init__(self, path: Path | str, disk: Disk | None = None) -> None:
+        self.path, self.disk = Path(path), Disk() if disk is None else disk
+        self.lost = 0
+        """Records that could not be written, in all."""
+        self._failing = False
+        self._file = self.disk.open(self.path)
+        self._size = os.fstat(self._file).st_size
+        self._torn = self._size > 0 and self.disk.read(self.path)[-1:] != b"\n"
+
+    def append(self, record: Mapping[str, Any]) -> str | None:
+        """Writes one line. On a full or failing disk the record is lost and counted, and the *first* time a sentence
+        that says so is returned (again only after a write has succeeded in between); otherwise None.
+        """
+        line = json.dumps(_plain(record), separators=(",", ":"), allow_nan=False).encode() + b"\n"
+        line = b"\n" + line if self._torn else line  # a half line that could not be cut off stands alone
+        try:
+            written = self.disk.append(self._file, self.path, line)
+            if written != len(line):
+                self._torn = True
+                raise OSError(f"only {written} of {len(line)} bytes were taken")
+        except OSError as error:
+            self.lost += 1
+            with contextlib.suppress(OSError):  # making a file shorter needs no space
+                self.disk.cut(self._file, self.path, self._size)
+                self._torn = False
+            first, self._failing = not self._failing, True
+            return f"{self.path} cannot be written ({error.strerror or error}); the run goes on" if first else None
+        self._size += len(line)
+        self._torn = self._failing = False
+        return None
+
+    def position(self) -> int:
+        """Bytes written so far: what `truncate` takes. Call `sync` before this is put into a checkpoint."""
+        return self._size
+
+    def truncate(self, position: int) -> None:
+        """Forgets every line after `position`. A file that is shorter (it was not forced to the medium before the
+        power went) keeps its whole lines. Raises OSError.
+        """
+        data = self.disk.read(self.path)[:position]
+        end = position if len(data) == position else data.rfind(b"\n") + 1
+        self.disk.cut(self._file, self.path, end)
+        self._size = end
+        self._torn = end > 0 and data[end - 1 : end] != b"\n"
+
+    def sync(self) -> str | None:
+        """Forces the lines to the medium; a sentence if the disk refuses, else None."""
+        try:
+            self.disk.flush(self._file, self.path)
+        except OSError as error:
+            first, self._failing = not self._failing, True
+            return f"{self.path} cannot be written ({error.strerror or error}); the run goes on" if first else None
+        return None
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read(path: Path | str) -> Iterator[dict[str, Any]]:
+    """The records of a log, oldest first. Half a line (of a run that was killed, or is writing now) is passed over."""
+    with open(path, "rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record
+
+
+def _plain(value: Any) -> Any:
+    """`value` without NaN and infinities, which JSON does not have: they become null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
