@@ -63,7 +63,8 @@ class Log:
         return None
 
     def position(self) -> int:
-        """Bytes written so far: what `truncate` takes. Call `sync` before this is put into a checkpoint."""
+        """Bytes written so far, after forcing them to the medium: what a checkpoint remembers and `truncate` takes."""
+        self.sync()
         return self._size
 
     def truncate(self, position: int) -> None:
