@@ -1,1 +1,1 @@
-"""TODO(lead)."""
+"""What a trained generator makes: samples as files, grids, and walks through its latent space."""

@@ -1,0 +1,81 @@
+"""How long to train, as a person writes it: ``20m``, ``2h``, ``500k``, ``+10m``. Imports neither torch nor numpy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sparring.errors import UsageError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_IMAGES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+_FORM = re.compile(r"\s*(\+?)\s*(\d[\d_]*(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*")
+_LONGEST = 10**15  # images; or 10 years below: more than that is a slip of the finger
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: `seconds` of wall-clock time or a number of `images` seen; exactly one of the two is set.
+
+    `more` says that it is counted from where the run stands now (``+10m``), not from its beginning.
+    """
+
+    seconds: float | None = None
+    images: int | None = None
+    more: bool = False
+
+    def __str__(self) -> str:
+        amount = f"{self.images}" if self.images is not None else f"{self.seconds:g}s"
+        return ("+" if self.more else "") + amount
+
+
+def parse_budget(text: str) -> Budget:
+    """``"20m"``, ``"2h"``, ``"90s"``, ``"1.5d"`` are time; ``"500k"``, ``"2M"``, ``"12000"`` are images; m is minutes,
+    M is millions. A leading ``+`` counts from where the run stands. Anything else is a `UsageError`.
+
+    >>> parse_budget("20m")
+    Budget(seconds=1200.0, images=None, more=False)
+    >>> parse_budget("+1.5k")
+    Budget(seconds=None, images=1500, more=True)
+    """
+    match = _FORM.fullmatch(text)
+    sign, number, unit = match.groups() if match else ("", "", "?")
+    if unit in ("K",):
+        unit = "k"
+    if not match or unit not in {**_SECONDS, **_IMAGES}:
+        raise UsageError(
+            "BUDGET-FORM",
+            "this is no budget",
+            where=repr(text),
+            why="a budget is a time (90s, 20m, 2h, 1d) or a number of images (12000, 500k, 2M)",
+            fix="for example --budget 20m; m is minutes, M is millions of images",
+        )
+    amount = float(number.replace("_", ""))
+    if unit in _SECONDS:
+        seconds, images = amount * _SECONDS[unit], None
+        sensible = 0 < seconds <= 10 * 366 * 86400
+    else:
+        seconds, images = None, round(amount * _IMAGES[unit])
+        sensible = 0 < images <= _LONGEST
+    if not sensible:
+        raise UsageError(
+            "BUDGET-RANGE", "this budget is out of range", where=repr(text), fix="above zero, at most ten years or 10^15 images"
+        )
+    return Budget(seconds, images, more=bool(sign))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``"64"`` or ``"96x64"`` (width x height, as cameras and screens say it) → (height, width), as tensors say it.
+
+    >>> parse_size("96x64")
+    (64, 96)
+    """
+    match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[xX×]\s*(\d{1,6}))?\s*", text)
+    if not match:
+        raise UsageError(
+            "SIZE-FORM", "this is no size", where=repr(text), fix="--size 64 for a square, --size 96x64 for width x height"
+        )
+    width, height = int(match[1]), int(match[2] or match[1])
+    if not (4 <= width <= 4096 and 4 <= height <= 4096):
+        raise UsageError("SIZE-RANGE", "a side of 4 to 4096 pixels is possible", where=repr(text))
+    return height, width

@@ -1,0 +1,92 @@
+"""A walk through the latent space: always the same one for the same seed, closed, and smooth on the sphere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sparring.chance import Dice
+from sparring.errors import UsageError
+from sparring.generate.grid import grid, scatter
+from sparring.generate.sample import Trained, checked, device_of
+from sparring.priors.paths import slerp
+from sparring.types import HasLatents
+
+FORMATS = (".gif", ".webp", ".png", ".apng")
+
+
+@torch.no_grad()
+def walk(run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walkers: int = 8) -> Iterator[Tensor]:
+    """`frames` moments of a closed walk: each yields (walkers, C, H, W) in [-1, 1], or points (walkers, D), on the CPU.
+
+    Every walker goes through `keys` latents of its own and back to the first, along great arcs (slerp): on a straight
+    line between two normal latents of many dimensions |z| would shrink to 1/√2 of what the generator knows. The last
+    frame is one step before the first, so that a repeated walk has no seam.
+    """
+    checked(walkers, seed)
+    game = run.game
+    if not isinstance(game, HasLatents):
+        raise UsageError("WALK-CANNOT", f"{type(game).__name__} has no latents to walk through")
+    if not 2 <= frames <= 10_000 or not 1 <= keys <= frames:
+        raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames and at most one latent per frame", where=str(frames))
+    device = device_of(game)
+    z = [game.latents(Dice(seed, "walk", range(walkers), (key,), device)) for key in range(keys)]
+    for frame in range(frames):
+        leg, t = divmod(frame * keys / frames, 1.0)
+        there = slerp(z[int(leg)], z[(int(leg) + 1) % keys], t)
+        yield game.decode(there).float().cpu()
+
+
+def film(moments: Iterator[Tensor] | Sequence[Tensor], *, smallest: int = 128) -> list[Image.Image]:
+    """The moments of a walk as pictures of one size: grids of images, twice as wide as high where possible, enlarged in
+    whole steps until the tiles have `smallest` pixels together; or clouds of points within one fixed frame."""
+    tensors = list(moments)
+    if tensors and tensors[0].dim() == 2:
+        finite = torch.cat(tensors)
+        finite = finite[finite.isfinite().all(1)]
+        extent = 1.1 * float(finite.abs().max()) if len(finite) else 1.0
+        return [scatter(points, extent=extent) for points in tensors]
+    pictures = []
+    for images in tensors:
+        sheet = grid(images, columns=max(1, -(-len(images) // 2)) if len(images) > 3 else None)
+        factor = max(1, -(-smallest // min(sheet.size)))
+        pictures.append(sheet.resize((sheet.width * factor, sheet.height * factor), Image.Resampling.NEAREST))
+    return pictures
+
+
+def save_film(pictures: Sequence[Image.Image], path: Path, *, fps: float = 20.0) -> Path:
+    """An endless animation by the suffix of `path`: .gif (256 colours, chosen for each picture), .webp or .png/.apng
+    (all colours, lossless). Other suffixes are a `UsageError`."""
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise UsageError(
+            "WALK-FORMAT", "an animation is written as .gif, .webp, .png or .apng", where=str(path), fix="--out walk.gif"
+        )
+    if not pictures:
+        raise UsageError("WALK-FRAMES", "an animation needs at least one picture", where=str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    milliseconds = round(1000 / fps)
+    first, *rest = [_paletted(p) if suffix == ".gif" else p.convert("RGBA" if p.mode == "RGBA" else "RGB") for p in pictures]
+    if suffix == ".gif":
+        first.save(path, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0, optimize=False, disposal=1)
+    elif suffix == ".webp":
+        first.save(path, "WEBP", save_all=True, append_images=rest, duration=milliseconds, loop=0, lossless=True, method=4)
+    else:
+        first.save(path, "PNG", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    return path
+
+
+def _paletted(picture: Image.Image) -> Image.Image:
+    """The 256 colours that suit this picture best, with dithering; transparency is laid on white (GIF has no soft edge)."""
+    if picture.mode == "L":
+        return picture
+    if picture.mode == "RGBA":
+        paper = Image.new("RGBA", picture.size, (255, 255, 255, 255))
+        paper.alpha_composite(picture)
+        picture = paper
+    best = picture.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, kmeans=1)
+    return picture.convert("RGB").quantize(palette=best, dither=Image.Dither.FLOYDSTEINBERG)

@@ -1,0 +1,231 @@
+"""The page itself. Everything that came from a file is escaped; a content policy forbids the page any request."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sparring.report.curves import Panel, Values, chart, short
+from sparring.report.facts import Facts, read
+
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
+_TYPES = {".png": "image/png", ".apng": "image/apng", ".gif": "image/gif", ".webp": "image/webp"}
+MOST_FRAMES = 40
+"""Sample grids on the page; of more, evenly chosen ones with the first and the last."""
+
+
+def write(run: Path, *, name: str = "report.html") -> Path:
+    """Write the page of the run in directory `run` to its file `name`, from the run's files alone; returns the path."""
+    run = Path(run)
+    path = run / name
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(render(read(run), run), "utf-8")
+    fresh.replace(path)
+    return path
+
+
+def render(facts: Facts, run: Path) -> str:
+    """The page as text."""
+    panels = _panels(facts)
+    charts = [chart(panel, facts.images, k) for k, panel in enumerate(panels)]
+    parts = [_head(facts), _troubles(facts), _grids(facts), _walk(facts), _curves(charts), _data(facts), _settings(facts)]
+    parts += [_next(run), f'<script type="application/json" id="curves">{_json(facts, panels)}</script>']
+    body = "\n".join(part for part in parts if part)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        f'<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,"><title>{_e(facts.name)} · sparring</title>'
+        f"<style>{_asset('page.css')}</style></head>\n<body><main>\n{body}\n"
+        "<footer>Written by sparring. This page is one file and loads nothing from anywhere.</footer>"
+        f"</main>\n<script>{_asset('page.js')}</script></body></html>\n"
+    )
+
+
+def _asset(name: str) -> str:
+    return files("sparring.report").joinpath(name).read_text("utf-8")
+
+
+def _e(value: object) -> str:
+    """Text for HTML; what would turn the direction of the text around is taken out."""
+    return html.escape("".join(c for c in str(value) if c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+
+
+def _count(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else _e(value)
+
+
+def _picture(path: Path) -> str:
+    return f"data:{_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+# ── what is told ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def find(mapping: Mapping[str, Any], *names: str) -> Any:
+    """The value of the first of `names` that the mapping, or a mapping inside it, has; None without any."""
+    for name in names:
+        if name in mapping:
+            return mapping[name]
+    for value in mapping.values():
+        if isinstance(value, Mapping) and (found := find(value, *names)) is not None:
+            return found
+    return None
+
+
+def _head(facts: Facts) -> str:
+    recipe = find(facts.recipe, "recipe", "name")
+    data = find(facts.data, "name", "source") or find(facts.recipe, "data")
+    shown = [("Recipe", recipe), ("Data", data)]
+    shown += [("Trained on", facts.data.get("used")), ("Held out", facts.data.get("held_out"))]
+    if facts.images:
+        shown.append(("Images seen", facts.images[-1]))
+    if facts.rate:
+        shown.append(("Images per second", short(facts.rate)))
+    shown.append(("Seed", find(facts.recipe, "seed")))
+    cells = "".join(
+        f"<div><dt>{_e(label)}</dt><dd>{_count(value)}</dd></div>"
+        for label, value in shown
+        if value is not None and not isinstance(value, (Mapping, list))
+    )
+    return f"<h1>{_e(facts.name)}</h1><p class='lead'>What was trained, how it went, and what to do next.</p><dl class='facts'>{cells}</dl>"
+
+
+def _troubles(facts: Facts) -> str:
+    if not facts.troubles:
+        return ""
+    lines = "".join(f"<li>{_e(line)}</li>" for line in facts.troubles)
+    return f'<div class="trouble"><strong>Not everything could be shown.</strong><ul>{lines}</ul></div>'
+
+
+def _grids(facts: Facts) -> str:
+    if not facts.samples:
+        return ""
+    chosen = facts.samples
+    if len(chosen) > MOST_FRAMES:
+        picks = {round(i * (len(chosen) - 1) / (MOST_FRAMES - 1)) for i in range(MOST_FRAMES)}
+        chosen = [chosen[i] for i in sorted(picks)]
+    last = len(chosen) - 1
+    pictures = "".join(
+        f'<img src="{_picture(path)}" alt="Samples after {images:,} images" data-images="{images:,}"{"" if k == last else " hidden"}>'
+        for k, (images, path) in enumerate(chosen)
+    )
+    control = (
+        f'<div class="control" hidden><button type="button">Play</button><input type="range" min="0" max="{last}" '
+        f'value="{last}" aria-label="Images seen"><output>{chosen[-1][0]:,} images</output></div>'
+    )
+    note = "Every grid is made from the same latents, so that one can see the same picture come into being."
+    return f'<h2>Samples</h2><p class="note">{note}</p><div class="frames">{pictures}{control if last else ""}</div>'
+
+
+def _walk(facts: Facts) -> str:
+    if facts.walk is None:
+        return ""
+    note = "Each tile moves through the generator’s latent space and back. Smooth changes between convincing pictures are a good sign; jumps mean that it learned pictures by heart."
+    return f'<h2>A walk</h2><p class="note">{note}</p><div class="walk"><img src="{_picture(facts.walk)}" alt="A walk through latent space"></div>'
+
+
+def _curves(charts: list[str]) -> str:
+    drawn = "".join(charts)
+    return f'<h2>How it went</h2><div class="charts">{drawn}</div>' if drawn else ""
+
+
+SKILL = {
+    "D(x)": "D(x), real",
+    "D(G(z))": "D(G(z)), generated",
+}
+RATES = {"TPR": "real called real (TPR)", "TNR": "generated called generated (TNR)"}
+
+
+def _panels(facts: Facts) -> list[Panel]:
+    """Which curves belong together. A term is named ``player/term``; what no panel claims goes to the last one."""
+    left = dict(facts.curves)
+
+    def take(names: Mapping[str, str]) -> dict[str, Values]:
+        found = {label: key for name, label in names.items() for key in list(left) if key.split("/")[-1] == name}
+        return {label: left.pop(key) for label, key in found.items()}
+
+    probabilities, rates = take(SKILL), take(RATES)
+    losses = {key: left.pop(key) for key in [k for k in left if k.split("/")[-1] in ("real", "fake", "pair", "loss")]}
+    panels = [
+        Panel("Losses", "Each player lowers its own. Neither goes to zero in a healthy game.", losses),
+        Panel("What D believes", "Mean probability of being real. At 0.5 D is only guessing.", probabilities, (0, 1), 0.5),
+        Panel("How often D is right", "On real and on generated images. Both at 1 for long: D has won.", rates, (0, 1), 0.5),
+    ]
+    groups: dict[str, dict[str, Values]] = {}
+    for key, line in left.items():
+        groups.setdefault(key.split("/")[-1], {})[key] = line
+    panels += [Panel(name, "", lines) for name, lines in groups.items()]
+    return panels
+
+
+def _json(facts: Facts, panels: list[Panel]) -> str:
+    """The numbers behind the curves, for the page's script; ``<`` is spelt so that no text can close the element."""
+
+    def brief(line: Values) -> list[float | None]:
+        return [None if v is None else float(f"{v:.4g}") for v in line]
+
+    charts = [[brief(line) for line in panel.lines.values() if any(v is not None for v in line)] for panel in panels]
+    text = json.dumps({"images": facts.images, "charts": charts}, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+
+
+def _rows(pairs: Iterator[tuple[str, Any]]) -> str:
+    return "".join(f"<tr><th>{_e(name)}</th><td>{_count(value)}</td></tr>" for name, value in pairs)
+
+
+def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A nested mapping as (``a.b.c``, value) pairs.
+
+    >>> list(flat({"a": {"b": 1}, "c": [2, 3]}))
+    [('a.b', 1), ('c', '2, 3')]
+    """
+    for key, value in mapping.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{key}", ", ".join(str(v) for v in value[:20]) + (" …" if len(value) > 20 else "")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _data(facts: Facts) -> str:
+    if not facts.data:
+        return ""
+    excluded = facts.data.get("excluded")
+    plain = {k: v for k, v in facts.data.items() if k not in ("excluded", "warnings")}
+    out = [f"<h2>Data</h2><table>{_rows(flat(plain))}</table>"]
+    warnings = facts.data.get("warnings")
+    if isinstance(warnings, list) and warnings:
+        out.insert(1, '<div class="trouble"><ul>' + "".join(f"<li>{_e(w)}</li>" for w in warnings) + "</ul></div>")
+    if isinstance(excluded, list) and excluded:
+        pairs = [e if isinstance(e, (list, tuple)) and len(e) == 2 else (e, "") for e in excluded]
+        more = f"<p>… and {len(pairs) - 200:,} more, in data.json</p>" if len(pairs) > 200 else ""
+        table = _rows((str(name), reason) for name, reason in pairs[:200])
+        out.append(f"<details><summary>{len(pairs):,} left out, and why</summary><table>{table}</table>{more}</details>")
+    return "".join(out)
+
+
+def _settings(facts: Facts) -> str:
+    if not facts.recipe:
+        return ""
+    note = "The whole of <code>recipe.yaml</code>, which is itself a valid <code>--recipe</code>."
+    return f'<h2>Settings</h2><p class="note">{note}</p><table>{_rows(flat(facts.recipe))}</table>'
+
+
+def _next(run: Path) -> str:
+    """Commands, ready to be copied into a shell."""
+    place = shlex.quote(str(run))
+    lines = [
+        (f"sparring sample {place} -n 64 --grid", "64 new pictures, and a grid of them"),
+        (f"sparring interpolate {place} --out walk.gif", "a walk through latent space"),
+        (f"sparring resume {place} --budget +10m", "train for ten more minutes"),
+    ]
+    text = "\n".join(f"{_e(command)}   <em># {_e(what)}</em>" for command, what in lines)
+    return f"<h2>What to type next</h2><pre>{text}</pre>"
