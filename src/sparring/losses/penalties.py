@@ -46,8 +46,8 @@ def finite_difference(s: Tensor, s_shifted: Tensor, step: float) -> Tensor:
     """((s(x + σe) − s(x)) / σ)², (N,): an *approximation* of `zero_centred` that needs no second derivative.
 
     For e ~ N(0, I) its expectation over e is ‖∇ₓ s‖² + O(σ²), exactly ‖w‖² for a linear D. One direction per sample
-    makes it noisy (for a linear D its standard deviation is √2 times its mean). Lin et al. 2025, "Adversarial flow models";
-    the difference is taken in float32.
+    makes it noisy (for a linear D its standard deviation is √2 times its mean). Lin et al. 2025, "Adversarial flow
+    models". The difference is taken in float32.
 
     s:         (N, …) D's logits at x; patch logits are summed per sample.
     s_shifted: (N, …) D's logits at x + step · e, in the same augmentation.

@@ -106,7 +106,7 @@ class Generator(nn.Module):
                 initialise.he(up, 1.0 if last else initialise.gain_of_leaky_relu())
 
     def forward(self, z: Tensor) -> Tensor:
-        x = self.project(z).view(-1, *self.base)  # (N, C₀, h, w)
+        x = self.project(z).view(len(z), *self.base)  # (N, C₀, h, w)
         if is_channels_last(self):
             x = x.contiguous(memory_format=torch.channels_last)
         for norm, up in zip(self.norms, self.ups, strict=True):

@@ -89,7 +89,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         x: Tensor = self.net(z)
-        return x if len(self.shape) == 1 else torch.tanh(x).view(-1, *self.shape)
+        return x if len(self.shape) == 1 else torch.tanh(x).view(len(z), *self.shape)
 
 
 class Discriminator(nn.Module):
