@@ -156,7 +156,7 @@ def is_channels_last(module: nn.Module) -> bool:
     return all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
 
 
-def centre_crop(x: Tensor, size: tuple[int, int] | list[int]) -> Tensor:
+def centre_crop(x: Tensor, size: tuple[int, ...]) -> Tensor:
     """The central (H, W) of (N, C, H', W'), with H' ≥ H and W' ≥ W; an odd rest is cut off below and on the right."""
     top, left = (x.shape[-2] - size[0]) // 2, (x.shape[-1] - size[1]) // 2
     return (
