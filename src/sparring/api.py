@@ -1,0 +1,118 @@
+"""What people use from Python: the same as the command line, with the same defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparring.budget import Budget, parse_budget
+
+if TYPE_CHECKING:
+    from sparring.runs.plan import Plan, Request
+    from sparring.runs.run import Run
+    from sparring.runs.session import Session
+
+
+def request(
+    data: str | Path,
+    *,
+    recipe: str = "auto",
+    size: int | tuple[int, int] | None = None,
+    out: str | Path | None = None,
+    budget: str | Budget | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    set: Sequence[str] | dict[str, Any] = (),
+    held_out: float = 0.05,
+    channels: int | None = None,
+    crop: str = "center",
+    background: tuple[int, int, int] = (255, 255, 255),
+    threads: int | None = None,
+) -> Request:
+    """The arguments of `train`, checked for form. size: pixels, or (height, width)."""
+    from sparring.runs.plan import Request
+
+    changes = tuple(f"{k}={v}" for k, v in set.items()) if isinstance(set, dict) else tuple(set)
+    return Request(
+        data=str(data),
+        recipe=str(recipe),
+        size=(size, size) if isinstance(size, int) else size,
+        out=Path(out) if out is not None else None,
+        budget=parse_budget(budget) if isinstance(budget, str) else budget,
+        seed=seed,
+        device=device,
+        set=changes,
+        held_out=held_out,
+        channels=channels,
+        crop=crop,
+        background=background,
+        threads=threads,
+    )
+
+
+def plan(data: str | Path, *, progress: Callable[..., None] | None = None, **settings: Any) -> Plan:
+    """What `train` would do, without doing it: the data, the recipe, the time. Takes the arguments of `train`."""
+    from sparring.runs import plan as plans
+    from sparring.train.engine import world
+
+    return plans.make(request(data, **settings), processes=world(), progress=progress)
+
+
+def steps(data: str | Path, *, progress: Callable[..., None] | None = None, **settings: Any) -> Session:
+    """Train step by step: ``for event in sparring.steps("photos/", size=64)``. Takes the arguments of `train`."""
+    return start(plan(data, progress=progress, **settings))
+
+
+def start(made: Plan) -> Session:
+    """Begin a planned run; iterate what is returned."""
+    from sparring.runs import session
+
+    return session.start(made)
+
+
+def train(data: str | Path, **settings: Any) -> Run:
+    """Train on `data` (a folder, a zip, idx files or a built-in name) and return the `Run`.
+
+    recipe: a recipe, a preset, a YAML file, or "auto".   size: pixels, or (height, width).   out: a new directory.
+    budget: "20m" of time or "500k" images.   seed: of everything random.   device: "auto", "cpu", "cuda", "mps".
+    set: changed settings, ``{"lr": 1e-4}``.   held_out: share of the images kept aside for measuring.
+
+    Raises a `SparringError` that says what to mend. A stop (Ctrl-C) saves and raises `Interrupted`.
+    """
+    return finish(steps(data, **settings))
+
+
+def resume(path: str | Path, *, budget: str | Budget | None = None, device: str | None = None) -> Session:
+    """Go on with a run as if it had never stopped; iterate what is returned, or give it to `finish`."""
+    from sparring.runs import session
+
+    return session.resume(path, budget=parse_budget(budget) if isinstance(budget, str) else budget, device=device)
+
+
+def finish(session: Session) -> Run:
+    """Play a session to its end and open the run."""
+    from sparring.errors import Interrupted
+
+    for _ in session:
+        pass
+    path = session.directory.path
+    if session.finished is not None and session.finished.reason == "stopped":
+        raise Interrupted("STOPPED", "stopped on request; everything is saved", fix=f"go on with: sparring resume {path}")
+    return load(path)
+
+
+def load(path: str | Path, *, device: str = "auto") -> Run:
+    """Open a run for use: ``sparring.load("runs/cats").sample(16, seed=0)`` is a float tensor in [0, 1]."""
+    from sparring.runs.run import Run
+
+    return Run(path, device=device)
+
+
+def recipes() -> dict[str, str]:
+    """Every recipe and preset by name, with its first line of description."""
+    from sparring.runs.recipe import describe
+
+    return describe()
+
+

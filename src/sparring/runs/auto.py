@@ -1,0 +1,36 @@
+"""``--recipe auto``: the recipe that a committed sweep found best for this size, device and budget.
+
+The table follows benchmarks/results/auto.json (equal time per cell, three seeds, judged by KID on EfficientNet-Lite0
+features of held-out images, and by looking at the grids).
+"""
+
+from __future__ import annotations
+
+from sparring.budget import Budget
+from sparring.train.game import Training
+
+DEFAULT_BUDGET = Budget(seconds=20 * 60.0)
+"""What ``train`` does when no budget is named."""
+
+HOURS = 4 * 3600.0
+"""From here on, on a GPU, the published R3GAN networks pay off."""
+
+
+def choose(kind: str, shape: tuple[int, ...], count: int, device: str, budget: Budget | None) -> tuple[str, str]:
+    """(preset, why) for data of this kind and shape on this device within this budget."""
+    if kind == "points":
+        return "gan-points", "2-D points: two MLPs that can see fine modes"
+    budget = budget or DEFAULT_BUDGET
+    long = budget.seconds is not None and budget.seconds >= HOURS or (budget.images or 0) >= 5_000_000
+    if device == "cuda" and long:
+        return "r3gan-hours", "a GPU and hours: the published residual networks"
+    return "r3gan-minutes", "best in the first hour at this size in the committed sweep (docs/choosing.md)"
+
+
+def adapted(config: Training, shape: tuple[int, ...], count: int) -> list[str]:
+    """Changes for this data set: more augmentation the fewer images there are."""
+    if len(shape) != 3:
+        return []
+    if count < 2_000:
+        return ["augment=0 -> 1.0 cosine 0..0.2"]
+    return []

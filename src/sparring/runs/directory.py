@@ -1,0 +1,93 @@
+"""The files of a run, and who may write them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sparring.errors import CheckpointError, MachineError, UsageError
+
+_DUMP = {"sort_keys": False, "allow_unicode": True, "width": 110}
+
+
+class RunDirectory:
+    """Where things are in a run.
+
+    recipe.yaml   the resolved recipe, what it was trained on and how; itself a valid --recipe
+    data.json     files used, held out and excluded, and why        log.jsonl     one line per event
+    samples/      grids from the same latents over time             checkpoints/  what `resume` reads
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / "recipe.yaml"
+        self.data = self.path / "data.json"
+        self.log = self.path / "log.jsonl"
+        self.samples = self.path / "samples"
+        self.checkpoints = self.path / "checkpoints"
+
+    @property
+    def is_run(self) -> bool:
+        return self.recipe.is_file()
+
+    def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        """Make the directory; `UsageError` if there is a run in it already. Nothing of the user's is overwritten."""
+        if self.is_run:
+            raise UsageError(
+                "RUN-EXISTS", "there is a run in this directory already", where=str(self.path),
+                fix=f"go on with `sparring resume {self.path}`, or choose another --out",
+            )
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UsageError(
+                "RUN-OUT", "the directory is not empty", where=str(self.path), fix="choose another --out; nothing was changed"
+            )
+        try:
+            self.samples.mkdir(parents=True)
+            self.checkpoints.mkdir()
+            write_atomically(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+            self.write_recipe(recipe)
+        except OSError as error:
+            raise MachineError("RUN-OUT", "the run directory cannot be written", where=str(self.path), why=str(error)) from None
+
+    def write_recipe(self, document: Mapping[str, Any]) -> None:
+        write_atomically(self.recipe, yaml.safe_dump(dict(document), **_DUMP))
+
+    def document(self) -> dict[str, Any]:
+        """What recipe.yaml says; `CheckpointError` if this is no run."""
+        if not self.is_run:
+            near = sorted(str(p.parent) for p in self.path.parent.glob("*/recipe.yaml"))[:5] if self.path.parent.is_dir() else []
+            raise CheckpointError(
+                "RUN-MISSING", "there is no run here", where=str(self.path),
+                why="a run is a directory with a recipe.yaml", fix=f"runs beside it: {', '.join(near)}" if near else "",
+            )
+        try:
+            document = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+            assert isinstance(document, dict) and {"recipe", "config", "data", "run"} <= set(document)
+        except (yaml.YAMLError, AssertionError, OSError) as error:
+            raise CheckpointError("RUN-RECIPE", "the run's recipe cannot be read", where=str(self.recipe), why=str(error)) from None
+        return document
+
+
+def free_directory(source: str, parent: Path = Path("runs")) -> Path:
+    """``runs/<name of the data>``, or with the next free number: never a directory that exists."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source.rstrip("/")).name.split(".")[0]).strip("-") or "run"
+    path, number = parent / stem, 1
+    while path.exists():
+        number += 1
+        path = parent / f"{stem}-{number}"
+    return path
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Old text or new text, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,243 @@
+"""The plan of a run: what data, which game, for how long; made, shown and checked before anything is trained."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import sparring
+from sparring.budget import Budget
+from sparring.data import Dataset, open_data, stream_of
+from sparring.errors import UsageError
+from sparring.runs import auto
+from sparring.runs.directory import free_directory
+from sparring.runs.recipe import Recipe, load
+from sparring.train.engine import Engine, choose_device, local_rank
+from sparring.train.game import Game, seeded
+from sparring.train.match import Match
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+_OVERHEAD = 0.97  # share of the time that is left for training once checkpoints and sample grids are written
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for: the flags of ``sparring train``, in plain values."""
+
+    data: str
+    recipe: str = "auto"
+    size: tuple[int, int] | None = None
+    out: Path | None = None
+    budget: Budget | None = None
+    seed: int = 0
+    device: str = "auto"
+    set: tuple[str, ...] = ()
+    held_out: float = 0.05
+    channels: int | None = None
+    crop: str = "center"
+    background: tuple[int, int, int] = (255, 255, 255)
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked request. total: images to be seen; rate: images per second, measured on a discarded copy."""
+
+    request: Request
+    recipe: Recipe
+    dataset: Dataset
+    device: torch.device
+    threads: int
+    out: Path
+    total: int
+    rate: float
+    memory: int
+    parameters: dict[str, int]
+    size: int = 1
+
+    @property
+    def seconds(self) -> float:
+        """How long training will take, about."""
+        return self.total / max(self.rate * _OVERHEAD, 1e-9)
+
+    def document(self) -> dict[str, Any]:
+        """recipe.yaml: the resolved recipe, the data, and everything that decides the numbers."""
+        request, data = self.request, self.dataset
+        return {
+            **self.recipe.document(),
+            "data": {
+                "source": request.data if data.kind == "points" or not Path(request.data).exists() else os.path.abspath(request.data),
+                "kind": data.kind,
+                "shape": list(data.shape),
+                "size": list(data.shape[1:]) if data.kind == "images" else None,
+                "channels": data.shape[0] if data.kind == "images" else None,
+                "crop": request.crop,
+                "background": list(request.background),
+                "held_out": request.held_out,
+                "fingerprint": data.fingerprint,
+            },
+            "run": {
+                "seed": request.seed,
+                "images": self.total,
+                "horizon": self.total,
+                "device": self.device.type,
+                "threads": self.threads,
+                "processes": self.size,
+                "rate": round(self.rate, 2),
+                "preset": self.recipe.preset,
+                "why": self.recipe.why,
+                "sparring": sparring.__version__,
+                "torch": torch.__version__,
+            },
+        }
+
+    def lines(self) -> list[str]:
+        """The plan in plain words, a line each."""
+        config, recipe = self.recipe.config, self.recipe
+        size = " × ".join(str(side) for side in self.dataset.shape)
+        weights = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in self.parameters.items())
+        name = recipe.name if recipe.preset in ("", recipe.name) else f"{recipe.name} ({recipe.preset})"
+        return [
+            *self.dataset.report.lines(),
+            f"recipe    {name}" + (f": {recipe.why}" if recipe.why else ""),
+            f"players   {weights} parameters; {config.play}; samples of {size}",
+            f"machine   {self.device}, {self.threads} threads" + (f", {self.size} processes" if self.size > 1 else "")
+            + f", {config.precision}, {config.memory_format}; about {self.memory / 2**20:,.0f} MB of memory",
+            f"training  {self.total:,} images in batches of {config.batch} "
+            f"({self.total / max(1, len(self.dataset.train)):.1f} passes), seed {self.request.seed}",
+            f"time      about {in_words(self.seconds)} at {self.rate:,.0f} images/s (measured)",
+            f"run       {self.out}",
+        ]
+
+
+def in_words(seconds: float) -> str:
+    """
+    >>> in_words(95), in_words(4000)
+    ('1 min 35 s', '1 h 7 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+
+
+def make(request: Request, *, processes: tuple[int, int] = (0, 1), progress: Callable[..., None] | None = None) -> Plan:
+    """Open the data, choose and check the recipe, time a discarded copy, and turn the budget into images once."""
+    _check(request)
+    device = choose_device(request.device)
+    threads = set_threads(request.threads)
+    dataset = open_dataset(request, progress)
+    rank, size = processes
+    recipe = resolve(request, dataset, device)
+    engine = make_engine(recipe, device, rank, size)
+    rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, thorough=_by_time(request.budget))
+    total = images_of(request.budget or auto.DEFAULT_BUDGET, rate, recipe.config.batch)
+    out = request.out or free_directory(request.data)
+    return Plan(request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size)
+
+
+def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:
+    """The recipe asked for; "auto" asks the committed sweep."""
+    if request.recipe != "auto":
+        return load(request.recipe, request.set)
+    preset, why = auto.choose(dataset.kind, dataset.shape, len(dataset.train), device.type, request.budget)
+    recipe = load(preset, request.set, why)
+    changes = auto.adapted(recipe.config, dataset.shape, len(dataset.train))
+    return load(preset, [*changes, *request.set], why) if changes else recipe
+
+
+def open_dataset(request: Request, progress: Callable[..., None] | None = None) -> Dataset:
+    return open_data(
+        request.data, size=request.size, channels=request.channels, crop=request.crop, background=request.background,
+        held_out=request.held_out, progress=progress,
+    )  # fmt: skip
+
+
+def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int = 1) -> Engine:
+    if device.type == "cuda" and device.index is None and size > 1:
+        device = torch.device("cuda", local_rank())
+    return Engine(device, recipe.config.precision, LAYOUTS[recipe.config.memory_format], rank, size)
+
+
+def build(recipe: Recipe, shape: tuple[int, ...], seed: int) -> Game:
+    """The game, its weights a function of the seed."""
+    game = seeded(seed, lambda: recipe.game.build(recipe.config, shape))
+    assert isinstance(game, Game)
+    return game
+
+
+def rehearse(
+    recipe: Recipe, dataset: Dataset, engine: Engine, seed: int, *, thorough: bool
+) -> tuple[float, int, dict[str, int]]:
+    """Play a few rounds on a copy that is thrown away: images/s, bytes of memory at the peak, parameters by player.
+
+    It also finds what would fail at the first step, before a run directory exists.
+    """
+    game = build(recipe, dataset.shape, seed)
+    stream = stream_of(dataset, seed, recipe.config.flip)
+    match = Match(game, stream, engine, recipe.config, seed=seed, horizon=10**9)
+    for _ in range(3 if thorough else 1):
+        match.step()
+    _finish(engine)
+    limit = 6.0 if thorough else 0.5
+    began, before = time.perf_counter(), match.images
+    rounds = 0
+    while rounds < 4 or (time.perf_counter() - began < limit and engine.size == 1) or (engine.size > 1 and rounds < 24):
+        match.step()
+        rounds += 1
+    _finish(engine)
+    rate = (match.images - before) / (time.perf_counter() - began)
+    rate = float(engine.mean(torch.tensor(rate, dtype=torch.float64, device=engine.device)))
+    parameters = {name: sum(p.numel() for p in player.parameters()) for name, player in game.players.items()}
+    return rate, _memory(engine), parameters
+
+
+def _finish(engine: Engine) -> None:
+    if engine.device.type == "cuda":
+        torch.cuda.synchronize(engine.device)
+
+
+def _memory(engine: Engine) -> int:
+    if engine.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(engine.device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def images_of(budget: Budget, rate: float, batch: int) -> int:
+    """A budget as a number of images, a multiple of the batch, at least one batch."""
+    wanted = budget.images if budget.images is not None else (budget.seconds or 0.0) * rate * _OVERHEAD
+    return max(1, round(wanted / batch)) * batch
+
+
+def _by_time(budget: Budget | None) -> bool:
+    return budget is None or budget.images is None
+
+
+def set_threads(threads: int | None) -> int:
+    """Use `threads` threads for arithmetic, or what torch would; returns how many."""
+    if threads is not None and threads != torch.get_num_threads():
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
+
+
+def _check(request: Request) -> None:
+    if not 0 <= request.seed < 2**63:
+        raise UsageError("SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(request.seed))
+    if not 0 <= request.held_out < 1:
+        raise UsageError("HELD-OUT", "the held-out share is at least 0 and below 1", where=str(request.held_out))
+    if request.budget is not None and request.budget.more:
+        raise UsageError("BUDGET-MORE", "a new run has nothing to add to", fix="write the budget without +")
+    if request.size is not None and not all(8 <= side <= 2048 for side in request.size):
+        raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, request.size[::-1])))
+
+

@@ -1,0 +1,178 @@
+"""From a name, a YAML file and ``--set`` to one checked configuration: preset < YAML < flags."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from sparring.errors import UsageError
+from sparring.recipes import RECIPES
+from sparring.train.game import Game, Training
+from sparring.train.schedule import Ramp
+
+PRESETS = Path(__file__).resolve().parents[1] / "recipes" / "presets"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A method and its settings. `name` is a key of `RECIPES`; `preset` is what the user asked for; `why` says why."""
+
+    name: str
+    config: Training
+    preset: str = ""
+    why: str = ""
+
+    @property
+    def game(self) -> type[Game]:
+        return game_class(self.name)
+
+    def document(self) -> dict[str, Any]:
+        """``{"recipe": …, "config": {…}}`` in plain values: what a YAML recipe says."""
+        return {"recipe": self.name, "config": plain(self.config)}
+
+
+def game_class(name: str) -> type[Game]:
+    """The class behind a name in `RECIPES`; `UsageError` with the nearest name otherwise."""
+    if name not in RECIPES:
+        raise unknown("RECIPE-UNKNOWN", "there is no such recipe", name, [*RECIPES, *presets()])
+    module, _, attribute = RECIPES[name].partition(":")
+    found = getattr(importlib.import_module(module), attribute)
+    assert issubclass(found, Game)
+    return found
+
+
+def presets() -> dict[str, Path]:
+    """Every preset by name."""
+    return {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
+
+
+def load(name: str, changes: Sequence[str] = (), why: str = "") -> Recipe:
+    """A recipe by its name, a preset's name or the path of a YAML file, with ``key=value`` changes on top.
+
+    >>> load("dcgan", ["lr=1e-3", "batch=16"]).config.batch
+    16
+    """
+    given: dict[str, Any] = {}
+    recipe = name
+    path = presets().get(name) or (Path(name) if name.endswith((".yaml", ".yml")) else None)
+    if path is not None:
+        recipe, given = _read(path)
+    cls = game_class(recipe)
+    config = configure(cls, given, where=str(path or recipe))
+    if changes:
+        config = configure(cls, _changed(plain(config), changes, cls), where="--set")
+    return Recipe(recipe, config, name, why)
+
+
+def configure(cls: type[Game], values: Mapping[str, Any], *, where: str) -> Training:
+    """The config of a game from plain values; every mistake becomes one `UsageError` that names key and remedy."""
+    fields = [f.name for f in dataclasses.fields(cls.Config)]
+    for key in values:
+        if key not in fields:
+            raise unknown("CONFIG-KEY", "there is no such setting", key, fields, where=where)
+    try:
+        return cls.Config(**values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(str(part) for part in e['loc']) or 'config'}: {e['msg']}" for e in error.errors()]
+        raise UsageError(
+            "CONFIG-VALUE", "a setting cannot have this value", where=where, why="; ".join(lines),
+            fix="`sparring recipes NAME` lists every setting with its meaning and default",
+        ) from None
+
+
+def plain(config: Training) -> dict[str, Any]:
+    """A config as values that YAML can hold; a ramp that does not move is a number."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Ramp):
+        return value.start if value.start == value.end else dataclasses.asdict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError("RECIPE-FILE", "the recipe cannot be read", where=str(path), why=error.strerror or "") from None
+    except yaml.YAMLError as error:
+        raise UsageError("RECIPE-YAML", "this is not valid YAML", where=str(path), why=" ".join(str(error).split())) from None
+    if not isinstance(document, dict) or not isinstance(document.get("recipe"), str):
+        raise UsageError(
+            "RECIPE-FORM", "a recipe says which method it is", where=str(path), fix="begin with `recipe: r3gan`, then `config:`"
+        )
+    config = document.get("config") or {}
+    if not isinstance(config, dict):
+        raise UsageError("RECIPE-FORM", "config is a mapping of settings", where=str(path))
+    return document["recipe"], {str(key): value for key, value in config.items()}
+
+
+def _changed(values: dict[str, Any], changes: Sequence[str], cls: type[Game]) -> dict[str, Any]:
+    """`values` with ``key=value`` and ``ramp.end=value`` applied."""
+    fields = [f.name for f in dataclasses.fields(cls.Config)]
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise UsageError("SET-FORM", "a setting is written key=value", where=change, fix="for example --set lr=1e-4")
+        name, _, part = key.strip().partition(".")
+        if name not in fields:
+            raise unknown("CONFIG-KEY", "there is no such setting", name, fields, where="--set")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        if part:
+            ramp = values[name] if isinstance(values[name], dict) else {"start": values[name], "end": values[name]}
+            values[name] = {**ramp, part: value}
+        else:
+            values[name] = value
+    return values
+
+
+def unknown(code: str, what: str, name: str, known: Sequence[str], where: str = "") -> UsageError:
+    """An error about a name, with the nearest known ones."""
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+    fix = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+    return UsageError(code, what, where=f"{name} (in {where})" if where else name, fix=fix)
+
+
+def describe() -> dict[str, str]:
+    """Every recipe and preset by name, with one line about it."""
+    lines = {name: (game_class(name).__doc__ or "").strip().splitlines()[0] for name in RECIPES}
+    for name, path in presets().items():
+        lines[name] = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+    return lines
+
+
+def settings(name: str) -> list[tuple[str, Any, str]]:
+    """(key, value, meaning) of every setting of a recipe or preset."""
+    recipe = load(name)
+    meanings = _docstrings(recipe.game.Config)
+    return [(key, value, meanings.get(key, "")) for key, value in plain(recipe.config).items()]
+
+
+def _docstrings(cls: type) -> dict[str, str]:
+    """The string below each field of a class and its bases, by name."""
+    import ast
+    import inspect
+    import textwrap
+
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__[:-1]):
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
+        except (OSError, TypeError):
+            continue
+        for field, text in zip(body[:-1], body[1:], strict=True):
+            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
+                found[field.target.id] = " ".join(str(text.value.value).split())  # type: ignore[union-attr]
+    return found

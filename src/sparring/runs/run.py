@@ -1,0 +1,86 @@
+"""A trained run, opened for use: its sampling players only, averaged, in eval mode. No flags needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.errors import CheckpointError
+from sparring.generate import interpolate, sample
+from sparring.runs import plan as plans
+from sparring.runs.directory import RunDirectory
+from sparring.runs.session import recipe_of
+from sparring.train.checkpoint import Checkpoint, Store, match_tensors
+from sparring.train.engine import choose_device
+from sparring.train.game import Game
+
+
+class Run:
+    """A run directory with its newest valid checkpoint.
+
+    path: the directory.   document: what recipe.yaml says.   images: how many the opened checkpoint had seen.
+    game: on `device`, averaged players in place, in eval mode.
+    """
+
+    def __init__(self, path: Path | str, *, device: str = "auto") -> None:
+        self.directory = RunDirectory(path)
+        self.document: dict[str, Any] = self.directory.document()
+        checkpoint = Store(self.directory.checkpoints).newest()
+        if checkpoint is None:
+            raise CheckpointError(
+                "RUN-EMPTY", "the run has no checkpoint yet", where=str(self.directory.path),
+                fix=f"train it: sparring resume {self.directory.path}",
+            )
+        self.checkpoint: Checkpoint = checkpoint
+        self.images = checkpoint.images
+        self.device = choose_device(device)
+        self.game = self._open()
+
+    @property
+    def path(self) -> Path:
+        return self.directory.path
+
+    def _open(self) -> Game:
+        recipe, data = recipe_of(self.document), self.document["data"]
+        game = plans.build(recipe, tuple(data["shape"]), int(self.document["run"]["seed"]))
+        for name, player in game.players.items():
+            stem = f"{name}-ema" if f"{name}-ema" in self.checkpoint.stems else name
+            tensors = self.checkpoint.tensors(stem)
+            match_tensors(tensors, player.state_dict(), f"{self.checkpoint.path.name}/{stem}")
+            player.load_state_dict(tensors)
+        if "game" in self.checkpoint.stems:
+            game.load_state_dict(self.checkpoint.tensors("game"), strict=False)
+        plans.make_engine(recipe, self.device).settle(game)
+        return game.eval().requires_grad_(False)
+
+    def sample(self, n: int = 64, *, seed: int = 0, truncation: float = 1.0) -> Tensor:
+        """n images (n, C, H, W) in [0, 1], or points (n, D). Sample k of a seed is the same whatever n is."""
+        samples = sample.draw(self, n, seed=seed, truncation=truncation)
+        return samples if samples.dim() == 2 else samples.add(1).div(2).clamp(0, 1)
+
+    def interpolate(self, frames: int = 60, *, seed: int = 0) -> Tensor:
+        """A closed walk through latent space: (frames, C, H, W) in [0, 1], or points (frames, D)."""
+        walk = torch.cat(list(interpolate.walk(self, frames, seed=seed, walkers=1)))
+        return walk if walk.dim() == 2 else walk.add(1).div(2).clamp(0, 1)
+
+    def info(self) -> dict[str, Any]:
+        """What the run is, in plain values."""
+        run, data = self.document["run"], self.document["data"]
+        return {
+            "path": str(self.path),
+            "recipe": self.document["recipe"],
+            "preset": run.get("preset", ""),
+            "data": data["source"],
+            "shape": data["shape"],
+            "images": self.images,
+            "planned": run["images"],
+            "seed": run["seed"],
+            "checkpoint": self.checkpoint.path.name,
+            "parameters": {name: sum(p.numel() for p in player.parameters()) for name, player in self.game.players.items()},
+        }
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}: {self.document['recipe']}, {self.images:,} images seen)"

@@ -1,0 +1,268 @@
+"""A run under way: started from a plan or resumed from its directory; it yields events and keeps the files."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from sparring.budget import Budget
+from sparring.data import Dataset, stream_of
+from sparring.errors import DataError, UsageError
+from sparring.generate.grid import picture
+from sparring.runs import plan as plans
+from sparring.runs.directory import RunDirectory
+from sparring.runs.lock import RunLock
+from sparring.runs.plan import Plan, Request
+from sparring.runs.recipe import Recipe, configure, game_class
+from sparring.train.checkpoint import Store
+from sparring.train.disk import Disk
+from sparring.train.engine import choose_device, joined
+from sparring.train.log import Log
+from sparring.train.loop import Loop, Pace
+from sparring.train.match import Match
+from sparring.types import Alarm, Done, Event, Sampled, Watch
+
+
+class Session(Iterator[Event]):
+    """One process's part in a run. Iterate to train; `stop()` asks for a polite end.
+
+    The run directory is locked while the session lives, and signals to stop are heard while it is iterated.
+    """
+
+    def __init__(self, directory: RunDirectory, begin: Callable[[ExitStack], Loop]) -> None:
+        self.directory = directory
+        self.loop: Loop | None = None
+        self.finished: Done | None = None
+        self._stop = False
+        self._events = self._run(begin)
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def stop(self) -> None:
+        """Save and end at the next opportunity. May be called at any time, from a signal handler too."""
+        self._stop = True
+        if self.loop is not None:
+            self.loop.stop()
+
+    def close(self) -> None:
+        """Let go of the run without saving (what is saved stays)."""
+        self._events.close()
+
+    def _run(self, begin: Callable[[ExitStack], Loop]) -> Iterator[Event]:
+        with ExitStack() as stack:
+            stack.enter_context(polite(self.stop))
+            self.loop = begin(stack)
+            if self._stop:
+                self.loop.stop()
+            for message in self._messages():
+                yield message
+            for event in self.loop:
+                if isinstance(event, Sampled):
+                    yield from self._keep(event)
+                if isinstance(event, Done):
+                    self.finished = event
+                yield event
+
+    def _messages(self) -> list[Alarm]:
+        assert self.loop is not None
+        return [Alarm(self.loop.match.images, "RESUME", text) for text in self.loop.remarks]
+
+    def _keep(self, event: Sampled) -> Iterator[Event]:
+        """The grid as a PNG, named by images seen. A full disk costs the picture, not the run."""
+        path = self.directory.samples / f"{event.images:012d}.png"
+        temporary = path.with_suffix(".tmp")
+        try:
+            picture(event.samples).save(temporary, format="PNG")
+            temporary.replace(path)
+        except OSError as error:
+            yield Alarm(event.images, "DISK", f"the sample grid could not be written ({error})")
+
+
+def start(plan: Plan, *, watch: Watch | None = None, disk: Disk | None = None, pace: dict[str, Any] | None = None) -> Session:
+    """Make the run directory and begin. `pace` overrides fields of `Pace` (tests, notebooks)."""
+    directory = RunDirectory(plan.out)
+
+    def begin(stack: ExitStack) -> Loop:
+        rank, size = stack.enter_context(joined(plan.device))
+        if rank == 0:
+            directory.create(plan.document(), plan.dataset.report.record())
+            stack.enter_context(RunLock(directory.path))
+        return _loop(
+            directory, plan.recipe, plan.dataset, plan.request.seed, plan.total, plan.total,
+            device=plan.device, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
+        )  # fmt: skip
+
+    return Session(directory, begin)
+
+
+def resume(
+    path: Path | str, *, budget: Budget | None = None, device: str | None = None, watch: Watch | None = None,
+    disk: Disk | None = None, pace: dict[str, Any] | None = None, progress: Callable[..., None] | None = None,
+) -> Session:  # fmt: skip
+    """Go on with a run as if it had never stopped: everything comes from its directory.
+
+    `budget` adds to it ("+10m") or names a new total in images; schedules stay at their end values beyond the horizon.
+    """
+    directory = RunDirectory(path)
+    document = directory.document()
+    run, recipe = document["run"], recipe_of(document)
+    request = request_of(document)
+    where = choose_device(device or _device_of(run))
+
+    def begin(stack: ExitStack) -> Loop:
+        rank, size = stack.enter_context(joined(where))
+        if rank == 0:
+            stack.enter_context(RunLock(directory.path))
+        plans.set_threads(int(run["threads"]))
+        dataset = plans.open_dataset(request, progress)
+        _same_data(dataset, document)
+        total = int(run["images"])
+        if budget is not None:
+            total = _extended(budget, document, recipe, dataset, where, rank, size, directory)
+            if rank == 0 and total != run["images"]:
+                directory.write_recipe({**document, "run": {**run, "images": total}})
+        loop = _loop(
+            directory, recipe, dataset, int(run["seed"]), total, int(run["horizon"]),
+            device=where, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
+        )  # fmt: skip
+        loop.remarks = [*_differences(run, where, size), *loop.remarks]
+        return loop
+
+    return Session(directory, begin)
+
+
+def _loop(
+    directory: RunDirectory, recipe: Recipe, dataset: Dataset, seed: int, total: int, horizon: int, *,
+    device: torch.device, rank: int, size: int, stack: ExitStack, watch: Watch | None, disk: Disk | None,
+    pace: dict[str, Any] | None,
+) -> Loop:  # fmt: skip
+    """The loop of this run, at its newest valid checkpoint if there is one."""
+    engine = plans.make_engine(recipe, device, rank, size)
+    stream = stream_of(dataset, seed, recipe.config.flip)
+    game = plans.build(recipe, dataset.shape, seed)
+    match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
+    store = Store(directory.checkpoints, disk=disk)
+    log = stack.enter_context(Log(directory.log, disk=disk)) if rank == 0 else None
+    moments = replace(Pace.of(horizon, recipe.config.batch, total), **(pace or {}))
+    loop = Loop(match, total=total, pace=moments, store=store, log=log, watch=watch)
+    checkpoint = store.newest()
+    if checkpoint is not None:
+        loop.remarks = [f"passed over: {line}" for line in checkpoint.rejected]
+        loop.load(checkpoint)
+    elif log is not None:
+        log.truncate(0)  # killed before its first checkpoint: it begins again, and so does its log
+    return loop
+
+
+# ── what a run says about itself ──────────────────────────────────────────────────────────────────────────────────
+
+
+def recipe_of(document: dict[str, Any]) -> Recipe:
+    """The recipe of a run, checked again."""
+    name = document["recipe"]
+    run = document.get("run", {})
+    config = configure(game_class(name), document["config"], where="recipe.yaml")
+    return Recipe(name, config, str(run.get("preset", "")), str(run.get("why", "")))
+
+
+def request_of(document: dict[str, Any]) -> Request:
+    """What opens the same data again."""
+    data, run = document["data"], document["run"]
+    size = data.get("size")
+    return Request(
+        data=data["source"],
+        size=(int(size[0]), int(size[1])) if size else None,
+        channels=data.get("channels"),
+        crop=data["crop"],
+        background=tuple(data["background"]),
+        held_out=float(data["held_out"]),
+        seed=int(run["seed"]),
+    )
+
+
+def _same_data(dataset: Dataset, document: dict[str, Any]) -> None:
+    if dataset.fingerprint != document["data"]["fingerprint"]:
+        raise DataError(
+            "DATA-CHANGED",
+            "the data is not what the run was started on",
+            where=str(document["data"]["source"]),
+            why=f"{len(dataset.train):,} images are used now; data.json lists what was used then",
+            fix="restore the data, or start a new run",
+        )
+
+
+def _device_of(run: dict[str, Any]) -> str:
+    device = str(run["device"])
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return device if present.get(device, False) else "auto"
+
+
+def _differences(run: dict[str, Any], device: torch.device, size: int) -> list[str]:
+    """What is not as it was, so that the run goes on but not bit for bit."""
+    now = {"device": device.type, "processes": size, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    changed = [f"{key} was {run[key]}, is {value}" for key, value in now.items() if run.get(key) != value]
+    if not changed:
+        return []
+    return ["the run goes on, but is no longer bit-identical to an uninterrupted one: " + "; ".join(changed)]
+
+
+def _extended(
+    budget: Budget, document: dict[str, Any], recipe: Recipe, dataset: Dataset, device: torch.device,
+    rank: int, size: int, directory: RunDirectory,
+) -> int:  # fmt: skip
+    """The new total in images: added to what was planned, or named outright."""
+    planned = int(document["run"]["images"])
+    rate = 0.0
+    if budget.images is None:
+        engine = plans.make_engine(recipe, device, rank, size)
+        rate, _, _ = plans.rehearse(recipe, dataset, engine, int(document["run"]["seed"]), thorough=True)
+    images = plans.images_of(budget, rate, recipe.config.batch)
+    if budget.more:
+        return planned + images
+    if images < planned:
+        newest = Store(directory.checkpoints).newest()
+        seen = newest.images if newest else 0
+        raise UsageError(
+            "BUDGET-LESS", f"the run was planned for {planned:,} images and has seen {seen:,}", where=str(budget),
+            fix="add to it with --budget +10m or +100k",
+        )
+    return images
+
+
+# ── signals ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def polite(stop: Callable[[], None]) -> Iterator[None]:
+    """Inside, Ctrl-C, SIGTERM and a closed terminal call `stop` once; a second one leaves at once, as it always did."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+
+    def restore() -> None:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler if handler is not None else signal.SIG_DFL)
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        restore()
+        stop()
+
+    for name in names:
+        signal.signal(getattr(signal, name), heard)
+    try:
+        yield
+    finally:
+        restore()
+
+

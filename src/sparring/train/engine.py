@@ -1,0 +1,177 @@
+"""Where the numbers are computed: device, precision, layout, and the processes that share a batch.
+
+Networks are never wrapped: one flat collective averages the gradients of the player that moves. Wrappers that hook into
+backward fail on penalties that take a second backward of their own (measured, see docs/architecture.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sparring.errors import MachineError, UsageError
+from sparring.types import Batch
+
+PEER_TIMEOUT = timedelta(seconds=50)
+"""A process that waits longer than this for another one gives up, so that a dead peer ends the job within a minute."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One process's share of the work.
+
+    device: where tensors live.   precision: "fp32" or "bf16" (autocast).   memory_format: of images and 4-D weights.
+    rank, size: this process among those that share every batch.
+    """
+
+    device: torch.device
+    precision: str = "fp32"
+    memory_format: torch.memory_format = torch.contiguous_format
+    rank: int = 0
+    size: int = 1
+
+    # ── one process ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def place(self, batch: Batch) -> Batch:
+        """The batch on the device: uint8 images become float in [-1, 1], in this engine's layout."""
+
+        def put(tensor: Tensor) -> Tensor:
+            tensor = tensor.to(self.device, non_blocking=True)
+            if tensor.dtype == torch.uint8:
+                tensor = tensor.float().div_(127.5).sub_(1.0)
+            return tensor.contiguous(memory_format=self.memory_format) if tensor.dim() == 4 else tensor
+
+        return batch.map(put)
+
+    def settle(self, game: nn.Module) -> None:
+        """Move a game's networks to the device and into the layout, in place."""
+        game.to(self.device)
+        if self.memory_format == torch.channels_last:
+            game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """bf16 autocast, or nothing."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def backward(self, loss: Tensor) -> None:
+        """Accumulate gradients of `loss` into the parameters that are not frozen."""
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def gradient_norm(self, module: nn.Module) -> Tensor:
+        """The global norm of a player's gradient, on the device: not finite if any entry is not."""
+        gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        if not gradients:
+            return torch.zeros((), device=self.device)
+        return torch.stack(torch._foreach_norm(gradients)).norm()
+
+    @property
+    def checks_at_once(self) -> bool:
+        """Whether reading a number from the device costs nothing (so that every step is checked before it is made)."""
+        return self.device.type == "cpu"
+
+    # ── several processes ────────────────────────────────────────────────────────────────────────────────────────
+
+    def slice(self, start: int, count: int) -> range:
+        """The positions of the stream that belong to this process in a batch of `count` from `start`."""
+        each = count // self.size
+        return range(start + self.rank * each, start + (self.rank + 1) * each)
+
+    def _average(self, tensors: Sequence[Tensor]) -> None:
+        if self.size == 1 or not tensors:
+            return
+        flat = torch.cat([t.reshape(-1) for t in tensors])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for tensor, piece in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(piece.view(tensor.shape))
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """One collective over the player's gradients; nothing on one process."""
+        self._average([p.grad for p in module.parameters() if p.grad is not None])
+
+    @torch.no_grad()
+    def average_statistics(self, modules: Iterable[nn.Module]) -> None:
+        """Average the running statistics of batch normalisation, so that every process keeps the same ones."""
+        if self.size == 1:
+            return
+        norms = [m for module in modules for m in module.modules() if isinstance(m, _BatchNorm)]
+        found = [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]
+        self._average(found)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a small tensor over the processes."""
+        if self.size > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+            value /= self.size
+        return value
+
+    def agree(self, flag: int) -> int:
+        """The largest flag that any process raises: all of them then do the same."""
+        if self.size == 1:
+            return flag
+        tensor = torch.tensor([flag], device=self.device)
+        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        return int(tensor.item())
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+
+def choose_device(name: str) -> torch.device:
+    """"auto", "cpu", "cuda", "cuda:1", "mps" → a device that exists here; `MachineError` otherwise."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            name = "cuda"
+        else:
+            name = "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = name.split(":")[0]
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if kind not in available:
+        raise UsageError("DEVICE-UNKNOWN", "no such kind of device", where=name, fix="use auto, cpu, cuda or mps")
+    if not available[kind]:
+        raise MachineError("DEVICE-ABSENT", "this machine has no such device", where=name, fix="use --device auto")
+    return torch.device(name)
+
+
+def local_rank() -> int:
+    """This process's number on its machine, as torchrun says; 0 without torchrun."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def world() -> tuple[int, int]:
+    """(rank, size) as torchrun says; (0, 1) without torchrun."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[tuple[int, int]]:
+    """Join the processes that torchrun started: yields (rank, size), and leaves in good order."""
+    rank, size = world()
+    if size == 1:
+        yield 0, 1
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PEER_TIMEOUT)
+    try:
+        yield rank, size
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,258 @@
+"""A game being played: its optimisers and averages, the batches dealt so far, and one round of moves at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.errors import Diverged, UsageError
+from sparring.train.adam import Adam
+from sparring.train.checkpoint import match_tensors
+from sparring.train.ema import Averages, decay
+from sparring.train.engine import Engine
+from sparring.train.game import Game, Now, Training
+from sparring.train.schedule import Play
+from sparring.train.turn import Piece, detached, gradient, share
+from sparring.types import Batch, Criticises, Shared, Stream
+
+
+class Hand:
+    """One batch on the table, in pieces, with what the players share on it.
+
+    What is shared is computed at the first turn that needs it, with the owner's graph when the batch is in one piece;
+    with several pieces the owner computes its own again (the same z: chance is a function of the positions), so that
+    only one graph is alive at a time. Once the owner has moved, it is computed anew.
+    """
+
+    def __init__(self, game: Game, engine: Engine, batches: list[Batch], nows: list[Now]) -> None:
+        self.game, self.engine, self.batches, self.nows = game, engine, batches, nows
+        self.used: set[str] = set()
+        self.samples = sum(len(batch) for batch in batches)
+        self.last: list[Piece] = []  # what the present player saw, without graphs
+        self._shared: list[Shared] | None = None
+
+    def pieces(self, player: str, turn: int) -> Iterator[Piece]:
+        """The pieces as `player` sees them: what is shared with its graph for the owner, detached for all others."""
+        owns = player == self.game.owner
+        whole = len(self.batches) == 1
+        self.last = []
+        if self._shared is None and not (owns and not whole):
+            self._shared = [self._share(i, graph=whole) for i in range(len(self.batches))]
+        for i, (batch, now) in enumerate(zip(self.batches, self.nows, strict=True)):
+            if not owns:
+                assert self._shared is not None
+                shared = detached(self._shared[i])
+            elif whole:
+                assert self._shared is not None
+                shared = self._shared[i]
+            else:
+                shared = self._share(i, graph=True)
+            self.last.append(Piece(batch, detached(shared), replace(now, turn=turn)))
+            yield Piece(batch, shared, replace(now, turn=turn))
+
+    def _share(self, i: int, *, graph: bool) -> Shared:
+        return share(self.game, self.batches[i], self.nows[i], self.engine, graph=graph)
+
+    def moved(self, player: str) -> None:
+        """`player` has moved: what it owned is no longer what it would say now."""
+        if player == self.game.owner:
+            self._shared = None
+
+
+class Match:
+    """Plays rounds. Everything that a later round depends on is in `tensors()` and `state()`."""
+
+    def __init__(
+        self, game: Game, stream: Stream, engine: Engine, training: Training, *, seed: int, horizon: int
+    ) -> None:
+        self.game, self.stream, self.engine, self.training = game, stream, engine, training
+        self.seed, self.horizon = seed, horizon
+        self.play = Play.parse(training.play)
+        if training.batch % engine.size:
+            raise UsageError(
+                "BATCH-PROCESSES",
+                f"{engine.size} processes cannot share a batch of {training.batch} equally",
+                fix=f"use --set batch={engine.size * max(1, training.batch // engine.size)}",
+            )
+        engine.settle(game)
+        _prepare(game)
+        self._check_play()
+        self.optimisers = {name: Adam(player) for name, player in game.players.items()}
+        keeps = training.ema_images > 0
+        self.averages = Averages({name: game.players[name] for name in game.averaged} if keeps else {})
+        self.round = 0
+        self.drawn = 0  # batches dealt
+        self.bad = torch.zeros((), device=engine.device)  # skipped steps since last read, where reading must wait
+
+    def _check_play(self) -> None:
+        names = set(self.game.players)
+        named = set(self.play.order) | ({self.play.gate} if self.play.gate else set())
+        if unknown := named - names:
+            raise UsageError("PLAY-PLAYER", f"the play names {sorted(unknown)}", why=f"the players are {sorted(names)}")
+        if self.play.kind in ("gated", "either-or") and not isinstance(self.game, Criticises):
+            raise UsageError("PLAY-SKILL", f"{self.training.play} needs a discriminator whose skill can be measured")
+
+    # ── where we are ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def images(self) -> int:
+        """Real images seen, over all processes."""
+        return self.drawn * self.training.batch
+
+    def now(self, samples: range, *, turn: int = 0) -> Now:
+        return Now(self.seed, self.images, self.horizon, self.round, turn, samples, self.engine.device)
+
+    # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def step(self) -> dict[str, Tensor]:
+        """One round; returns the mean of every term, ``{"D/real": (), "G/fake": (), "D/gradient": (), …}``."""
+        means: dict[str, Tensor] = {}
+        before = self.drawn
+        hand = self._deal(turn=0)
+        if self.play.kind == "simultaneous":
+            seen: list[list[Piece]] = []
+            for turn, player in enumerate(self.game.players):
+                means |= self._gradient(player, hand, turn)
+                seen.append(hand.last)
+            for player, pieces in zip(self.game.players, seen, strict=True):
+                self._move(player, hand, pieces, means)
+        else:
+            for turn, player in enumerate(self._order(hand, means)):
+                if player in hand.used:  # a player never sees the same batch twice
+                    hand = self._deal(turn)
+                means |= self._gradient(player, hand, turn)
+                self._move(player, hand, hand.last, means)
+        self.round += 1
+        self.engine.average_statistics(self.game.players.values())
+        half_life = min(self.training.ema_images, self.training.ema_share * self.images)
+        self.averages.update(decay((self.drawn - before) * self.training.batch, half_life))
+        return means
+
+    def _deal(self, turn: int) -> Hand:
+        """The next batch, this process's part of it, in pieces."""
+        mine = self.engine.slice(self.drawn * self.training.batch, self.training.batch)
+        count = max(1, self.training.micro_batches // self.engine.size)
+        each = len(mine) // count
+        ranges = [mine[i * each : (i + 1) * each] for i in range(count)]
+        batches = [self.engine.place(self.stream.take(r.start, len(r))) for r in ranges]
+        hand = Hand(self.game, self.engine, batches, [self.now(r, turn=turn) for r in ranges])
+        self.drawn += 1
+        return hand
+
+    def _order(self, hand: Hand, means: dict[str, Tensor]) -> tuple[str, ...]:
+        if self.play.kind == "alternating":
+            return self.play.order
+        skill = self._skill(hand)
+        means["skill"] = skill
+        players = tuple(self.game.players)
+        if self.play.kind == "gated":
+            return tuple(p for p in players if p != self.play.gate or float(skill) < self.play.bound)
+        critic, others = players[0], players[1:]
+        return (critic,) if float(skill) <= 0.5 else others
+
+    @torch.no_grad()
+    def _skill(self, hand: Hand) -> Tensor:
+        """How often D is right on this batch, over all processes: in [0, 1], 0.5 by chance."""
+        game = self.game
+        assert isinstance(game, Criticises)
+        modes = [(m, m.training) for m in game.modules()]
+        game.eval()
+        rights = []
+        for batch, now in zip(hand.batches, hand.nows, strict=True):
+            real, fake = game.logits(batch, now.chance("skill"))
+            if game.relative:
+                rights.append((real > fake).float().mean())
+            else:
+                rights.append(0.5 * ((real > 0).float().mean() + (fake < 0).float().mean()))
+        for module, mode in modes:
+            module.training = mode
+        return self.engine.mean(torch.stack(rights).mean())
+
+    def _gradient(self, player: str, hand: Hand, turn: int) -> dict[str, Tensor]:
+        self.optimisers[player].zero_grad()
+        hand.used.add(player)
+        means = gradient(self.game, player, hand.pieces(player, turn), hand.samples, self.engine)
+        named = {f"{player}/{name}": value for name, value in means.items()}
+        return named | {f"{player}/gradient": self.engine.gradient_norm(self.game.players[player])}
+
+    def _move(self, player: str, hand: Hand, pieces: list[Piece], means: Mapping[str, Tensor]) -> None:
+        """Check, then step: no number that is not finite ever reaches a weight or an average."""
+        norm = means[f"{player}/gradient"]
+        skip = None
+        if self.engine.checks_at_once:
+            if not bool(norm.isfinite()):
+                raise not_finite(player, self.round, means)
+        else:
+            skip = (~norm.isfinite()).float()
+            self.bad += skip
+        now = hand.nows[0]
+        lr = now.at(self.training.lr) * (self.training.lr_ratio if player == next(iter(self.game.players)) else 1.0)
+        self.optimisers[player].step(lr, self.training.beta1, now.at(self.training.beta2), skip)
+        hand.moved(player)
+        with torch.no_grad():
+            for piece in pieces:
+                self.game.after(player, piece.batch, piece.shared, piece.now)
+        self.optimisers[player].zero_grad()
+
+    # ── what is remembered ───────────────────────────────────────────────────────────────────────────────────────
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """All tensors of the state, by file: each player, each average, what is no player's, the optimisers."""
+        files = {name: dict(player.state_dict()) for name, player in self.game.players.items()}
+        files |= {f"{name}-ema": self.averages.tensors(name) for name in self.averages.players}
+        theirs = {id(t) for player in self.game.players.values() for t in player.state_dict(keep_vars=True).values()}
+        rest = {name: t for name, t in self.game.state_dict(keep_vars=True).items() if id(t) not in theirs}
+        if rest:
+            files["game"] = {name: tensor.detach() for name, tensor in rest.items()}
+        files["optimiser"] = {
+            f"{player}/{name}": tensor
+            for player, optimiser in self.optimisers.items()
+            for name, tensor in optimiser.tensors().items()
+        }
+        return files
+
+    def state(self) -> dict[str, Any]:
+        """The counters."""
+        return {"round": self.round, "drawn": self.drawn}
+
+    @torch.no_grad()
+    def load(self, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
+        """Restore what `tensors` and `state` gave; anything missing, extra or of another shape is an error."""
+        for name, tensors in self.tensors().items():
+            match_tensors(files[name], tensors, name)
+            for key, tensor in tensors.items():
+                tensor.copy_(files[name][key])
+        self.round, self.drawn = int(state["round"]), int(state["drawn"])
+
+
+def not_finite(player: str, round_: int, means: Mapping[str, Tensor]) -> Diverged:
+    """The error that says who paid what when the numbers ran away."""
+    paid = ", ".join(f"{name} = {float(value):.4g}" for name, value in means.items())
+    return Diverged(
+        "NOT-FINITE",
+        f"the gradient of {player} is not finite in round {round_}; no weight was changed by it",
+        why=paid,
+        fix="lower the learning rate (--set lr=1e-4) or raise the penalty (--set gamma=…); the last checkpoint is intact",
+    )
+
+
+def _prepare(game: Game) -> None:
+    """Players train; a module of no player is frozen and in eval mode."""
+    game.train()
+    theirs = {id(m) for player in game.players.values() for m in player.modules()}
+    playing = {id(p) for player in game.players.values() for p in player.parameters()}
+    for module in game.modules():
+        if module is not game and id(module) not in theirs and not _holds_player(module, theirs):
+            module.eval()
+    for parameter in game.parameters():
+        parameter.requires_grad_(id(parameter) in playing)
+
+
+def _holds_player(module: nn.Module, theirs: set[int]) -> bool:
+    return any(id(child) in theirs for child in module.modules())
+
+
