@@ -237,6 +237,7 @@ class Store:
         for found, path in self._entries():
             if found > images and self._ours(path) is not None:
                 self._discard(path)
+        self.disk.sync(self.directory)
 
     # ── keeping order ─────────────────────────────────────────────────────────────────────────────────────────────
 

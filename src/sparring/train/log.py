@@ -46,16 +46,17 @@ class Log:
         """
         line = json.dumps(_plain(record), separators=(",", ":"), allow_nan=False).encode() + b"\n"
         line = b"\n" + line if self._torn else line  # a half line that could not be cut off stands alone
+        taken = 0
         try:
-            written = self.disk.append(self._file, self.path, line)
-            if written != len(line):
-                self._torn = True
-                raise OSError(f"only {written} of {len(line)} bytes were taken")
+            taken = self.disk.append(self._file, self.path, line)
+            if taken != len(line):
+                raise OSError(f"only {taken} of {len(line)} bytes were taken")
         except OSError as error:
             self.lost += 1
-            with contextlib.suppress(OSError):  # making a file shorter needs no space
-                self.disk.cut(self._file, self.path, self._size)
-                self._torn = False
+            try:
+                self.disk.cut(self._file, self.path, self._size)  # making a file shorter needs no space
+            except OSError:
+                self._size, self._torn = self._size + taken, self._torn or taken > 0
             first, self._failing = not self._failing, True
             return f"{self.path} cannot be written ({error.strerror or error}); the run goes on" if first else None
         self._size += len(line)

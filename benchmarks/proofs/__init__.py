@@ -1,0 +1,1 @@
+"""Promises that are proved by doing the worst: `make proof-…`."""
