@@ -1,1 +1,10 @@
-"""TODO(lead)."""
+"""Data: from files to endless, reproducible streams.
+
+`open_data` finds, checks and decodes; `stream_of` delivers. See docs/data.md.
+"""
+
+from sparring.data.dataset import Dataset, open_data
+from sparring.data.report import DataReport
+from sparring.data.stream import ImageStream, PointStream, Prefetch, stream_of
+
+__all__ = ["DataReport", "Dataset", "ImageStream", "PointStream", "Prefetch", "open_data", "stream_of"]

@@ -1,0 +1,85 @@
+"""Which files are images: by their first bytes, never by their name.
+
+Only the formats listed here are ever handed to Pillow, so a PDF, an EPS or a FITS file that calls itself ``cat.png``
+reaches no decoder at all.
+"""
+
+from __future__ import annotations
+
+HEAD = 64  # bytes that `sniff` needs
+
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+
+# What people keep beside images. The reason says what to do about it.
+_STRANGERS: tuple[tuple[bytes, str], ...] = (
+    (b"%PDF", "a PDF document, not an image"),
+    (b"%!PS", "a PostScript file, not an image"),
+    (b"8BPS", "a Photoshop file: export it as PNG"),
+    (b"\xff\x0a", "JPEG XL is not read: convert it to PNG or JPEG"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL is not read: convert it to PNG or JPEG"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000 is not read: convert it to PNG or JPEG"),
+    (b"SIMPLE  =", "a FITS file: convert it to 16-bit TIFF"),
+    (b"PK\x03\x04", "a zip archive inside the data: open it as its own source, or unpack it"),
+    (b"\x1f\x8b", "a gzip archive: unpack it"),
+    (b"\x1a\x45\xdf\xa3", "a video, not an image: extract its frames"),
+    (b"#!AMR", "a sound, not an image"),
+    (b"ID3", "a sound, not an image"),
+    (b"OggS", "a sound or a video, not an image"),
+)
+
+
+def sniff(head: bytes) -> tuple[str, str]:
+    """(format as Pillow names it, ""), or ("", why the file is not used), from the first `HEAD` bytes of a file.
+
+    >>> sniff(b"GIF89a......")
+    ('GIF', '')
+    >>> sniff(b"<!DOCTYPE html><title>404</title>")
+    ('', 'a web page (HTML), not an image')
+    """
+    if not head:
+        return "", "empty (0 bytes)"
+    for magic, name in (
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"\xff\xd8\xff", "JPEG"),
+        (b"GIF87a", "GIF"),
+        (b"GIF89a", "GIF"),
+        (b"II*\x00", "TIFF"),
+        (b"MM\x00*", "TIFF"),
+        (b"II+\x00", "TIFF"),
+        (b"MM\x00+", "TIFF"),
+    ):
+        if head.startswith(magic):
+            return name, ""
+    if head[:4] == b"RIFF":
+        return ("WEBP", "") if head[8:12] == b"WEBP" else ("", "a sound or a video (RIFF), not an image")
+    if head[4:8] == b"ftyp":
+        return _sniff_container(head)
+    # "BM" alone begins many a text: the two reserved words of a bitmap header are zero.
+    if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
+        return "BMP", ""
+    return "", next((reason for magic, reason in _STRANGERS if head.startswith(magic)), _unknown(head))
+
+
+def _sniff_container(head: bytes) -> tuple[str, str]:
+    """ISO media files: AVIF, HEIF and videos share one container; the brands tell them apart."""
+    length = min(int.from_bytes(head[:4], "big"), len(head))
+    brands = {head[8:12], *(head[i : i + 4] for i in range(16, length, 4))}
+    if brands.intersection(_AVIF_BRANDS):
+        return "AVIF", ""
+    if brands.intersection(_HEIF_BRANDS):
+        return "", "HEIC is not read: convert it to JPEG or PNG"
+    return "", "a video, not an image: extract its frames"
+
+
+def _unknown(head: bytes) -> str:
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page (HTML), not an image"
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"svg" in start):
+        return "an SVG drawing: render it to PNG"
+    if not start.strip(b"\0"):
+        return "only zero bytes"
+    if all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
+        return "text, not an image"
+    return "no image format that is read (PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF)"

@@ -1,0 +1,85 @@
+"""What was found, used, held out and left out, and why: for people and, as JSON, for the run directory."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+_SHOWN = 10  # excluded files named in the lines; all of them are in the JSON
+
+
+def shown(name: str) -> str:
+    """A file name that is safe to print: control characters and undecodable bytes escaped.
+
+    >>> shown("a\\nb\\udcff.png")
+    'a\\\\nb\\\\udcff.png'
+    """
+    name = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """found = used + held_out + len(excluded). sizes: the files' own sizes, width x height, most frequent first."""
+
+    source: str
+    kind: str
+    found: int
+    used: int
+    held_out: int
+    excluded: list[tuple[str, str]] = field(default_factory=list)
+    ignored: dict[str, int] = field(default_factory=dict)
+    conversions: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    crop: str | None = None
+    background: tuple[int, int, int] | None = None
+    warnings: list[str] = field(default_factory=list)
+    fingerprint: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values; file names round-trip even if they are not UTF-8 (JSON's \\u escapes)."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> DataReport:
+        """The report that `record` was made from."""
+        pairs = [(name, reason) for name, reason in record["excluded"]]
+        tuples = {name: tuple(record[name]) for name in ("size", "background") if record[name] is not None}
+        return cls(**{**record, "excluded": pairs, **tuples})
+
+    def lines(self) -> list[str]:
+        """A few lines for a person."""
+        return list(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        if self.kind == "points":
+            yield f"{self.source}: {self.used:,} points for training, {self.held_out:,} held out"
+            return
+        yield (
+            f"{shown(self.source)}: {self.found:,} found, {self.used:,} used, "
+            f"{self.held_out:,} held out, {len(self.excluded):,} excluded"
+        )
+        if self.size:
+            height, width = self.size
+            colours = {1: "grey", 3: "colour", 4: "colour with transparency"}[self.channels or 3]
+            top = ", ".join(f"{size} ({count:,})" for size, count in list(self.sizes.items())[:3])
+            more = " …" if len(self.sizes) > 3 else ""
+            yield f"prepared as {width}x{height} {colours}, crop: {self.crop}; files are {top}{more}"
+        if self.conversions:
+            yield "converted: " + ", ".join(f"{what} ({count:,})" for what, count in sorted(self.conversions.items()))
+        reasons = Counter(reason for _, reason in self.excluded)
+        if len(self.excluded) > _SHOWN:
+            yield "left out: " + ", ".join(f"{shown(why)} ({count:,})" for why, count in reasons.most_common(5))
+        for name, reason in self.excluded[:_SHOWN]:
+            yield f"left out: {shown(name)}: {shown(reason)}"
+        if len(self.excluded) > _SHOWN:
+            yield f"left out: … and {len(self.excluded) - _SHOWN:,} more (data.json names them all)"
+        if self.ignored:
+            yield "ignored: " + ", ".join(f"{shown(name)} ({count:,})" for name, count in sorted(self.ignored.items()))
+        for warning in self.warnings:
+            yield f"warning: {shown(warning)}"

@@ -1,0 +1,165 @@
+"""Endless streams over a data set: sample k is a pure function of (seed, k).
+
+Order and flips do not depend on batch size, workers or processes: whoever asks for sample k gets sample k. A pass
+delivers every training sample exactly once, passes follow each other without a gap, and batches are always full.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparring.chance import Dice, permutation
+from sparring.data.dataset import Dataset
+from sparring.errors import DataError
+from sparring.types import Batch, Stream
+
+_PASSES = 3  # shuffles kept: a batch may span passes, and threads work ahead
+
+
+class _Order:
+    """Row of sample k: permutation(seed, k // N)[k mod N], with the last few shuffles remembered. Thread-safe."""
+
+    def __init__(self, n: int, seed: int) -> None:
+        if n < 1:
+            raise DataError("DATA-EMPTY", "no sample is left for training", fix="use --held-out 0 or more images")
+        self.n, self.seed = n, seed
+        self._kept: OrderedDict[int, NDArray[np.int64]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def rows(self, start: int, count: int) -> NDArray[np.int64]:
+        """(count,) rows of samples start … start + count − 1."""
+        if start < 0 or count < 0:
+            raise ValueError(f"take({start}, {count}): positions are not negative")
+        pieces, at, end = [], start, start + count
+        while at < end:
+            number, first = divmod(at, self.n)
+            last = min(self.n, first + end - at)
+            pieces.append(self._shuffle(number)[first:last])
+            at += last - first
+        return np.concatenate(pieces) if pieces else np.zeros(0, np.int64)
+
+    def _shuffle(self, number: int) -> NDArray[np.int64]:
+        with self._lock:
+            if number not in self._kept:
+                self._kept[number] = permutation(self.seed, "order", number, self.n)
+                while len(self._kept) > _PASSES:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(number)
+            return self._kept[number]
+
+
+def _labels(labels: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> Tensor | None:
+    return None if labels is None else torch.from_numpy(labels[rows])
+
+
+class ImageStream:
+    """Training images of a data set, shuffled, each mirrored left to right with probability ½ if `flip`."""
+
+    def __init__(self, dataset: Dataset, seed: int = 0, flip: bool = False) -> None:
+        self.dataset, self.seed, self.flip = dataset, seed, flip
+        self._order = _Order(len(dataset.train), seed)
+        self._images: NDArray[np.uint8] = np.asarray(dataset.train)  # the same memory without memmap's overhead
+        self.fingerprint = hashlib.blake2b(f"{dataset.fingerprint} {flip}".encode(), digest_size=16).hexdigest()
+
+    def __len__(self) -> int:
+        return self._order.n
+
+    def take(self, start: int, count: int) -> Batch:
+        """x: (count, C, H, W) uint8 with channels_last strides; labels where the data has them."""
+        rows = self._order.rows(start, count)
+        images = self._images[rows]  # (count, H, W, C), a copy
+        if self.flip:
+            dice = Dice(seed=self.seed, purpose="flip", samples=range(start, start + count))
+            mirrored = dice.uniform().numpy() < 0.5
+            images[mirrored] = images[mirrored, :, ::-1]
+        return Batch(torch.from_numpy(images).permute(0, 3, 1, 2), label=_labels(self.dataset.labels, rows))
+
+
+class PointStream:
+    """Training points of a data set, shuffled: (count, D) float32."""
+
+    def __init__(self, dataset: Dataset, seed: int = 0) -> None:
+        self.dataset, self.seed = dataset, seed
+        self._order = _Order(len(dataset.train), seed)
+        self.fingerprint = dataset.fingerprint
+
+    def __len__(self) -> int:
+        return self._order.n
+
+    def take(self, start: int, count: int) -> Batch:
+        """x: (count, D) float32."""
+        rows = self._order.rows(start, count)
+        return Batch(torch.from_numpy(self.dataset.train[rows]), label=_labels(self.dataset.labels, rows))
+
+
+def stream_of(dataset: Dataset, seed: int = 0, flip: bool = False) -> Stream:
+    """The stream of a data set; `flip` concerns images only.
+
+    >>> from sparring.data import open_data
+    >>> tuple(stream_of(open_data("ring")).take(10**12, 5).x.shape)
+    (5, 2)
+    """
+    return ImageStream(dataset, seed, flip) if dataset.kind == "images" else PointStream(dataset, seed)
+
+
+class Prefetch:
+    """The same stream, with `workers` threads fetching ahead; the same batches in the same order for any number.
+
+    It expects the next `take` at the distance of the last two (which is right for one process and for one of many);
+    another one is served all the same, only not ahead of time. At most 2 · workers batches wait. An error in a thread
+    is raised by the `take` that asked for that batch. 0 workers: no thread at all.
+    """
+
+    def __init__(self, stream: Stream, workers: int = 0) -> None:
+        if workers < 0:
+            raise ValueError(f"{workers} workers")
+        self.stream, self.workers = stream, workers
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="prefetch") if workers else None
+        self._ahead: dict[tuple[int, int], Future[Batch]] = {}
+        self._last: tuple[int, int] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        return self.stream.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def take(self, start: int, count: int) -> Batch:
+        """As the stream's own."""
+        if self._pool is None:
+            return self.stream.take(start, count)
+        stride = count if self._last is None else start - self._last[0]
+        self._last = (start, count)
+        future = self._ahead.pop((start, count), None) or self._pool.submit(self.stream.take, start, count)
+        wanted = [(start + i * stride, count) for i in range(1, 2 * self.workers + 1)] if stride > 0 else []
+        for key in [key for key in self._ahead if key not in wanted]:
+            self._ahead.pop(key).cancel()
+        for key in wanted:
+            if key not in self._ahead:
+                self._ahead[key] = self._pool.submit(self.stream.take, *key)
+        return future.result()
+
+    def close(self) -> None:
+        """End the threads; `take` goes on without them."""
+        pool, self._pool = self._pool, None
+        self._ahead.clear()
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Prefetch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
