@@ -116,3 +116,53 @@ def recipes() -> dict[str, str]:
     return describe()
 
 
+# ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def save_samples(
+    path: str | Path, out: str | Path, *, n: int = 64, seed: int = 0, truncation: float = 1.0, grid: bool = False
+) -> list[Path]:
+    """n samples of the run in `path` as files in the directory `out`, or as one picture ``out/grid.png``; the paths."""
+    from sparring.generate import sample
+    from sparring.generate.grid import picture
+
+    samples = sample.draw(load(path), n, seed=seed, truncation=truncation)
+    out = Path(out)
+    if not grid:
+        return sample.save(samples, out)
+    out.mkdir(parents=True, exist_ok=True)
+    picture(samples).save(out / "grid.png")
+    return [out / "grid.png"]
+
+
+def save_walk(path: str | Path, out: str | Path, *, frames: int = 60, seed: int = 0) -> Path:
+    """A walk through the latent space of the run in `path` as a .gif, .webp or .png animation; its path."""
+    from sparring.generate import interpolate
+
+    run = load(path)
+    interpolate.check_format(Path(out))
+    walkers = 8 if run.document["data"]["kind"] == "images" else 500
+    moments = interpolate.walk(run, frames, seed=seed, walkers=walkers)
+    return interpolate.save_film(interpolate.film(moments), Path(out))
+
+
+def report(path: str | Path) -> Path:
+    """Write the page ``report.html`` of the run in `path`; its path."""
+    from sparring.report import write
+
+    return write(Path(path))
+
+
+def free_directory(data: str | Path) -> Path:
+    """Where `train` puts a run on `data` when it is not told: a directory that does not exist yet."""
+    from sparring.runs.directory import free_directory
+
+    return free_directory(str(data))
+
+
+def settings(name: str) -> list[tuple[str, str, str]]:
+    """Every setting of a recipe or preset: (name, value, what it is)."""
+    from sparring.runs.recipe import load
+    from sparring.runs.settings import explained
+
+    return explained(load(name).config)

@@ -59,7 +59,10 @@ def parse_budget(text: str) -> Budget:
         sensible = 0 < images <= _LONGEST
     if not sensible:
         raise UsageError(
-            "BUDGET-RANGE", "this budget is out of range", where=repr(text), fix="above zero, at most ten years or 10^15 images"
+            "BUDGET-RANGE",
+            "this budget is out of range",
+            where=repr(text),
+            fix="above zero, at most ten years or 10^15 images",
         )
     return Budget(seconds, images, more=bool(sign))
 
@@ -73,9 +76,12 @@ def parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[xX×]\s*(\d{1,6}))?\s*", text)
     if not match:
         raise UsageError(
-            "SIZE-FORM", "this is no size", where=repr(text), fix="--size 64 for a square, --size 96x64 for width x height"
+            "SIZE-FORM",
+            "this is no size",
+            where=repr(text),
+            fix="--size 64 for a square, --size 96x64 for width x height",
         )
     width, height = int(match[1]), int(match[2] or match[1])
-    if not (4 <= width <= 4096 and 4 <= height <= 4096):
-        raise UsageError("SIZE-RANGE", "a side of 4 to 4096 pixels is possible", where=repr(text))
+    if not (8 <= width <= 2048 and 8 <= height <= 2048):
+        raise UsageError("SIZE-RANGE", "a side of 8 to 2048 pixels is possible", where=repr(text))
     return height, width

@@ -1,1 +1,90 @@
-"""TODO(lead)."""
+"""The command ``sparring``. One file per command; nothing here imports torch or numpy, so ``--help`` answers at once.
+
+Exit codes: 0 done · 2 usage · 3 data · 4 checkpoint · 5 environment · 6 diverged · 75 stopped and resumable · 1 a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from sparring.errors import SparringError, UsageError
+
+if TYPE_CHECKING:
+    from sparring.cli.command import Command
+
+SUMMARY = (
+    "Train, judge and use adversarial generative models: from a folder of images to a generator one can trust.\n\n"
+    "Begin with `sparring demo`, or with `sparring train FOLDER`."
+)
+
+
+def commands() -> dict[str, type[Command]]:
+    """Every command by name, in the order of the help."""
+    from sparring.cli.demo import Demo
+    from sparring.cli.info import Info
+    from sparring.cli.interpolate import Interpolate
+    from sparring.cli.recipes import Recipes
+    from sparring.cli.resume import Resume
+    from sparring.cli.sample import Sample
+    from sparring.cli.train import Train
+
+    return {
+        "train": Train,
+        "resume": Resume,
+        "sample": Sample,
+        "interpolate": Interpolate,
+        "recipes": Recipes,
+        "info": Info,
+        "demo": Demo,
+    }
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """The command line as a command with its fields; ends with exit code 2, and the nearest flag, when it is wrong."""
+    import tyro
+
+    known = commands()
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+        near = difflib.get_close_matches(arguments[0], known, n=1, cutoff=0.5)
+        fix = f"did you mean `sparring {near[0]}`?" if near else f"there are {', '.join(known)}"
+        raise UsageError("COMMAND", "there is no such command", where=arguments[0], fix=fix)
+    choice: Any = None
+    for name, kind in known.items():
+        one = Annotated[kind, tyro.conf.subcommand(name)]  # type: ignore[valid-type]
+        choice = one if choice is None else choice | one
+    configured = tyro.conf.configure(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes)(choice)
+    command: Command = tyro.cli(configured, prog="sparring", description=SUMMARY, args=list(arguments))
+    return command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line (default: the program's own); returns the exit code."""
+    from sparring.cli.launch import leave
+    from sparring.cli.talk import Talk
+    from sparring.cli.trouble import bug, explained
+
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    talk = Talk(quiet=os.environ.get("RANK", "0") != "0")  # of several processes, rank 0 talks
+    if given == ["--version"]:
+        from sparring import __version__
+
+        talk.data(f"sparring {__version__}")
+        return 0
+    try:
+        code = parse(given or ["--help"]).run(talk)
+    except SparringError as error:
+        talk.say(str(error))
+        code = error.exit_code
+    except KeyboardInterrupt:
+        talk.say("\nstopped; nothing was begun that is not finished")
+        code = 130
+    except Exception as error:
+        known = explained(error)
+        if known is not None:
+            talk.say(str(known))
+        code = bug(error, given, talk) if known is None else known.exit_code
+    return leave(code)

@@ -55,7 +55,9 @@ def grid(images: Tensor, *, columns: int | None = None, padding: int = 2, paper:
         raise UsageError("PICTURE-EMPTY", "a grid needs at least one picture")
     columns = min(n, columns or math.ceil(math.sqrt(n * height / width)))
     rows = -(-n // columns)
-    sheet = np.full((padding + rows * (height + padding), padding + columns * (width + padding), channels), paper, np.uint8)
+    sheet = np.full(
+        (padding + rows * (height + padding), padding + columns * (width + padding), channels), paper, np.uint8
+    )
     if channels == 4:
         sheet[..., 3] = 0
     for k, tile in enumerate(tiles):

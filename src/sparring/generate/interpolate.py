@@ -32,7 +32,9 @@ def walk(run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walker
     if not isinstance(game, HasLatents):
         raise UsageError("WALK-CANNOT", f"{type(game).__name__} has no latents to walk through")
     if not 2 <= frames <= 10_000 or not 1 <= keys <= frames:
-        raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames and at most one latent per frame", where=str(frames))
+        raise UsageError(
+            "WALK-FRAMES", "a walk has 2 to 10,000 frames and at most one latent per frame", where=str(frames)
+        )
     device = device_of(game)
     z = [game.latents(Dice(seed, "walk", range(walkers), (key,), device)) for key in range(keys)]
     for frame in range(frames):
@@ -61,23 +63,37 @@ def film(moments: Iterator[Tensor] | Sequence[Tensor], *, smallest: int = 128) -
 def save_film(pictures: Sequence[Image.Image], path: Path, *, fps: float = 20.0) -> Path:
     """An endless animation by the suffix of `path`: .gif (256 colours, chosen for each picture), .webp or .png/.apng
     (all colours, lossless). Other suffixes are a `UsageError`."""
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise UsageError(
-            "WALK-FORMAT", "an animation is written as .gif, .webp, .png or .apng", where=str(path), fix="--out walk.gif"
-        )
+    suffix = check_format(path)
     if not pictures:
         raise UsageError("WALK-FRAMES", "an animation needs at least one picture", where=str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     milliseconds = round(1000 / fps)
-    first, *rest = [_paletted(p) if suffix == ".gif" else p.convert("RGBA" if p.mode == "RGBA" else "RGB") for p in pictures]
+    first, *rest = [
+        _paletted(p) if suffix == ".gif" else p.convert("RGBA" if p.mode == "RGBA" else "RGB") for p in pictures
+    ]
     if suffix == ".gif":
-        first.save(path, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0, optimize=False, disposal=1)
+        first.save(
+            path, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0, optimize=False, disposal=1
+        )
     elif suffix == ".webp":
-        first.save(path, "WEBP", save_all=True, append_images=rest, duration=milliseconds, loop=0, lossless=True, method=4)
+        first.save(
+            path, "WEBP", save_all=True, append_images=rest, duration=milliseconds, loop=0, lossless=True, method=4
+        )
     else:
         first.save(path, "PNG", save_all=True, append_images=rest, duration=milliseconds, loop=0)
     return path
+
+
+def check_format(path: Path) -> str:
+    """The suffix of `path` in small letters; `UsageError` if no animation can be written with it."""
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(
+            "WALK-FORMAT",
+            "an animation is written as .gif, .webp, .png or .apng",
+            where=str(path),
+            fix="--out walk.gif",
+        )
+    return path.suffix.lower()
 
 
 def _paletted(picture: Image.Image) -> Image.Image:

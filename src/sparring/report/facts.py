@@ -89,7 +89,9 @@ def _turns(path: Path, facts: Facts) -> Iterator[tuple[int, dict[str, float], fl
                     rate = record.get("rate")
                     yield int(record["images"]), values, float(rate) if rate is not None else None
                 except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                    strange += bool(line.strip())
+                    strange += (
+                        line.endswith("\n") and not line.isspace()
+                    )  # a last half line is being written, or was torn
     except FileNotFoundError:
         facts.troubles.append(f"{path.name} is missing: nothing has been logged yet")
     except OSError as error:

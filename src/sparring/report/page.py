@@ -34,7 +34,15 @@ def render(facts: Facts, run: Path) -> str:
     """The page as text."""
     panels = _panels(facts)
     charts = [chart(panel, facts.images, k) for k, panel in enumerate(panels)]
-    parts = [_head(facts), _troubles(facts), _grids(facts), _walk(facts), _curves(charts), _data(facts), _settings(facts)]
+    parts = [
+        _head(facts),
+        _troubles(facts),
+        _grids(facts),
+        _walk(facts),
+        _curves(charts),
+        _data(facts),
+        _settings(facts),
+    ]
     parts += [_next(run), f'<script type="application/json" id="curves">{_json(facts, panels)}</script>']
     body = "\n".join(part for part in parts if part)
     return (
@@ -54,7 +62,9 @@ def _asset(name: str) -> str:
 
 def _e(value: object) -> str:
     """Text for HTML; what would turn the direction of the text around is taken out."""
-    return html.escape("".join(c for c in str(value) if c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+    return html.escape(
+        "".join(c for c in str(value) if c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    )
 
 
 def _count(value: object) -> str:
@@ -140,7 +150,12 @@ SKILL = {
     "D(x)": "D(x), real",
     "D(G(z))": "D(G(z)), generated",
 }
-RATES = {"TPR": "real called real (TPR)", "TNR": "generated called generated (TNR)"}
+RATES = {"true_positive": "real called real (TPR)", "true_negative": "generated called generated (TNR)"}
+OTHERS = {
+    "r1": ("Gradient penalty on real images", "R1 before its weight: the mean squared slope of D there."),
+    "r2": ("Gradient penalty on generated images", "R2 before its weight: the mean squared slope of D there."),
+    "gradient": ("Gradients", "The norm of each player’s gradient."),
+}
 
 
 def _panels(facts: Facts) -> list[Panel]:
@@ -155,13 +170,21 @@ def _panels(facts: Facts) -> list[Panel]:
     losses = {key: left.pop(key) for key in [k for k in left if k.split("/")[-1] in ("real", "fake", "pair", "loss")]}
     panels = [
         Panel("Losses", "Each player lowers its own. Neither goes to zero in a healthy game.", losses),
-        Panel("What D believes", "Mean probability of being real. At 0.5 D is only guessing.", probabilities, (0, 1), 0.5),
-        Panel("How often D is right", "On real and on generated images. Both at 1 for long: D has won.", rates, (0, 1), 0.5),
+        Panel(
+            "What D believes", "Mean probability of being real. At 0.5 D is only guessing.", probabilities, (0, 1), 0.5
+        ),
+        Panel(
+            "How often D is right",
+            "On real and on generated images. Both at 1 for long: D has won.",
+            rates,
+            (0, 1),
+            0.5,
+        ),
     ]
     groups: dict[str, dict[str, Values]] = {}
     for key, line in left.items():
         groups.setdefault(key.split("/")[-1], {})[key] = line
-    panels += [Panel(name, "", lines) for name, lines in groups.items()]
+    panels += [Panel(*OTHERS.get(name, (name, "")), lines) for name, lines in groups.items()]
     return panels
 
 
@@ -208,7 +231,9 @@ def _data(facts: Facts) -> str:
         pairs = [e if isinstance(e, (list, tuple)) and len(e) == 2 else (e, "") for e in excluded]
         more = f"<p>… and {len(pairs) - 200:,} more, in data.json</p>" if len(pairs) > 200 else ""
         table = _rows((str(name), reason) for name, reason in pairs[:200])
-        out.append(f"<details><summary>{len(pairs):,} left out, and why</summary><table>{table}</table>{more}</details>")
+        out.append(
+            f"<details><summary>{len(pairs):,} left out, and why</summary><table>{table}</table>{more}</details>"
+        )
     return "".join(out)
 
 

@@ -1,0 +1,84 @@
+"""Playing a session to its end on the command line: what is shown, what is said at the end, the exit code."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
+
+from sparring.cli.live import Live
+from sparring.cli.talk import Talk, duration
+from sparring.errors import MachineError, SparringError
+
+if TYPE_CHECKING:
+    from sparring.runs.session import Session
+
+STOPPED = 75
+"""The exit code of a run that was stopped and can be resumed (EX_TEMPFAIL of sysexits)."""
+
+
+def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
+    """Show the session's events until it ends; write its page; say where everything is and what to type next."""
+    path = session.directory.path
+    live = Live(talk, lambda: session.loop.total if session.loop is not None else 0, as_json=as_json)
+    try:
+        with live:
+            for event in session:
+                live.show(event)
+    except KeyboardInterrupt:
+        talk.say(f"left at once; what was saved last is safe. Go on with:\n  sparring resume {quote(str(path))}")
+        return STOPPED
+    except Exception as error:
+        _name_the_rank(session, error, talk)
+        raise
+    done = session.finished
+    stopped = done is not None and done.reason == "stopped"
+    if int(os.environ.get("RANK", "0")) == 0:
+        page = write_page(path, talk)
+        images = done.images if done is not None else 0
+        talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(live.seconds)}")
+        talk.say("\n".join(places(path, page) + following(path, stopped)))
+    return STOPPED if stopped else 0
+
+
+def _name_the_rank(session: Session, error: Exception, talk: Talk) -> None:
+    """Of several processes, the one that failed says so, and in which phase; torchrun then ends the others."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        phase = session.loop.phase if session.loop is not None else "start"
+        kind = "" if isinstance(error, SparringError) else f"{type(error).__name__}: "
+        Talk().say(f"rank {os.environ.get('RANK')} failed in phase {phase}: {kind}{error}")
+
+
+def write_page(path: Path, talk: Talk) -> Path | None:
+    """The run's report.html; a full disk costs the page, not the run."""
+    from sparring import api
+
+    try:
+        return api.report(path)
+    except (OSError, MachineError) as error:
+        talk.say(f"the page could not be written: {error}")
+        return None
+
+
+def places(path: Path, page: Path | None) -> list[str]:
+    """Where things are."""
+    grids = []
+    with suppress(OSError):
+        grids = sorted((path / "samples").glob("*.png"))
+    found = {"grid": grids[-1] if grids else None, "walk": path / "walk.gif", "page": page, "run": path}
+    return [f"  {name:<5} {place}" for name, place in found.items() if place is not None and place.exists()]
+
+
+def following(path: Path, stopped: bool) -> list[str]:
+    """What to type next."""
+    run = quote(str(path))
+    if stopped:
+        return ["go on with:", f"  sparring resume {run}"]
+    return [
+        "next:",
+        f"  sparring sample {run} -n 64 --grid",
+        f"  sparring interpolate {run}",
+        f"  sparring resume {run} --budget +10m",
+    ]

@@ -1,0 +1,36 @@
+"""``sparring interpolate``: a walk through the latent space of a trained run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sparring.cli.command import Command
+from sparring.cli.follow import write_page
+from sparring.cli.talk import Talk
+
+
+@dataclass
+class Interpolate(Command):
+    """Make a moving picture: a smooth, endless walk through what a run has learned."""
+
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """the run's directory, for example runs/cats"""
+    frames: Annotated[int, tyro.conf.arg(metavar="N")] = 60
+    """pictures in the walk, 20 a second"""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """other seeds give other walks"""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: RUN/walk.gif)")] = None
+    """a .gif, or all colours in a .webp or .png"""
+
+    def run(self, talk: Talk) -> int:
+        from sparring import api
+
+        out = self.out if self.out is not None else self.directory / "walk.gif"
+        talk.data(str(api.save_walk(self.directory, out, frames=self.frames, seed=self.seed)))
+        if self.out is None:
+            write_page(self.directory, talk)  # which shows the walk from now on
+        return 0

@@ -1,0 +1,59 @@
+"""``--processes N``: the same command again, N times, under torchrun; only rank 0 talks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from sparring.errors import UsageError
+
+EXIT_FILE = "SPARRING_EXIT_FILE"
+"""Where rank 0 leaves its exit code: torchrun itself only knows success (0) and failure (1)."""
+
+
+def launched() -> bool:
+    """Whether this process is one of several that torchrun started."""
+    return "LOCAL_RANK" in os.environ
+
+
+def launch(processes: int, arguments: Sequence[str]) -> int:
+    """Run ``sparring *arguments`` in `processes` processes on this machine; returns the exit code of rank 0."""
+    cores = os.cpu_count() or 1
+    if not 1 <= processes <= 1024:
+        raise UsageError("PROCESSES", "--processes is a number from 1 to 1024", where=str(processes))
+    with tempfile.TemporaryDirectory(prefix="sparring-") as folder:
+        file = Path(folder) / "exit"
+        threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // processes)))
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        child = subprocess.Popen(
+            [*command, "-m", "sparring", *arguments],
+            env={**os.environ, EXIT_FILE: str(file), "OMP_NUM_THREADS": threads},
+        )
+
+        def forward(number: int, frame: FrameType | None) -> None:
+            child.send_signal(number)
+
+        before = signal.signal(signal.SIGTERM, forward)
+        ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to the child as well
+        try:
+            code = child.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            signal.signal(signal.SIGINT, ignored)
+        return int(file.read_text()) if file.exists() else code
+
+
+def leave(code: int) -> int:
+    """The exit code of this process: under `launch`, rank 0 writes it down, and a polite stop is no failure of torchrun."""
+    file = os.environ.get(EXIT_FILE)
+    if not file or not launched():
+        return code
+    if os.environ.get("RANK", "0") == "0":
+        Path(file).write_text(str(code))
+    return 0 if code == 75 else code

@@ -1,0 +1,110 @@
+"""What is shown while a run goes on: a live line on a terminal, plain lines elsewhere, JSON lines on request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from sparring.cli.talk import Talk, duration
+from sparring.types import Alarm, Event, Probed, Sampled, Saved, Turn
+
+EVERY = 10.0
+"""Seconds between plain lines."""
+_SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))", "true_positive": "TPR", "true_negative": "TNR"}
+_PAID = ("real", "fake", "pair", "loss")
+
+
+def numbers(values: Mapping[str, float]) -> str:
+    """Losses by player, then how D sees things.
+
+    >>> numbers({"D/real": 0.5, "D/fake": 0.25, "G/fake": 1.0, "D/D(x)": 0.61, "D/gradient": 3.0})
+    'D 0.750  G 1.000  D(x) 0.61'
+    """
+    losses: dict[str, float] = {}
+    seen = []
+    for key, value in values.items():
+        player, _, term = key.rpartition("/")
+        if term in _PAID:
+            losses[player] = losses.get(player, 0.0) + value
+        elif term in _SKILL:
+            seen.append((list(_SKILL).index(term), f"{_SKILL[term]} {value:.2f}"))
+    return "  ".join([f"{player} {loss:.3f}" for player, loss in losses.items()] + [text for _, text in sorted(seen)])
+
+
+class Live:
+    """Shows events. Use as a context; `show` each event.
+
+    total: gives the images at the end of the run (known once it goes).   as_json: JSON lines on stdout.
+    """
+
+    def __init__(self, talk: Talk, total: Callable[[], int], *, as_json: bool = False) -> None:
+        self.talk, self.total, self.as_json = talk, total, as_json
+        self.rate: float | None = None
+        self._screen: Any = None
+        self._spoke = -EVERY
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Live:
+        if self.talk.terminal:
+            from rich.console import Console
+            from rich.live import Live as Screen
+
+            self._screen = Screen(console=Console(stderr=True, highlight=False), auto_refresh=False)
+            self._screen.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._screen is not None:
+            self._screen.stop()
+
+    def show(self, event: Event) -> None:
+        if self.as_json:
+            self.talk.record(event.record())
+        match event:
+            case Turn():
+                self._turn(event)
+            case Alarm():
+                self._line(f"! {event.message}  [{event.code}, at {event.images:,} images]")
+            case Probed() if event.values:
+                pairs = "  ".join(f"{name} {value:.4g}" for name, value in event.values.items())
+                self._line(f"measured at {event.images:,} images: {pairs}")
+            case Saved() if event.seconds > 5:
+                self._line(f"saved in {duration(event.seconds)}: {event.path}")
+            case Sampled() | Saved() | _:
+                pass
+
+    # ── ways to say it ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _turn(self, turn: Turn) -> None:
+        if turn.rate:
+            self.rate = turn.rate if self.rate is None else 0.8 * self.rate + 0.2 * turn.rate
+        total = max(self.total(), turn.images)
+        left = duration((total - turn.images) / self.rate) if self.rate else "?"
+        share = turn.images / total if total else 1.0
+        where = f"{turn.images:,} / {total:,} images"
+        speed = f"{self.rate:,.0f}/s" if self.rate else ""
+        if self._screen is not None:
+            from rich.text import Text
+
+            done = round(28 * share)
+            bar = Text("━" * done, style="green") + Text("━" * (28 - done), style="bright_black")
+            line = bar + Text(f" {share:4.0%}  {where}  {speed}  {left} left\n", style="default")
+            self._screen.update(line + Text(numbers(turn.values), style="cyan"), refresh=True)
+        elif not self.as_json and (time.monotonic() - self._spoke >= EVERY or turn.images >= total):
+            self._spoke = time.monotonic()
+            self.talk.say(f"{share:4.0%}  {where}  {speed}  {left} left  {numbers(turn.values)}")
+
+    def _line(self, text: str) -> None:
+        if self._screen is not None:
+            self._screen.console.print(text, markup=False)
+        elif not self.as_json:
+            self.talk.say(text)
+
+    @property
+    def seconds(self) -> float:
+        """Since this was made."""
+        return time.monotonic() - self._began

@@ -1,0 +1,40 @@
+"""``sparring sample``: new samples of a trained run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from sparring.cli.command import Command, Flag
+from sparring.cli.talk import Talk
+
+
+@dataclass
+class Sample(Command):
+    """Make new samples with a trained run."""
+
+    directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """the run's directory, for example runs/cats"""
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="N")] = 64
+    """how many"""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """other seeds give other samples; the same seed always gives the same ones"""
+    truncation: Annotated[float, tyro.conf.arg(metavar="X")] = 1.0
+    """below 1: safer, less varied samples; 1 is what was learned"""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: RUN/generated)")] = None
+    """where to put them"""
+    grid: Flag = False
+    """one picture with all of them, grid.png, instead of a file for each"""
+
+    def run(self, talk: Talk) -> int:
+        from sparring import api
+
+        out = self.out if self.out is not None else self.directory / "generated"
+        paths = api.save_samples(
+            self.directory, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid
+        )
+        talk.data("\n".join(str(path) for path in paths))
+        return 0

@@ -1,0 +1,78 @@
+"""How the command line speaks: data on stdout, talk on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+
+class Talk:
+    """Where the words go. `terminal` says whether someone watches stderr (then there is a live line)."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.terminal = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._open = not quiet
+
+    def say(self, text: str = "") -> None:
+        """Talk: one line or more on stderr. A closed stderr is no reason to stop working."""
+        if not self.quiet:
+            try:
+                print(text, file=sys.stderr, flush=True)
+            except OSError:
+                self.quiet = True
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """How far a stage is: on one line that is written over, and only where someone watches."""
+        if self.terminal and total > 1:
+            print(
+                f"\r{stage} {done:,} / {total:,}\x1b[K",
+                end="\r\x1b[K" if done >= total else "",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def data(self, text: str) -> None:
+        """Data: one line or more on stdout. When its reader has left (``| head``), what follows is dropped silently."""
+        if not self._open:
+            return
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            self._open = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain either
+
+    def record(self, values: Mapping[str, Any]) -> None:
+        """One JSON object on a line of its own on stdout."""
+        self.data(json.dumps(plain(values), ensure_ascii=False, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can say it: numbers that are not finite become null, paths and the like become text."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> [duration(s) for s in (4.2, 75, 3700, 200_000)]
+    ['4s', '1m15s', '1h01m', '2d07h']
+    """
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"

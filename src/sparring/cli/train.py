@@ -1,0 +1,105 @@
+"""``sparring train``: from data to a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from sparring.budget import parse_budget, parse_size
+from sparring.cli.command import Command, Flag
+from sparring.cli.follow import follow
+from sparring.cli.launch import launch, launched
+from sparring.cli.talk import Talk
+
+
+@dataclass
+class Train(Command):
+    """Train a generator on images (a folder, a zip, idx files), or on built-in data."""
+
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
+    """a folder or zip of images, an idx file, or a built-in name: emoji, fashion, ring, grid, swissroll, checkerboard, dirac"""
+    recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "auto"
+    """how to train: a name from `sparring recipes`, a recipe.yaml, or auto, which chooses by data, machine and budget"""
+    size: Annotated[str | None, tyro.conf.arg(metavar="W[xH]", help_behavior_hint="(default: the data decides)")] = None
+    """size of the images in pixels, width x height: 64 or 96x64"""
+    out: Annotated[
+        Path | None, tyro.conf.arg(metavar="RUN", help_behavior_hint="(default: runs/<name of the data>)")
+    ] = None
+    """directory of the run, which must not exist yet"""
+    budget: Annotated[str | None, tyro.conf.arg(metavar="TIME|IMAGES", help_behavior_hint="(default: 20m)")] = None
+    """how long: 90s, 20m, 2h or 12000, 500k, 2M images"""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """of everything random"""
+    device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
+    """cpu, cuda, cuda:1, mps, or auto"""
+    processes: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """processes on this machine that share every batch; on several machines use torchrun (docs/start.md)"""
+    set: Annotated[list[str], tyro.conf.arg(metavar="KEY=VALUE"), tyro.conf.UseAppendAction] = field(
+        default_factory=list
+    )
+    """change a setting of the recipe; `sparring recipes NAME` lists them"""
+    held_out: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.05
+    """share of the images kept aside for measuring; 0 keeps none"""
+    crop: Literal["center", "squeeze", "pad"] = "center"
+    """how images of another shape are fitted: cut off the edges, change the proportions, or add a border"""
+    channels: Annotated[
+        Literal[1, 3, 4] | None, tyro.conf.arg(metavar="1|3|4", help_behavior_hint="(default: the data decides)")
+    ] = None
+    """grey, colour, or colour with transparency"""
+    dry_run: Flag = False
+    """show the plan and stop"""
+    json: Flag = False
+    """events as JSON lines on stdout"""
+
+    def run(self, talk: Talk) -> int:
+        settings = self.settings()
+        if self.processes != 1 and not launched():
+            return self._launch()
+        from sparring import api
+
+        plan = api.plan(self.data, progress=talk.progress, **settings)
+        talk.say("\n".join(plan.lines()))
+        if self.json:
+            talk.record({"event": "plan", "out": plan.out, "images": plan.total, "rate": plan.rate, **plan.document()})
+        if self.dry_run:
+            return 0
+        return follow(api.start(plan), talk, as_json=self.json)
+
+    def settings(self) -> dict[str, Any]:
+        """The flags as arguments of `sparring.train`; a form that is wrong is found before anything is loaded."""
+        return {
+            "recipe": self.recipe,
+            "size": parse_size(self.size) if self.size is not None else None,
+            "out": self.out,
+            "budget": parse_budget(self.budget) if self.budget is not None else None,
+            "seed": self.seed,
+            "device": self.device,
+            "set": self.set,
+            "held_out": self.held_out,
+            "crop": self.crop,
+            "channels": self.channels,
+        }
+
+    def _launch(self) -> int:
+        """Again in several processes, which must agree on the directory before one of them makes it."""
+        from sparring import api
+
+        out = self.out if self.out is not None else api.free_directory(self.data)
+        values = {
+            "--recipe": self.recipe,
+            "--size": self.size,
+            "--out": out,
+            "--budget": self.budget,
+            "--seed": self.seed,
+            "--device": self.device,
+            "--held-out": self.held_out,
+            "--crop": self.crop,
+            "--channels": self.channels,
+        }
+        flags = [str(word) for name, value in values.items() if value is not None for word in (name, value)]
+        flags += [word for change in self.set for word in ("--set", change)]
+        flags += ["--dry-run"] * self.dry_run + ["--json"] * self.json
+        return launch(self.processes, ["train", self.data, *flags])

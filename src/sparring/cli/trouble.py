@@ -1,0 +1,71 @@
+"""What is said when something else goes wrong: what the machine refuses is explained, the rest is a bug of ours."""
+
+from __future__ import annotations
+
+import errno
+import platform
+import shlex
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from sparring.cli.talk import Talk
+from sparring.errors import MachineError
+
+_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "this place can only be read",
+    errno.EACCES: "this may not be read or written",
+    errno.EPERM: "this may not be changed",
+    errno.ENAMETOOLONG: "this name is too long",
+    errno.EMFILE: "too many files are open",
+    errno.EIO: "the disk reports an error",
+}
+
+
+def explained(error: BaseException) -> MachineError | None:
+    """The error as one of the environment (exit code 5), or None if it is not a known one.
+
+    >>> explained(OSError(errno.ENOSPC, "No space left on device", "runs/a")).code
+    'DISK'
+    """
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return MachineError("DISK", _DISK[error.errno], where=str(error.filename or ""), why=str(error.strerror))
+    text = str(error)
+    memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if memory or "out of memory" in text.lower() or "can't allocate memory" in text or "not enough memory" in text:
+        return MachineError(
+            "MEMORY",
+            "there is not enough memory",
+            why=text.splitlines()[0] if text else "",
+            fix="a smaller --size, --set batch=…, or --set micro_batches=2 (the same result in less memory)",
+        )
+    return None
+
+
+def bug(error: BaseException, arguments: Sequence[str], talk: Talk) -> int:
+    """One sentence, and a file with the traceback; returns exit code 1."""
+    from sparring import __version__
+
+    lines = [
+        f"sparring {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: sparring {shlex.join(arguments)}",
+        "",
+        *traceback.format_exception(error),
+    ]
+    kind = type(error).__name__
+    try:
+        folder = Path(tempfile.gettempdir())
+        path = folder / f"sparring-bug-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 10**6:06d}.txt"
+        with path.open("x", encoding="utf-8", errors="backslashreplace") as file:
+            file.write("\n".join(lines))
+        where = f"the details are in {path}"
+    except OSError:
+        where = "\n" + "\n".join(lines)
+    talk.say(
+        f"This is a bug in sparring ({kind}: {str(error).splitlines()[0] if str(error) else 'no message'}); {where}"
+    )
+    return 1
