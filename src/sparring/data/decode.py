@@ -131,6 +131,14 @@ def decode(data: bytes | Pixels, recipe: Recipe) -> Decoded:
     return Decoded(pixels, tuple(sorted(set(notes))), flat)
 
 
+def pixels(data: bytes) -> Pixels:
+    """An image of our own as it is, (H, W, C): for sheets that ship with the package."""
+    with _opened(data, Limits()) as image:
+        image.load()
+        found = np.array(image, dtype=np.uint8)
+    return found if found.ndim == 3 else found[..., None]
+
+
 def _plain(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 

@@ -40,38 +40,47 @@ def is_idx(path: Path) -> bool:
 
 def source(path: Path) -> ArraySource:
     """The images of an idx file, with their labels if the file of labels lies beside it."""
-    images = read(path)
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or min(images.shape[1:]) < 1:
-        raise _bad(path, f"its shape {images.shape} is not (N, H, W) or (N, H, W, channels)")
+    with _open(path) as file:
+        shape = _shape(file, path)
+    shape = (*shape, 1) if len(shape) == 3 else shape
+    if len(shape) != 4 or shape[3] not in (1, 3, 4) or min(shape[1:]) < 1:
+        raise _bad(path, f"its shape {shape} is not (N, H, W) or (N, H, W, channels)")
     beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"))
     stamp, labels = stamp_of(path.stat()), None
     if beside != path and beside.is_file():
         labels = read(beside).astype(np.int64)
         stamp += stamp_of(beside.stat())
-        if labels.shape != (len(images),):
-            raise _bad(beside, f"{labels.shape[0]} labels for {len(images)} images")
-    return ArraySource(path.name.split(".")[0], str(path.resolve()), images, stamp, labels)
+        if labels.shape != shape[:1]:
+            raise _bad(beside, f"{labels.size} labels for {shape[0]} images")
+    return ArraySource(
+        path.name.split(".")[0], str(path.resolve()), shape[0], lambda: read(path).reshape(shape), stamp, labels
+    )
 
 
 def read(path: Path) -> NDArray[np.uint8]:
     """The array in an idx file of unsigned bytes. Raises `DataError` if it is damaged."""
     try:
         with _open(path) as file:
-            magic = file.read(4)
-            if len(magic) < 4 or magic[:3] != b"\0\0\x08":
-                raise _bad(path, "not an idx file of unsigned bytes")
-            shape = tuple(int(n) for n in np.frombuffer(file.read(4 * magic[3]), dtype=">u4"))
+            shape = _shape(file, path)
             wanted = math.prod(shape)
-            if len(shape) != magic[3] or wanted > _MAX_BYTES:
-                raise _bad(path, f"its dimensions {shape} make no sense")
             data = file.read(wanted + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _bad(path, str(error) or type(error).__name__) from error
     if len(data) != wanted:
         raise _bad(path, f"holds {len(data)}{'+' * (len(data) > wanted)} bytes, its header promises {wanted}")
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
+
+
+def _shape(file: gzip.GzipFile | BufferedReader, path: Path) -> tuple[int, ...]:
+    """The dimensions in the header, after which `file` stands at the data."""
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:3] != b"\0\0\x08":
+        raise _bad(path, "not an idx file of unsigned bytes")
+    sides = file.read(4 * magic[3])
+    shape = tuple(int(n) for n in np.frombuffer(sides[: len(sides) // 4 * 4], dtype=">u4"))
+    if len(shape) != magic[3] or not shape or math.prod(shape) > _MAX_BYTES:
+        raise _bad(path, f"its dimensions {shape} make no sense")
+    return shape
 
 
 def _open(path: Path) -> gzip.GzipFile | BufferedReader:

@@ -11,10 +11,12 @@ import errno
 import hashlib
 import os
 import stat
+import threading
 import time
 import zipfile
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -227,22 +229,32 @@ def _bad_entry(info: zipfile.ZipInfo) -> str:
 
 
 class ArraySource(Source):
-    """Images that are already pixels: (N, H, W, C) uint8. stamp: fingerprint of what they were read from."""
+    """Images that are already pixels. `load` gives all `count` as (N, H, W, C) uint8, and is called when the first is
+    read. stamp: fingerprint of what they come from."""
 
     def __init__(
-        self, name: str, place: str, images: Pixels, stamp: str, labels: NDArray[np.int64] | None = None
+        self,
+        name: str,
+        place: str,
+        count: int,
+        load: Callable[[], Pixels],
+        stamp: str,
+        labels: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__(name=name, place=place, labels=labels)
-        self._images = images
-        self._stamp = stamp
-        width = len(str(max(len(images) - 1, 0)))
-        self.items = [Item(f"{number:0{width}d}", "") for number in range(len(images))]
+        self._load, self._stamp, self._lock = load, stamp, threading.Lock()
+        self._images: Pixels | None = None
+        width = len(str(max(count - 1, 0)))
+        self.items = [Item(f"{number:0{width}d}", "") for number in range(count)]
 
     @property
     def stamp(self) -> str:
         return hashlib.blake2b(f"{self.place}\x1f{self._stamp}".encode(), digest_size=16).hexdigest()
 
     def read(self, number: int) -> Pixels:
+        with self._lock:
+            if self._images is None:
+                self._images = self._load()
         image: Pixels = self._images[number]
         return image
 
