@@ -98,7 +98,9 @@ def finish(session: Session) -> Run:
         pass
     path = session.directory.path
     if session.finished is not None and session.finished.reason == "stopped":
-        raise Interrupted("STOPPED", "stopped on request; everything is saved", fix=f"go on with: sparring resume {path}")
+        raise Interrupted(
+            "STOPPED", "stopped on request; everything is saved", fix=f"go on with: sparring resume {path}"
+        )
     return load(path)
 
 

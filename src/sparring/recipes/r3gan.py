@@ -87,11 +87,11 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
         if config.discriminator == "dcgan":
             D = dcgan.Discriminator(shape, config.d_width, "none")
         else:
-            D = r3gan.Discriminator(shape, config.d_width, blocks=config.blocks, group=config.group)
+            D = r3gan.Discriminator(shape, widths(shape, config.d_width), config.blocks, group_width=config.group)
         if config.generator == "dcgan":
             G = dcgan.Generator(config.z, shape, config.width, config.generator_norm)
         else:
-            G = r3gan.Generator(config.z, shape, config.width, blocks=config.blocks, group=config.group)
+            G = r3gan.Generator(config.z, shape, widths(shape, config.width), config.blocks, group_width=config.group)
         return cls(config, shape, D, G)
 
     @property
@@ -120,7 +120,9 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
             return terms | {"r1": zero_centred(s_real, x), "r2": zero_centred(s_fake, fake)}
 
     def weights(self, player: str, terms: Terms, now: Now) -> Weights:
-        half = 0.5 * now.at(self.config.gamma) * self.config.penalty_every  # γ/2 (R1 + R2), ×k when paid every k-th time
+        half = (
+            0.5 * now.at(self.config.gamma) * self.config.penalty_every
+        )  # γ/2 (R1 + R2), ×k when paid every k-th time
         every = {"real": 1.0, "fake": 1.0, "pair": 1.0, "r1": half, "r2": half}
         return {name: weight for name, weight in every.items() if name in terms}
 
@@ -140,3 +142,12 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
 
     def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
         return self.D(batch.x), self.D(self.decode(self.latents(dice)))
+
+
+def widths(shape: tuple[int, ...], finest: int) -> list[int]:
+    """Channels of each residual stage, coarsest first: doubled per stage up to 4 times the finest.
+
+    >>> widths((3, 64, 64), 64)
+    [256, 256, 256, 128, 64]
+    """
+    return [finest * min(2**k, 4) for k in range(dcgan.stages(*shape[1:]) + 1)][::-1]

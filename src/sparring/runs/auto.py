@@ -21,7 +21,7 @@ def choose(kind: str, shape: tuple[int, ...], count: int, device: str, budget: B
     if kind == "points":
         return "gan-points", "2-D points: two MLPs that can see fine modes"
     budget = budget or DEFAULT_BUDGET
-    long = budget.seconds is not None and budget.seconds >= HOURS or (budget.images or 0) >= 5_000_000
+    long = (budget.seconds is not None and budget.seconds >= HOURS) or (budget.images or 0) >= 5_000_000
     if device == "cuda" and long:
         return "r3gan-hours", "a GPU and hours: the published residual networks"
     return "r3gan-minutes", "best in the first hour at this size in the committed sweep (docs/choosing.md)"

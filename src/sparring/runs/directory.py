@@ -40,12 +40,17 @@ class RunDirectory:
         """Make the directory; `UsageError` if there is a run in it already. Nothing of the user's is overwritten."""
         if self.is_run:
             raise UsageError(
-                "RUN-EXISTS", "there is a run in this directory already", where=str(self.path),
+                "RUN-EXISTS",
+                "there is a run in this directory already",
+                where=str(self.path),
                 fix=f"go on with `sparring resume {self.path}`, or choose another --out",
             )
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UsageError(
-                "RUN-OUT", "the directory is not empty", where=str(self.path), fix="choose another --out; nothing was changed"
+                "RUN-OUT",
+                "the directory is not empty",
+                where=str(self.path),
+                fix="choose another --out; nothing was changed",
             )
         try:
             self.samples.mkdir(parents=True)
@@ -53,7 +58,9 @@ class RunDirectory:
             write_atomically(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
             self.write_recipe(recipe)
         except OSError as error:
-            raise MachineError("RUN-OUT", "the run directory cannot be written", where=str(self.path), why=str(error)) from None
+            raise MachineError(
+                "RUN-OUT", "the run directory cannot be written", where=str(self.path), why=str(error)
+            ) from None
 
     def write_recipe(self, document: Mapping[str, Any]) -> None:
         write_atomically(self.recipe, yaml.safe_dump(dict(document), **_DUMP))
@@ -61,16 +68,25 @@ class RunDirectory:
     def document(self) -> dict[str, Any]:
         """What recipe.yaml says; `CheckpointError` if this is no run."""
         if not self.is_run:
-            near = sorted(str(p.parent) for p in self.path.parent.glob("*/recipe.yaml"))[:5] if self.path.parent.is_dir() else []
+            near = (
+                sorted(str(p.parent) for p in self.path.parent.glob("*/recipe.yaml"))[:5]
+                if self.path.parent.is_dir()
+                else []
+            )
             raise CheckpointError(
-                "RUN-MISSING", "there is no run here", where=str(self.path),
-                why="a run is a directory with a recipe.yaml", fix=f"runs beside it: {', '.join(near)}" if near else "",
+                "RUN-MISSING",
+                "there is no run here",
+                where=str(self.path),
+                why="a run is a directory with a recipe.yaml",
+                fix=f"runs beside it: {', '.join(near)}" if near else "",
             )
         try:
             document = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
             assert isinstance(document, dict) and {"recipe", "config", "data", "run"} <= set(document)
         except (yaml.YAMLError, AssertionError, OSError) as error:
-            raise CheckpointError("RUN-RECIPE", "the run's recipe cannot be read", where=str(self.recipe), why=str(error)) from None
+            raise CheckpointError(
+                "RUN-RECIPE", "the run's recipe cannot be read", where=str(self.recipe), why=str(error)
+            ) from None
         return document
 
 

@@ -74,7 +74,9 @@ class Plan:
         return {
             **self.recipe.document(),
             "data": {
-                "source": request.data if data.kind == "points" or not Path(request.data).exists() else os.path.abspath(request.data),
+                "source": request.data
+                if data.kind == "points" or not Path(request.data).exists()
+                else os.path.abspath(request.data),
                 "kind": data.kind,
                 "shape": list(data.shape),
                 "size": list(data.shape[1:]) if data.kind == "images" else None,
@@ -95,7 +97,7 @@ class Plan:
                 "preset": self.recipe.preset,
                 "why": self.recipe.why,
                 "sparring": sparring.__version__,
-                "torch": torch.__version__,
+                "torch": str(torch.__version__),
             },
         }
 
@@ -109,7 +111,8 @@ class Plan:
             *self.dataset.report.lines(),
             f"recipe    {name}" + (f": {recipe.why}" if recipe.why else ""),
             f"players   {weights} parameters; {config.play}; samples of {size}",
-            f"machine   {self.device}, {self.threads} threads" + (f", {self.size} processes" if self.size > 1 else "")
+            f"machine   {self.device}, {self.threads} threads"
+            + (f", {self.size} processes" if self.size > 1 else "")
             + f", {config.precision}, {config.memory_format}; about {self.memory / 2**20:,.0f} MB of memory",
             f"training  {self.total:,} images in batches of {config.batch} "
             f"({self.total / max(1, len(self.dataset.train)):.1f} passes), seed {self.request.seed}",
@@ -238,6 +241,6 @@ def _check(request: Request) -> None:
     if request.budget is not None and request.budget.more:
         raise UsageError("BUDGET-MORE", "a new run has nothing to add to", fix="write the budget without +")
     if request.size is not None and not all(8 <= side <= 2048 for side in request.size):
-        raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, request.size[::-1])))
-
-
+        raise UsageError(
+            "SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, request.size[::-1]))
+        )

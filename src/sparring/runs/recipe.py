@@ -83,7 +83,10 @@ def configure(cls: type[Game], values: Mapping[str, Any], *, where: str) -> Trai
     except ValidationError as error:
         lines = [f"{'.'.join(str(part) for part in e['loc']) or 'config'}: {e['msg']}" for e in error.errors()]
         raise UsageError(
-            "CONFIG-VALUE", "a setting cannot have this value", where=where, why="; ".join(lines),
+            "CONFIG-VALUE",
+            "a setting cannot have this value",
+            where=where,
+            why="; ".join(lines),
             fix="`sparring recipes NAME` lists every setting with its meaning and default",
         ) from None
 
@@ -103,12 +106,19 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError("RECIPE-FILE", "the recipe cannot be read", where=str(path), why=error.strerror or "") from None
+        raise UsageError(
+            "RECIPE-FILE", "the recipe cannot be read", where=str(path), why=error.strerror or ""
+        ) from None
     except yaml.YAMLError as error:
-        raise UsageError("RECIPE-YAML", "this is not valid YAML", where=str(path), why=" ".join(str(error).split())) from None
+        raise UsageError(
+            "RECIPE-YAML", "this is not valid YAML", where=str(path), why=" ".join(str(error).split())
+        ) from None
     if not isinstance(document, dict) or not isinstance(document.get("recipe"), str):
         raise UsageError(
-            "RECIPE-FORM", "a recipe says which method it is", where=str(path), fix="begin with `recipe: r3gan`, then `config:`"
+            "RECIPE-FORM",
+            "a recipe says which method it is",
+            where=str(path),
+            fix="begin with `recipe: r3gan`, then `config:`",
         )
     config = document.get("config") or {}
     if not isinstance(config, dict):
@@ -122,7 +132,9 @@ def _changed(values: dict[str, Any], changes: Sequence[str], cls: type[Game]) ->
     for change in changes:
         key, equals, text = change.partition("=")
         if not equals:
-            raise UsageError("SET-FORM", "a setting is written key=value", where=change, fix="for example --set lr=1e-4")
+            raise UsageError(
+                "SET-FORM", "a setting is written key=value", where=change, fix="for example --set lr=1e-4"
+            )
         name, _, part = key.strip().partition(".")
         if name not in fields:
             raise unknown("CONFIG-KEY", "there is no such setting", name, fields, where="--set")

@@ -31,7 +31,9 @@ class Run:
         checkpoint = Store(self.directory.checkpoints).newest()
         if checkpoint is None:
             raise CheckpointError(
-                "RUN-EMPTY", "the run has no checkpoint yet", where=str(self.directory.path),
+                "RUN-EMPTY",
+                "the run has no checkpoint yet",
+                where=str(self.directory.path),
                 fix=f"train it: sparring resume {self.directory.path}",
             )
         self.checkpoint: Checkpoint = checkpoint
@@ -79,7 +81,9 @@ class Run:
             "planned": run["images"],
             "seed": run["seed"],
             "checkpoint": self.checkpoint.path.name,
-            "parameters": {name: sum(p.numel() for p in player.parameters()) for name, player in self.game.players.items()},
+            "parameters": {
+                name: sum(p.numel() for p in player.parameters()) for name, player in self.game.players.items()
+            },
         }
 
     def __repr__(self) -> str:

@@ -87,7 +87,9 @@ class Session(Iterator[Event]):
             yield Alarm(event.images, "DISK", f"the sample grid could not be written ({error})")
 
 
-def start(plan: Plan, *, watch: Watch | None = None, disk: Disk | None = None, pace: dict[str, Any] | None = None) -> Session:
+def start(
+    plan: Plan, *, watch: Watch | None = None, disk: Disk | None = None, pace: dict[str, Any] | None = None
+) -> Session:
     """Make the run directory and begin. `pace` overrides fields of `Pace` (tests, notebooks)."""
     directory = RunDirectory(plan.out)
 
@@ -208,7 +210,12 @@ def _device_of(run: dict[str, Any]) -> str:
 
 def _differences(run: dict[str, Any], device: torch.device, size: int) -> list[str]:
     """What is not as it was, so that the run goes on but not bit for bit."""
-    now = {"device": device.type, "processes": size, "torch": torch.__version__, "threads": torch.get_num_threads()}
+    now = {
+        "device": device.type,
+        "processes": size,
+        "torch": str(torch.__version__),
+        "threads": torch.get_num_threads(),
+    }
     changed = [f"{key} was {run[key]}, is {value}" for key, value in now.items() if run.get(key) != value]
     if not changed:
         return []
@@ -232,7 +239,9 @@ def _extended(
         newest = Store(directory.checkpoints).newest()
         seen = newest.images if newest else 0
         raise UsageError(
-            "BUDGET-LESS", f"the run was planned for {planned:,} images and has seen {seen:,}", where=str(budget),
+            "BUDGET-LESS",
+            f"the run was planned for {planned:,} images and has seen {seen:,}",
+            where=str(budget),
             fix="add to it with --budget +10m or +100k",
         )
     return images
@@ -264,5 +273,3 @@ def polite(stop: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         restore()
-
-

@@ -12,7 +12,7 @@ from sparring.runs.recipe import plain
 
 
 def explained(config: Any) -> list[tuple[str, str, str]]:
-    """(name, value, meaning) of every field, in the order of their definition; the fields of the recipe itself first."""
+    """(name, value, meaning) of every field in the order of definition; the fields of the recipe itself come first."""
     values = plain(config)
     meanings: dict[str, str] = {}
     order: list[str] = []

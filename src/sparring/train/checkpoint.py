@@ -112,6 +112,7 @@ class Store:
         if keep < 2:
             raise UsageError("CHECKPOINT-KEEP", f"keep={keep} checkpoints is too few", fix="keep at least 2")
         self.directory, self.keep, self.run = Path(directory), keep, run
+        self._name = run  # what is written into the next checkpoint
         self.disk = Disk() if disk is None else disk
 
     # ── writing ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -127,7 +128,7 @@ class Store:
         files = {_STATE: canonical(dict(state))}  # before anything is written: a state that cannot be saved is a bug
         self.disk.make(self.directory)
         self._sweep()
-        self.run = self.run or self._run_so_far() or secrets.token_hex(8)
+        self._name = self._name or self._name_so_far() or secrets.token_hex(8)
         temporary = self._temporary()
         try:
             self._fill(temporary, images, tensors, files, healthy)
@@ -152,7 +153,7 @@ class Store:
             data = serialised(stem, named)
             self.disk.write(folder / (stem + SUFFIX), data)
             listed[stem + SUFFIX] = (len(data), hashlib.sha256(data).hexdigest())
-        self.disk.write(folder / NAME, Manifest(self.run, images, healthy, listed).encode())
+        self.disk.write(folder / NAME, Manifest(self._name, images, healthy, listed).encode())
         self.disk.sync(folder)
         try:
             verified(self.disk, folder, images)
@@ -297,12 +298,12 @@ class Store:
         """The manifest of a checkpoint of this run; None if it is another's, or cannot tell."""
         with contextlib.suppress(OSError, Damage, Future):
             manifest = Manifest.decode(self.disk.read(path / NAME))
-            return manifest if manifest.run == self.run else None
+            return manifest if manifest.run == (self._name or manifest.run) else None
         return None
 
-    def _run_so_far(self) -> str:
+    def _name_so_far(self) -> str:
         for _, path in self._entries():
-            with contextlib.suppress(OSError, Damage, Future):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, Damage, Future):
                 return Manifest.decode(self.disk.read(path / NAME)).run
         return ""
 

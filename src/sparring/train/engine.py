@@ -136,7 +136,7 @@ class Engine:
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto", "cpu", "cuda", "cuda:1", "mps" → a device that exists here; `MachineError` otherwise."""
+    """ "auto", "cpu", "cuda", "cuda:1", "mps" → a device that exists here; `MachineError` otherwise."""
     if name == "auto":
         if torch.cuda.is_available():
             name = "cuda"

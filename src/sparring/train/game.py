@@ -85,7 +85,7 @@ class Game(nn.Module, ABC):
     def weights(self, player: str, terms: Terms, now: Now) -> Weights:
         """The weight of each term that `player` lowers. Terms it does not name are only observed."""
 
-    def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:  # noqa: B027
+    def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:
         """What is remembered after a player has moved (image pool, codebook averages); under no_grad."""
 
 

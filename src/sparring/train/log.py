@@ -6,7 +6,6 @@ done again, does not stand in the log twice. A full disk never stops a run for t
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -199,7 +198,9 @@ class Loop(Iterator[Event]):
             try:
                 path = self.store.save(self.match.images, self.match.tensors(), state)
             except OSError as error:
-                yield Alarm(self.match.images, "DISK", f"the checkpoint could not be written ({error}); the last one is intact")
+                yield Alarm(
+                    self.match.images, "DISK", f"the checkpoint could not be written ({error}); the last one is intact"
+                )
                 if attempt + 1 < attempts:
                     time.sleep(2.0 * (attempt + 1))
                 continue
@@ -251,7 +252,10 @@ def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Ten
     game.eval()
     with match.averages.applied():
         pieces = [
-            game.sample(Dice(match.seed, "samples", range(i, min(i + 64, count)), (), match.engine.device), truncation=truncation)
+            game.sample(
+                Dice(match.seed, "samples", range(i, min(i + 64, count)), (), match.engine.device),
+                truncation=truncation,
+            )
             for i in range(0, count, 64)
         ]
     for module, mode in modes:

@@ -254,5 +254,3 @@ def _prepare(game: Game) -> None:
 
 def _holds_player(module: nn.Module, theirs: set[int]) -> bool:
     return any(id(child) in theirs for child in module.modules())
-
-
