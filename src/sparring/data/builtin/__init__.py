@@ -1,6 +1,6 @@
 """Real, small data that ships with the package, each with its licence beside it.
 
-emoji:   1,624 base emoji of OpenMoji 17 (CC BY-SA 4.0), 64 x 64 RGBA, with black outline, English name and group.
+emoji:   1,628 base emoji of OpenMoji 17 (CC BY-SA 4.0), 64 x 64 RGBA, with black outline, English name and group.
 fashion: the 10,000 test images of Fashion-MNIST (MIT), 28 x 28 grey, with their class.
 
 Both are built by scripts in tools/.
