@@ -50,7 +50,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
 
 
 def leave(code: int) -> int:
-    """The exit code of this process: under `launch`, rank 0 writes it down, and a polite stop is no failure of torchrun."""
+    """This process's exit code; under `launch` rank 0 writes it down, and a polite stop is no failure to torchrun."""
     file = os.environ.get(EXIT_FILE)
     if not file or not launched():
         return code

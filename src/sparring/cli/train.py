@@ -20,9 +20,9 @@ class Train(Command):
     """Train a generator on images (a folder, a zip, idx files), or on built-in data."""
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
-    """a folder or zip of images, an idx file, or a built-in name: emoji, fashion, ring, grid, swissroll, checkerboard, dirac"""
+    """a folder or zip of images, an idx file; or emoji, fashion, ring, grid, swissroll, checkerboard, dirac"""
     recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "auto"
-    """how to train: a name from `sparring recipes`, a recipe.yaml, or auto, which chooses by data, machine and budget"""
+    """how to train: a name from `sparring recipes`, a recipe.yaml, or auto (by data, machine and budget)"""
     size: Annotated[str | None, tyro.conf.arg(metavar="W[xH]", help_behavior_hint="(default: the data decides)")] = None
     """size of the images in pixels, width x height: 64 or 96x64"""
     out: Annotated[

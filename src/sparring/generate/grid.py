@@ -67,7 +67,7 @@ def grid(images: Tensor, *, columns: int | None = None, padding: int = 2, paper:
 
 
 def scatter(points: Tensor, *, real: Tensor | None = None, extent: float | None = None, side: int = 480) -> Image.Image:
-    """Points (N, D ≥ 2) as a cloud on white: the first two coordinates, y upwards; `real` points below, in another colour.
+    """Points (N, D ≥ 2) as a cloud on white: the first two coordinates, y upwards; `real` below, in another colour.
 
     extent: the picture shows [-extent, extent]²; default: what holds all points of `real` (or else of `points`).
     A point outside is drawn on the border, so that none is lost.

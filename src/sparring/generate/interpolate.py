@@ -97,7 +97,7 @@ def check_format(path: Path) -> str:
 
 
 def _paletted(picture: Image.Image) -> Image.Image:
-    """The 256 colours that suit this picture best, with dithering; transparency is laid on white (GIF has no soft edge)."""
+    """The 256 colours that suit this picture best, dithered; transparency is laid on white (GIF has no soft edges)."""
     if picture.mode == "L":
         return picture
     if picture.mode == "RGBA":

@@ -49,7 +49,8 @@ def render(facts: Facts, run: Path) -> str:
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,"><title>{_e(facts.name)} · sparring</title>'
+        '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
+        f"<title>{_e(facts.name)} · sparring</title>"
         f"<style>{_asset('page.css')}</style></head>\n<body><main>\n{body}\n"
         "<footer>Written by sparring. This page is one file and loads nothing from anywhere.</footer>"
         f"</main>\n<script>{_asset('page.js')}</script></body></html>\n"
@@ -91,7 +92,8 @@ def find(mapping: Mapping[str, Any], *names: str) -> Any:
 
 def _head(facts: Facts) -> str:
     recipe = find(facts.recipe, "recipe", "name")
-    data = find(facts.data, "name", "source") or find(facts.recipe, "data")
+    source = find(facts.data, "name", "source") or find(facts.recipe, "source")
+    data = Path(source).name if isinstance(source, str) else None
     shown = [("Recipe", recipe), ("Data", data)]
     shown += [("Trained on", facts.data.get("used")), ("Held out", facts.data.get("held_out"))]
     if facts.images:
@@ -104,7 +106,8 @@ def _head(facts: Facts) -> str:
         for label, value in shown
         if value is not None and not isinstance(value, (Mapping, list))
     )
-    return f"<h1>{_e(facts.name)}</h1><p class='lead'>What was trained, how it went, and what to do next.</p><dl class='facts'>{cells}</dl>"
+    lead = "What was trained, how it went, and what to do next."
+    return f'<h1>{_e(facts.name)}</h1><p class="lead">{lead}</p><dl class="facts">{cells}</dl>'
 
 
 def _troubles(facts: Facts) -> str:
@@ -123,7 +126,8 @@ def _grids(facts: Facts) -> str:
         chosen = [chosen[i] for i in sorted(picks)]
     last = len(chosen) - 1
     pictures = "".join(
-        f'<img src="{_picture(path)}" alt="Samples after {images:,} images" data-images="{images:,}"{"" if k == last else " hidden"}>'
+        f'<img src="{_picture(path)}" alt="Samples after {images:,} images" data-images="{images:,}"'
+        f"{'' if k == last else ' hidden'}>"
         for k, (images, path) in enumerate(chosen)
     )
     control = (
@@ -137,8 +141,12 @@ def _grids(facts: Facts) -> str:
 def _walk(facts: Facts) -> str:
     if facts.walk is None:
         return ""
-    note = "Each tile moves through the generator’s latent space and back. Smooth changes between convincing pictures are a good sign; jumps mean that it learned pictures by heart."
-    return f'<h2>A walk</h2><p class="note">{note}</p><div class="walk"><img src="{_picture(facts.walk)}" alt="A walk through latent space"></div>'
+    note = (
+        "Each tile moves through the generator’s latent space and back. Smooth changes between convincing pictures are "
+        "a good sign; jumps mean that it learned pictures by heart."
+    )
+    image = f'<img src="{_picture(facts.walk)}" alt="A walk through latent space">'
+    return f'<h2>A walk</h2><p class="note">{note}</p><div class="walk">{image}</div>'
 
 
 def _curves(charts: list[str]) -> str:
@@ -222,7 +230,7 @@ def _data(facts: Facts) -> str:
     if not facts.data:
         return ""
     excluded = facts.data.get("excluded")
-    plain = {k: v for k, v in facts.data.items() if k not in ("excluded", "warnings")}
+    plain = {k: v for k, v in facts.data.items() if k not in ("excluded", "warnings") and v not in (None, {}, [])}
     out = [f"<h2>Data</h2><table>{_rows(flat(plain))}</table>"]
     warnings = facts.data.get("warnings")
     if isinstance(warnings, list) and warnings:
