@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the program's own); returns the exit code."""
     from sparring.cli.launch import leave
     from sparring.cli.talk import Talk
-    from sparring.cli.trouble import bug, explained
+    from sparring.cli.trouble import bug, explained, notes
 
     given = list(sys.argv[1:] if arguments is None else arguments)
     talk = Talk(quiet=os.environ.get("RANK", "0") != "0")  # of several processes, rank 0 talks
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = parse(given or ["--help"]).run(talk)
     except SparringError as error:
-        talk.say(str(error))
+        talk.trouble(str(error) + notes(error))
         code = error.exit_code
     except KeyboardInterrupt:
         talk.say("\nstopped; nothing was begun that is not finished")
@@ -85,6 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         known = explained(error)
         if known is not None:
-            talk.say(str(known))
+            talk.trouble(str(known) + notes(error))
         code = bug(error, given, talk) if known is None else known.exit_code
     return leave(code)

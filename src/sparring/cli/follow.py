@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sparring.cli.live import Live
 from sparring.cli.talk import Talk, duration
-from sparring.errors import MachineError, SparringError
+from sparring.errors import MachineError
 
 if TYPE_CHECKING:
     from sparring.runs.session import Session
@@ -31,7 +31,7 @@ def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
         talk.say(f"left at once; what was saved last is safe. Go on with:\n  sparring resume {quote(str(path))}")
         return STOPPED
     except Exception as error:
-        _name_the_rank(session, error, talk)
+        error.add_note(f"while: {session.loop.phase if session.loop is not None else 'start'}")
         raise
     done = session.finished
     stopped = done is not None and done.reason == "stopped"
@@ -41,14 +41,6 @@ def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
         talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(live.seconds)}")
         talk.say("\n".join(places(path, page) + following(path, stopped)))
     return STOPPED if stopped else 0
-
-
-def _name_the_rank(session: Session, error: Exception, talk: Talk) -> None:
-    """Of several processes, the one that failed says so, and in which phase; torchrun then ends the others."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        phase = session.loop.phase if session.loop is not None else "start"
-        kind = "" if isinstance(error, SparringError) else f"{type(error).__name__}: "
-        Talk().say(f"rank {os.environ.get('RANK')} failed in phase {phase}: {kind}{error}")
 
 
 def write_page(path: Path, talk: Talk) -> Path | None:

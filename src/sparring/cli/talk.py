@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -25,6 +26,12 @@ class Talk:
                 print(text, file=sys.stderr, flush=True)
             except OSError:
                 self.quiet = True
+
+    def trouble(self, text: str) -> None:
+        """An error: said by every process, and of several each names itself."""
+        who = f"rank {os.environ.get('RANK')}: " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
+        with contextlib.suppress(OSError):
+            print(who + text, file=sys.stderr, flush=True)
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """How far a stage is: on one line that is written over, and only where someone watches."""

@@ -50,7 +50,7 @@ def film(moments: Iterator[Tensor] | Sequence[Tensor], *, smallest: int = 128) -
     if tensors and tensors[0].dim() == 2:
         finite = torch.cat(tensors)
         finite = finite[finite.isfinite().all(1)]
-        extent = 1.1 * float(finite.abs().max()) if len(finite) else 1.0
+        extent = 1.2 * float(finite.abs().flatten().quantile(0.998)) if 0 < finite.numel() <= 2**24 else 1.0
         return [scatter(points, extent=extent) for points in tensors]
     pictures = []
     for images in tensors:
