@@ -66,7 +66,12 @@ def bug(error: BaseException, arguments: Sequence[str], talk: Talk) -> int:
         where = f"the details are in {path}"
     except OSError:
         where = "\n" + "\n".join(lines)
-    talk.say(
-        f"This is a bug in sparring ({kind}: {str(error).splitlines()[0] if str(error) else 'no message'}); {where}"
-    )
+    first = str(error).splitlines()[0] if str(error) else "no message"
+    talk.trouble(f"This is a bug in sparring ({kind}: {first}); {where}{notes(error)}")
     return 1
+
+
+def notes(error: BaseException) -> str:
+    """What was noted on an error on its way, for example the phase of the loop; only of several processes."""
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return "".join(f"\n  {note}" for note in getattr(error, "__notes__", [])) if several else ""
