@@ -30,9 +30,10 @@ class Watched(Disk):
         k = len(self.operations)
         self.operations.append((operation, path))
         self.before(k, operation)
-        result = act() if not (self.quick and operation in ("flush", "sync")) else None
-        self.after(k, operation)
-        return result  # type: ignore[return-value]  # flush and sync return None anyway
+        try:
+            return act() if not (self.quick and operation in ("flush", "sync")) else None  # type: ignore[return-value]
+        finally:
+            self.after(k, operation)
 
     def before(self, k: int, operation: str) -> None:
         """Called before operation number k."""

@@ -219,11 +219,11 @@ class Store:
             raise
 
     def best(self) -> tuple[int, float] | None:
-        """(images, value) of the checkpoint marked best, or None."""
+        """(images, value) of the checkpoint marked best; None if none is, or its mark is damaged. Raises OSError."""
         try:
             found = json.loads(self.disk.read(self.directory / _BEST))
             return int(found["images"]), float(found["value"])
-        except (OSError, ValueError, TypeError, KeyError):
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
     def at(self, images: int) -> Checkpoint:
@@ -244,7 +244,7 @@ class Store:
 
     def _rotate(self, saved: Path) -> None:
         """Removes this run's checkpoints except the newest `keep` valid ones, as many healthy ones, and the best."""
-        best = self.best()
+        best = self.best()  # a mark that cannot be read at present (OSError): then nothing is removed at present
         ours = [(images, path, manifest) for images, path in self._entries() if (manifest := self._ours(path))]
         ours.sort(key=lambda entry: entry[1] != saved)  # stable: the one just saved and verified first, then by age
         valid, healthy, kept = 0, 0, set()
