@@ -118,9 +118,8 @@ def main() -> None:
                 "cost": cost,
                 "judge": judge(run),
                 "command": f"python -m benchmarks.auto --data {arguments.data} --cells {cell} --seeds {seed}",
-                "machine": {"cpu": platform.processor() or platform.machine(), "threads": 1, "torch": str(torch.__version__),
-                            "python": platform.python_version()},
-            }  # fmt: skip
+                "machine": {"cpu": platform.machine(), "threads": 1, "torch": str(torch.__version__)},
+            }
             target.write_text(json.dumps(record, indent=1) + "\n")
             print(f"{cell:18s} seed {seed}: {run.images:,} images, KID {record['judge']}", file=sys.stderr, flush=True)
 

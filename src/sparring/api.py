@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sparring.budget import Budget, parse_budget
 
@@ -26,7 +26,7 @@ def request(
     set: Sequence[str] | dict[str, Any] = (),
     held_out: float = 0.05,
     channels: int | None = None,
-    crop: str = "center",
+    crop: Literal["center", "squeeze", "pad"] = "center",
     background: tuple[int, int, int] = (255, 255, 255),
     threads: int | None = None,
 ) -> Request:

@@ -47,7 +47,7 @@ class Batch:
 
     def map(self, change: Any) -> Batch:
         """The batch with `change` applied to each tensor it holds."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        fields: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return Batch(**{name: None if tensor is None else change(tensor) for name, tensor in fields.items()})
 
 

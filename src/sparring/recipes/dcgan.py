@@ -18,7 +18,7 @@ from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared,
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
-class Config(Training):
+class DCGANConfig(Training):
     """Settings of `DCGAN`. Defaults: Radford et al. 2016, section 4, with 64 hidden channels as usual at 64 px."""
 
     objective: Literal["minimax", "nonsaturating"] = "nonsaturating"
@@ -39,22 +39,22 @@ class DCGAN(Game, HasLatents, Samples, Criticises):
     G(z) is computed once per round and used by both players. Reals and fakes go through D as separate batches, so
     that batch normalisation never mixes their statistics.
 
-    >>> game = DCGAN.build(Config(width=4), (3, 16, 16))
+    >>> game = DCGAN.build(DCGANConfig(width=4), (3, 16, 16))
     >>> game.owner
     'G'
     """
 
-    Config = Config
+    Config = DCGANConfig
     averaged = ("G",)
     owner = "G"
 
-    def __init__(self, config: Config, shape: tuple[int, ...], D: nn.Module, G: nn.Module) -> None:
+    def __init__(self, config: DCGANConfig, shape: tuple[int, ...], D: nn.Module, G: nn.Module) -> None:
         super().__init__()
         self.config, self.shape, self.D, self.G = config, shape, D, G
         self.objective = OBJECTIVES[config.objective]
 
     @classmethod
-    def build(cls, config: Config, shape: tuple[int, ...]) -> DCGAN:
+    def build(cls, config: DCGANConfig, shape: tuple[int, ...]) -> DCGAN:
         D = dcgan.Discriminator(shape, config.width, "batch")
         G = dcgan.Generator(config.z, shape, config.width, "batch")
         return cls(config, shape, D, G)
@@ -83,7 +83,7 @@ class DCGAN(Game, HasLatents, Samples, Criticises):
         return gaussian.draw(dice, self.config.z)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.G(z)  # type: ignore[no-any-return]
+        return self.G(z)
 
     def sample(self, dice: Dice, *, truncation: float = 1.0) -> Tensor:
         return self.decode(paths.truncate(self.latents(dice), truncation))

@@ -21,7 +21,7 @@ Fourier = Annotated[tuple[int, float, float] | None, Field()]
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
-class Config(Training):
+class GANConfig(Training):
     """Settings of `GAN`. Defaults: Goodfellow et al. 2014 where the paper says, else common practice for MLPs."""
 
     objective: Literal["minimax", "nonsaturating", "wasserstein", "relativistic"] = "nonsaturating"
@@ -47,21 +47,21 @@ class GAN(Game, HasLatents, Samples, Criticises):
 
     Every turn draws fresh noise, as the algorithm of the paper does (nothing is shared between the players).
 
-    >>> game = GAN.build(Config(width=8, z=2), (2,))
+    >>> game = GAN.build(GANConfig(width=8, z=2), (2,))
     >>> sorted(game.players)
     ['D', 'G']
     """
 
-    Config = Config
+    Config = GANConfig
     averaged = ("G",)
 
-    def __init__(self, config: Config, shape: tuple[int, ...], D: nn.Module, G: nn.Module) -> None:
+    def __init__(self, config: GANConfig, shape: tuple[int, ...], D: nn.Module, G: nn.Module) -> None:
         super().__init__()
         self.config, self.shape, self.D, self.G = config, shape, D, G
         self.objective = OBJECTIVES[config.objective]
 
     @classmethod
-    def build(cls, config: Config, shape: tuple[int, ...]) -> GAN:
+    def build(cls, config: GANConfig, shape: tuple[int, ...]) -> GAN:
         D = mlp.Discriminator(shape, config.width, config.depth, config.d_fourier)
         G = mlp.Generator(config.z, shape, config.width, config.depth, config.g_fourier)
         return cls(config, shape, D, G)
@@ -96,7 +96,7 @@ class GAN(Game, HasLatents, Samples, Criticises):
         return gaussian.draw(dice, self.config.z)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.G(z)  # type: ignore[no-any-return]
+        return self.G(z)
 
     def sample(self, dice: Dice, *, truncation: float = 1.0) -> Tensor:
         return self.decode(paths.truncate(self.latents(dice), truncation))

@@ -27,7 +27,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
-class Config(Training):
+class R3GANConfig(Training):
     """Settings of `R3GAN`. Defaults: Huang et al. 2024, table 9 (FFHQ-64), with widths for one GPU."""
 
     objective: Literal["relativistic", "nonsaturating", "minimax"] = "relativistic"
@@ -66,22 +66,22 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
     per round and used by both players. Gradients of the penalties are taken with respect to the image before its
     augmentation, through it.
 
-    >>> game = R3GAN.build(Config(generator="dcgan", discriminator="dcgan", width=4, d_width=4), (3, 16, 16))
+    >>> game = R3GAN.build(R3GANConfig(generator="dcgan", discriminator="dcgan", width=4, d_width=4), (3, 16, 16))
     >>> game.relative
     True
     """
 
-    Config = Config
+    Config = R3GANConfig
     averaged = ("G",)
     owner = "G"
 
-    def __init__(self, config: Config, shape: tuple[int, ...], D: nn.Module, G: nn.Module) -> None:
+    def __init__(self, config: R3GANConfig, shape: tuple[int, ...], D: nn.Module, G: nn.Module) -> None:
         super().__init__()
         self.config, self.shape, self.D, self.G = config, shape, D, G
         self.objective = OBJECTIVES[config.objective]
 
     @classmethod
-    def build(cls, config: Config, shape: tuple[int, ...]) -> R3GAN:
+    def build(cls, config: R3GANConfig, shape: tuple[int, ...]) -> R3GAN:
         D: nn.Module
         G: nn.Module
         if config.discriminator == "dcgan":
@@ -129,13 +129,13 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
     def judge(self, x: Tensor, now: Now, side: str) -> Tensor:
         """s(T(x)): logits (N,) of augmented images."""
         p = now.at(self.config.augment)
-        return self.D(augment(x, now.chance(f"augment/{side}"), p) if p > 0 else x)  # type: ignore[no-any-return]
+        return self.D(augment(x, now.chance(f"augment/{side}"), p) if p > 0 else x)
 
     def latents(self, dice: Dice) -> Tensor:
         return gaussian.draw(dice, self.config.z)
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.G(z)  # type: ignore[no-any-return]
+        return self.G(z)
 
     def sample(self, dice: Dice, *, truncation: float = 1.0) -> Tensor:
         return self.decode(paths.truncate(self.latents(dice), truncation))

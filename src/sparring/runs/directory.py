@@ -13,8 +13,6 @@ import yaml
 
 from sparring.errors import CheckpointError, MachineError, UsageError
 
-_DUMP = {"sort_keys": False, "allow_unicode": True, "width": 110}
-
 
 class RunDirectory:
     """Where things are in a run.
@@ -63,7 +61,7 @@ class RunDirectory:
             ) from None
 
     def write_recipe(self, document: Mapping[str, Any]) -> None:
-        write_atomically(self.recipe, yaml.safe_dump(dict(document), **_DUMP))
+        write_atomically(self.recipe, yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=110))
 
     def document(self) -> dict[str, Any]:
         """What recipe.yaml says; `CheckpointError` if this is no run."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -42,7 +41,7 @@ class Request:
     set: tuple[str, ...] = ()
     held_out: float = 0.05
     channels: int | None = None
-    crop: str = "center"
+    crop: Literal["center", "squeeze", "pad"] = "center"
     background: tuple[int, int, int] = (255, 255, 255)
     threads: int | None = None
 
@@ -199,7 +198,7 @@ def rehearse(
         rounds += 1
     _finish(engine)
     rate = (match.images - before) / (time.perf_counter() - began)
-    rate = float(engine.mean(torch.tensor(rate, dtype=torch.float64, device=engine.device)))
+    rate = float(engine.mean(torch.tensor(rate, device=engine.device)))
     parameters = {name: sum(p.numel() for p in player.parameters()) for name, player in game.players.items()}
     return rate, _memory(engine), parameters
 
@@ -212,6 +211,10 @@ def _finish(engine: Engine) -> None:
 def _memory(engine: Engine) -> int:
     if engine.device.type == "cuda":
         return torch.cuda.max_memory_allocated(engine.device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -163,28 +163,3 @@ def describe() -> dict[str, str]:
     for name, path in presets().items():
         lines[name] = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
     return lines
-
-
-def settings(name: str) -> list[tuple[str, Any, str]]:
-    """(key, value, meaning) of every setting of a recipe or preset."""
-    recipe = load(name)
-    meanings = _docstrings(recipe.game.Config)
-    return [(key, value, meanings.get(key, "")) for key, value in plain(recipe.config).items()]
-
-
-def _docstrings(cls: type) -> dict[str, str]:
-    """The string below each field of a class and its bases, by name."""
-    import ast
-    import inspect
-    import textwrap
-
-    found: dict[str, str] = {}
-    for base in reversed(cls.__mro__[:-1]):
-        try:
-            body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body  # type: ignore[attr-defined]
-        except (OSError, TypeError):
-            continue
-        for field, text in zip(body[:-1], body[1:], strict=True):
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant):
-                found[field.target.id] = " ".join(str(text.value.value).split())  # type: ignore[union-attr]
-    return found

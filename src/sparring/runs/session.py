@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -57,14 +57,13 @@ class Session(Iterator[Event]):
         """Let go of the run without saving (what is saved stays)."""
         self._events.close()
 
-    def _run(self, begin: Callable[[ExitStack], Loop]) -> Iterator[Event]:
+    def _run(self, begin: Callable[[ExitStack], Loop]) -> Generator[Event, None, None]:
         with ExitStack() as stack:
             stack.enter_context(polite(self.stop))
             self.loop = begin(stack)
             if self._stop:
                 self.loop.stop()
-            for message in self._messages():
-                yield message
+            yield from self._messages()
             for event in self.loop:
                 if isinstance(event, Sampled):
                     yield from self._keep(event)

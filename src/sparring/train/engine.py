@@ -72,7 +72,7 @@ class Engine:
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         if not gradients:
             return torch.zeros((), device=self.device)
-        return torch.stack(torch._foreach_norm(gradients)).norm()
+        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
 
     @property
     def checks_at_once(self) -> bool:
@@ -92,7 +92,7 @@ class Engine:
         flat = torch.cat([t.reshape(-1) for t in tensors])
         dist.all_reduce(flat)
         flat /= self.size
-        for tensor, piece in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+        for tensor, piece in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(piece.view(tensor.shape))
 
     def average_gradients(self, module: nn.Module) -> None:

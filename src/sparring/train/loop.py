@@ -76,6 +76,7 @@ class Loop(Iterator[Event]):
         self.store, self.log, self.watch = store, log, watch
         self.engine = match.engine
         self.phase = "start"
+        self._exact = torch.float32 if self.engine.device.type == "mps" else torch.float64  # mps has no float64
         self.remarks: list[str] = []  # what a person should know before it goes on
         self._sums: dict[str, Tensor] = {}
         self._times: dict[str, int] = {}  # how many rounds each sum holds: a lazy penalty is not paid in every one
@@ -152,7 +153,7 @@ class Loop(Iterator[Event]):
 
     def _add(self, means: dict[str, Tensor]) -> None:
         for name, value in means.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.double()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.to(self._exact)
             self._times[name] = self._times.get(name, 0) + 1
 
     def _turn(self) -> Iterator[Event]:
@@ -234,7 +235,7 @@ class Loop(Iterator[Event]):
         state = checkpoint.state
         self.match.load({stem: checkpoint.tensors(stem) for stem in self.match.tensors()}, state)
         device = self.engine.device
-        self._sums = {n: torch.tensor(v, dtype=torch.float64, device=device) for n, v in state["sums"].items()}
+        self._sums = {n: torch.tensor(v, dtype=self._exact, device=device) for n, v in state["sums"].items()}
         self._times = {name: int(n) for name, n in state["times"].items()}
         if self.log is not None and self.engine.leads:
             self.log.truncate(int(state["log"]))
@@ -245,7 +246,8 @@ class Loop(Iterator[Event]):
 
 @torch.no_grad()
 def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Tensor:
-    """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode."""
+    """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode: the same as
+    ``sparring sample RUN --seed <the seed of the run>``."""
     game = match.game
     assert isinstance(game, Samples)
     modes = [(module, module.training) for module in game.modules()]
@@ -253,7 +255,7 @@ def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Ten
     with match.averages.applied():
         pieces = [
             game.sample(
-                Dice(match.seed, "samples", range(i, min(i + 64, count)), (), match.engine.device),
+                Dice(match.seed, "sample", range(i, min(i + 64, count)), (), match.engine.device),
                 truncation=truncation,
             )
             for i in range(0, count, 64)

@@ -236,7 +236,7 @@ def not_finite(player: str, round_: int, means: Mapping[str, Tensor]) -> Diverge
         "NOT-FINITE",
         f"the gradient of {player} is not finite in round {round_}; no weight was changed by it",
         why=paid,
-        fix="lower the learning rate (--set lr=1e-4) or raise the penalty (--set gamma=…); the last checkpoint is intact",
+        fix="lower the learning rate (--set lr=1e-4) or raise the penalty (--set gamma=…)",
     )
 
 

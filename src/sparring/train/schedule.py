@@ -48,7 +48,7 @@ class Ramp:
         return cls(
             float(start),
             float(start if end is None else end),
-            shape or "cosine",
+            shape or "cosine",  # type: ignore[arg-type]
             float(begin or 0),
             float(until or 1),
         )

@@ -45,8 +45,9 @@ def only(game: nn.Module, player: nn.Module | None) -> Iterator[None]:
 
 
 def gradient(game: Game, player: str, pieces: Iterable[Piece], samples: int, engine: Engine) -> dict[str, Tensor]:
-    """∇ of J^(player) with respect to θ^(player) alone, averaged over `samples` in pieces and processes, into ``.grad``.
+    """∇ of J^(player) with respect to θ^(player) alone, averaged over pieces and processes, into ``.grad``.
 
+    samples: how many the pieces hold together.
     Returns the mean of every term, detached and on the device: ``{"real": (), "fake": (), …}``.
     """
     means: dict[str, Tensor] = {}
