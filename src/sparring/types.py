@@ -47,8 +47,9 @@ class Batch:
 
     def map(self, change: Any) -> Batch:
         """The batch with `change` applied to each tensor it holds."""
-        fields: dict[str, Any] = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return Batch(**{name: None if tensor is None else change(tensor) for name, tensor in fields.items()})
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        changed: dict[str, Any] = {k: None if tensor is None else change(tensor) for k, tensor in fields.items()}
+        return Batch(**changed)
 
 
 @runtime_checkable

@@ -72,7 +72,8 @@ class Engine:
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         if not gradients:
             return torch.zeros((), device=self.device)
-        return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        norms = torch._foreach_norm(gradients)
+        return torch.stack(norms).square().sum().sqrt()
 
     @property
     def checks_at_once(self) -> bool:

@@ -114,8 +114,10 @@ class Training:
     """Pieces in which a batch is computed: less memory, same result (unless batch statistics couple samples)."""
     play: str = "D:1,G:1"
     """Who moves when: "D:1,G:1", "D:2,G:1", "simultaneous", "gated(D<0.8)", "either-or"."""
+    optimiser: Literal["adam", "sgd"] = "adam"
+    """Adam, or plain gradient descent (no momentum), with which dynamics can be studied in closed form."""
     lr: Schedule = Ramp(2e-4, 2e-4)
-    """Adam's step size."""
+    """Step size of the optimiser."""
     lr_ratio: Annotated[float, Field(gt=0)] = 1.0
     """D's step size over G's (two time-scale update rule, Heusel et al. 2017)."""
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.0

@@ -246,8 +246,8 @@ class Loop(Iterator[Event]):
 
 @torch.no_grad()
 def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Tensor:
-    """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode: the same as
-    ``sparring sample RUN --seed <the seed of the run>``."""
+    """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode: the same
+    as ``sparring sample RUN --seed <the seed of the run>``."""
     game = match.game
     assert isinstance(game, Samples)
     modes = [(module, module.training) for module in game.modules()]

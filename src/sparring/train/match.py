@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import Diverged, UsageError
-from sparring.train.adam import Adam
 from sparring.train.checkpoint import match_tensors
 from sparring.train.ema import Averages, decay
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Training
+from sparring.train.optimiser import optimiser
 from sparring.train.schedule import Play
 from sparring.train.turn import Piece, detached, gradient, share
 from sparring.types import Batch, Criticises, Shared, Stream
@@ -81,7 +81,7 @@ class Match:
         engine.settle(game)
         _prepare(game)
         self._check_play()
-        self.optimisers = {name: Adam(player) for name, player in game.players.items()}
+        self.optimisers = {name: optimiser(training.optimiser, player) for name, player in game.players.items()}
         keeps = training.ema_images > 0
         self.averages = Averages({name: game.players[name] for name in game.averaged} if keeps else {})
         self.round = 0
@@ -135,7 +135,7 @@ class Match:
     def _deal(self, turn: int) -> Hand:
         """The next batch, this process's part of it, in pieces."""
         mine = self.engine.slice(self.drawn * self.training.batch, self.training.batch)
-        count = max(1, self.training.micro_batches // self.engine.size)
+        count = pieces_of(len(mine), self.training.micro_batches / self.engine.size)
         each = len(mine) // count
         ranges = [mine[i * each : (i + 1) * each] for i in range(count)]
         batches = [self.engine.place(self.stream.take(r.start, len(r))) for r in ranges]
@@ -208,12 +208,12 @@ class Match:
         rest = {name: t for name, t in self.game.state_dict(keep_vars=True).items() if id(t) not in theirs}
         if rest:
             files["game"] = {name: tensor.detach() for name, tensor in rest.items()}
-        files["optimiser"] = {
+        moments = {
             f"{player}/{name}": tensor
-            for player, optimiser in self.optimisers.items()
-            for name, tensor in optimiser.tensors().items()
+            for player, mover in self.optimisers.items()
+            for name, tensor in mover.tensors().items()
         }
-        return files
+        return files | ({"optimiser": moments} if moments else {})
 
     def state(self) -> dict[str, Any]:
         """The counters."""
@@ -227,6 +227,17 @@ class Match:
             for key, tensor in tensors.items():
                 tensor.copy_(files[name][key])
         self.round, self.drawn = int(state["round"]), int(state["drawn"])
+
+
+def pieces_of(samples: int, wanted: float) -> int:
+    """How many equal pieces: the least number of at least `wanted`, so that none is larger than was asked for.
+
+    >>> pieces_of(16, 4), pieces_of(5, 2.5), pieces_of(8, 0.5)
+    (4, 5, 1)
+    """
+    return next(
+        count for count in range(1, samples + 1) if samples % count == 0 and (count >= wanted or count == samples)
+    )
 
 
 def not_finite(player: str, round_: int, means: Mapping[str, Tensor]) -> Diverged:
