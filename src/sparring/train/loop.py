@@ -21,7 +21,7 @@ from sparring.train.log import Log
 from sparring.train.match import Match
 from sparring.types import Alarm, Decision, Done, Event, Probed, Sampled, Samples, Saved, Turn, Watch
 
-_NOTHING, _SAVE, _STOP = 0, 1, 2
+_NOTHING, _SAVE, _STOP, _END = range(4)  # _STOP: someone asked; _END: a watch decided
 _CHECK_ROUNDS = 16  # how often several processes agree on what to do, and how often a skipped step is looked for
 
 
@@ -44,7 +44,7 @@ class Pace:
         the same steps continue up to `total`.
 
         >>> Pace.of(100_000, 16).samples[-3:]
-        (38157, 61772, 100000)
+        (38162, 61775, 100000)
         """
         total = horizon if total is None else total
         step = 200 ** (1 / 11)
@@ -81,6 +81,7 @@ class Loop(Iterator[Event]):
         self._sums: dict[str, Tensor] = {}
         self._times: dict[str, int] = {}  # how many rounds each sum holds: a lazy penalty is not paid in every one
         self._stop = self._holding = False
+        self._wish = _NOTHING  # asked for here, but not yet agreed on by all processes
         self._saved_at = time.monotonic()
         self._logged_at = (time.monotonic(), match.images)
         self._events = self._run()
@@ -121,14 +122,19 @@ class Loop(Iterator[Event]):
                 if verdict is not Decision.NOTE:
                     yield Alarm(match.images, verdict.value, reason)
             clock = time.monotonic() - self._saved_at > self.pace.save_seconds
-            due = saves and not self._holding and (clock or before < first_save <= match.images)
-            wish = _SAVE if due else _NOTHING
-            wish = _STOP if self._stop or verdict is Decision.STOP else wish
-            wish = self._agree(wish)
-            if wish != _NOTHING and match.images < self.total:
+            due = saves and (clock or before < first_save <= match.images)
+            self._wish = max(
+                self._wish,
+                _SAVE if due else _NOTHING,
+                _STOP if self._stop else _NOTHING,
+                _END if verdict is Decision.STOP else _NOTHING,
+            )
+            agreed = self._agree(self._wish)
+            if agreed != _NOTHING and match.images < self.total:
+                self._wish = _NOTHING
                 yield from self._save()
-                if wish == _STOP:
-                    yield Done(match.images, "stopped" if verdict is not Decision.STOP else "watch")
+                if agreed != _SAVE:
+                    yield Done(match.images, "stopped" if agreed == _STOP else "watch")
                     return
         yield from self._save(last=True)
         yield Done(match.images, "budget")
@@ -141,13 +147,17 @@ class Loop(Iterator[Event]):
             return wish
         if self.match.round % _CHECK_ROUNDS:
             return _NOTHING
+        self._assert_no_skipped()
+        return self.engine.agree(wish)
+
+    def _assert_no_skipped(self) -> None:
+        """Where every step is not checked before it is made, a skipped one is found here: before anything is kept."""
         if float(self.match.bad):
             raise Diverged(
                 "NOT-FINITE",
                 "a gradient was not finite; that step was skipped",
                 fix="lower the learning rate (--set lr=1e-4) or raise the penalty; the last checkpoint is intact",
             )
-        return self.engine.agree(wish)
 
     # ── what is said ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,6 +194,7 @@ class Loop(Iterator[Event]):
         if self.store is None:
             return
         self.phase = "save"
+        self._assert_no_skipped()
         state = self.state()
         if self.engine.leads:
             yield from self._write(state, last)
@@ -197,7 +208,7 @@ class Loop(Iterator[Event]):
         attempts = 3 if last else 1
         for attempt in range(attempts):
             try:
-                path = self.store.save(self.match.images, self.match.tensors(), state)
+                path = self.store.save(self.match.images, self.match.tensors(), state, healthy=not self._holding)
             except OSError as error:
                 yield Alarm(
                     self.match.images, "DISK", f"the checkpoint could not be written ({error}); the last one is intact"
@@ -226,6 +237,7 @@ class Loop(Iterator[Event]):
             **self.match.state(),
             "sums": dict(zip(names, values, strict=True)),
             "times": dict(self._times),
+            "holding": self._holding,
             "log": self.log.position() if writes else 0,  # type: ignore[union-attr]
             "watch": self.watch.state_dict() if self.watch is not None else {},
         }
@@ -237,6 +249,7 @@ class Loop(Iterator[Event]):
         device = self.engine.device
         self._sums = {n: torch.tensor(v, dtype=self._exact, device=device) for n, v in state["sums"].items()}
         self._times = {name: int(n) for name, n in state["times"].items()}
+        self._holding = bool(state["holding"])
         if self.log is not None and self.engine.leads:
             self.log.truncate(int(state["log"]))
         if self.watch is not None:
