@@ -72,7 +72,7 @@ def scatter(points: Tensor, *, real: Tensor | None = None, extent: float | None 
     extent: the picture shows [-extent, extent]²; default: what holds all points of `real` (or else of `points`).
     A point outside is drawn on the border, so that none is lost.
     """
-    clouds = [(real, _REAL)] * (real is not None) + [(points, _INK)]
+    clouds = [(points, _INK)] if real is None else [(real, _REAL), (points, _INK)]
     if any(cloud.dim() != 2 or cloud.shape[1] < 2 for cloud, _ in clouds):
         raise UsageError("PICTURE-SHAPE", "a cloud has the shape (N, D), D at least 2", where=str(tuple(points.shape)))
     shown = points if real is None else real

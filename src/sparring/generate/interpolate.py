@@ -31,10 +31,9 @@ def walk(run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walker
     game = run.game
     if not isinstance(game, HasLatents):
         raise UsageError("WALK-CANNOT", f"{type(game).__name__} has no latents to walk through")
-    if not 2 <= frames <= 10_000 or not 1 <= keys <= frames:
-        raise UsageError(
-            "WALK-FRAMES", "a walk has 2 to 10,000 frames and at most one latent per frame", where=str(frames)
-        )
+    if not 2 <= frames <= 10_000:
+        raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames", where=str(frames))
+    keys = min(keys, frames)
     device = device_of(game)
     z = [game.latents(Dice(seed, "walk", range(walkers), (key,), device)) for key in range(keys)]
     for frame in range(frames):

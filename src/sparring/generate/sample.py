@@ -25,9 +25,10 @@ class Trained(Protocol):
     def game(self) -> Any: ...
 
 
-def device_of(game: torch.nn.Module) -> torch.device:
+def device_of(game: object) -> torch.device:
     """Where the game's parameters live; the CPU when it has none."""
-    return next((p.device for p in game.parameters()), torch.device("cpu"))
+    parameters = game.parameters() if isinstance(game, torch.nn.Module) else iter(())
+    return next((p.device for p in parameters), torch.device("cpu"))
 
 
 def checked(n: int, seed: int, truncation: float = 1.0) -> None:

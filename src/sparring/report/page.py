@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import shlex
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 
 from sparring.report.curves import Panel, Values, chart, short
 from sparring.report.facts import Facts, read
+from sparring.report.text import escape as _e
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
 _TYPES = {".png": "image/png", ".apng": "image/apng", ".gif": "image/gif", ".webp": "image/webp"}
@@ -59,13 +59,6 @@ def render(facts: Facts, run: Path) -> str:
 
 def _asset(name: str) -> str:
     return files("sparring.report").joinpath(name).read_text("utf-8")
-
-
-def _e(value: object) -> str:
-    """Text for HTML; what would turn the direction of the text around is taken out."""
-    return html.escape(
-        "".join(c for c in str(value) if c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-    )
 
 
 def _count(value: object) -> str:
