@@ -6,6 +6,8 @@ reaches no decoder at all.
 
 from __future__ import annotations
 
+import codecs
+
 HEAD = 64  # bytes that `sniff` needs
 
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -80,6 +82,15 @@ def _unknown(head: bytes) -> str:
         return "an SVG drawing: render it to PNG"
     if not start.strip(b"\0"):
         return "only zero bytes"
-    if all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head):
+    if _is_text(head):
         return "text, not an image"
     return "no image format that is read (PNG, JPEG, WebP, BMP, TIFF, GIF, AVIF)"
+
+
+def _is_text(head: bytes) -> bool:
+    """UTF-8, perhaps cut within a character, without control characters."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head)
