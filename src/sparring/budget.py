@@ -9,7 +9,7 @@ from sparring.errors import UsageError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _IMAGES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
-_FORM = re.compile(r"\s*(\+?)\s*(\d[\d_]*(?:\.\d+)?|\.\d+)\s*([A-Za-z]*)\s*")
+_FORM = re.compile(r"\s*(\+?)\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
 _LONGEST = 10**15  # images; or 10 years below: more than that is a slip of the finger
 
 
@@ -55,7 +55,7 @@ def parse_budget(text: str) -> Budget:
         seconds, images = amount * _SECONDS[unit], None
         sensible = 0 < seconds <= 10 * 366 * 86400
     else:
-        seconds, images = None, round(amount * _IMAGES[unit])
+        seconds, images = None, round(min(amount * _IMAGES[unit], 2 * _LONGEST))
         sensible = 0 < images <= _LONGEST
     if not sensible:
         raise UsageError(
@@ -73,7 +73,7 @@ def parse_size(text: str) -> tuple[int, int]:
     >>> parse_size("96x64")
     (64, 96)
     """
-    match = re.fullmatch(r"\s*(\d{1,6})\s*(?:[xX×]\s*(\d{1,6}))?\s*", text)
+    match = re.fullmatch(r"\s*([0-9]{1,6})\s*(?:[xX×]\s*([0-9]{1,6}))?\s*", text)
     if not match:
         raise UsageError(
             "SIZE-FORM",

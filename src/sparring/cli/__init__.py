@@ -57,8 +57,14 @@ def parse(arguments: Sequence[str]) -> Command:
         one = Annotated[kind, tyro.conf.subcommand(name)]  # type: ignore[valid-type]
         choice = one if choice is None else choice | one
     configured = tyro.conf.configure(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes)(choice)
-    command: Command = tyro.cli(configured, prog="sparring", description=SUMMARY, args=list(arguments))
+    words = [word for argument in arguments for word in _split(argument)]
+    command: Command = tyro.cli(configured, prog="sparring", description=SUMMARY, args=words)
     return command
+
+
+def _split(argument: str) -> list[str]:
+    """``--name=value`` as two words, so that a misspelt name finds its nearest one."""
+    return argument.split("=", 1) if argument.startswith("--") and "=" in argument else [argument]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,106 @@
+"""Who imports whom, and what is never called."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "sparring"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def test_the_table_of_layers_holds():
+    """The contracts stand in pyproject.toml; docs/architecture.md explains them."""
+    code = "import sys; from importlinter.cli import lint_imports_command as lint; sys.exit(lint(['--no-cache']))"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-2000:]
+
+
+def calls(tree):
+    """(dotted name, call) of every call."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_nothing_that_executes_or_unpacks_foreign_data_is_called(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    place = path.relative_to(SOURCE).as_posix()
+    for name, call in calls(tree):
+        words = {k.arg: ast.unparse(k.value) for k in call.keywords}
+        last = name.split(".")[-1]
+        where = f"{place}:{call.lineno}: {name}"
+        assert name not in ("eval", "exec", "compile", "__import__"), where
+        assert last not in ("extractall", "extract", "unpack_archive", "allow_pickle"), where
+        assert name not in ("yaml.load", "yaml.full_load", "yaml.unsafe_load", "yaml.load_all"), where
+        assert words.get("shell") != "True", where
+        assert words.get("allow_pickle") != "True", where
+        if name.startswith("torch.") and last == "load":
+            assert words.get("weights_only") == "True", where
+        if name in ("Image.open", "PIL.Image.open"):
+            assert place == "data/decode.py", where
+    imported = {
+        alias.name.split(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in ([ast.alias(node.module or "")] if isinstance(node, ast.ImportFrom) else node.names)
+    }
+    assert not imported & {"pickle", "marshal", "shelve", "dill", "joblib", "torchvision"}, place
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_isinstance_decides_never_hasattr(path):
+    """Style rule 3. `types.Event.record` asks a value whether it is a tensor, without importing torch."""
+    if path.relative_to(SOURCE).as_posix() == "types.py":
+        pytest.skip("imports no torch, so it cannot ask isinstance(value, Tensor)")
+    used = [f"{path.name}:{c.lineno}" for name, c in calls(ast.parse(path.read_text("utf-8"))) if name == "hasattr"]
+    known = {"session.py": "signals that a platform has", "engine.py": "backends that a torch has"}
+    assert not used or path.name in known, used
+
+
+def test_importing_the_package_loads_neither_torch_nor_numpy():
+    code = "import sys, sparring, sparring.types, sparring.errors, sparring.budget; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "numpy", "PIL", "matplotlib", "yaml"} & set(loaded)
+
+
+def test_the_package_works_where_torchvision_is_forbidden():
+    code = (
+        "import sys; sys.modules['torchvision'] = None\n"
+        "import pkgutil, importlib, sparring\n"
+        "for m in pkgutil.walk_packages(sparring.__path__, 'sparring.'):\n"
+        "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+
+
+def test_train_is_a_package_and_a_function():
+    """`sparring.train(...)` works before and after a part of the package `sparring.train` was imported."""
+    code = (
+        "import sparring; assert callable(sparring.train)\n"
+        "import sparring.train.schedule as s; assert callable(sparring.train) and s.Ramp\n"
+        "from sparring.errors import DataError\n"
+        "try: sparring.train('/no/such/place')\n"
+        "except DataError: print('explained')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.stdout.strip() == "explained", ended.stderr
+
+
+def test_every_package_says_what_it_is():
+    for path in FILES:
+        text = path.read_text("utf-8")
+        assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+        assert not re.search(r"\b(TODO|FIXME|XXX)\b", text), f"{path} is not finished"
