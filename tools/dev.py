@@ -45,7 +45,12 @@ def pip(*arguments: str | Path) -> None:
 
 def stamp(extra: str, torch: str) -> str:
     """What an installation depends on, as one hash."""
-    inputs = [(ROOT / "pyproject.toml").read_bytes(), (ROOT / "constraints.txt").read_bytes(), torch.encode(), extra.encode()]
+    inputs = [
+        (ROOT / "pyproject.toml").read_bytes(),
+        (ROOT / "constraints.txt").read_bytes(),
+        torch.encode(),
+        extra.encode(),
+    ]
     return hashlib.sha256(b"\0".join(inputs)).hexdigest()
 
 
@@ -53,10 +58,14 @@ def setup(extra: str = "") -> None:
     """Make .venv and install into it, unless it is there already. extra: "" to use, "dev" to develop."""
     torch = os.environ.get("TORCH") or DEFAULT_TORCH
     marks = [VENV / f".stamp-{name}" for name in ({extra, "dev"} if extra else {"run", "dev"})]
-    if PYTHON.exists() and any(m.exists() and m.read_text() == stamp(m.name.removeprefix(".stamp-"), torch) for m in marks):
+    if PYTHON.exists() and any(
+        m.exists() and m.read_text() == stamp(m.name.removeprefix(".stamp-"), torch) for m in marks
+    ):
         return
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
-        sys.exit(f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 …")
+        sys.exit(
+            f"Python 3.11, 3.12 or 3.13 is needed; this is {sys.version.split()[0]}. Try: make PYTHON=python3.12 …"
+        )
     began = time.monotonic()
     if not PYTHON.exists():
         run(sys.executable, "-m", "venv", VENV)
