@@ -1,6 +1,6 @@
-"""The command line is a promise: its commands, flags and defaults are those in surface.txt, until someone decides otherwise.
+"""The command line is a promise: its commands, flags and defaults are those in surface.txt.
 
-After such a decision: ``python -m tests.contract.test_surface > tests/contract/surface.txt``, and a line in CHANGELOG.md.
+If someone decides otherwise: ``python -m tests.contract.test_surface > tests/contract/surface.txt``, and CHANGELOG.md.
 """
 
 import dataclasses
