@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from sparring.data import Dataset, open_data
+from sparring.data.sources import FolderSource, Unreadable
 from sparring.errors import DataError, UsageError
 
 
@@ -113,6 +115,46 @@ def test_an_unreadable_file_is_named(folder: Callable[..., Path], monkeypatch: p
 
     monkeypatch.setattr(os, "open", refuse)
     assert reasons(open_data(root)) == {"0001.png": "cannot be read: Permission denied"}
+
+
+def test_what_changes_or_stumbles_meanwhile_is_left_out_and_not_remembered(
+    folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = folder(30)
+    reads: dict[int, int] = {}
+    real = FolderSource.read
+
+    def read(self: FolderSource, number: int) -> bytes:
+        reads[number] = reads.get(number, 0) + 1
+        if number == 3 and reads[number] == 2:
+            raise Unreadable("cannot be read: stale file handle", passing=True)
+        return real(self, number) + (b"more" if number == 4 and reads[number] == 2 else b"")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderSource, "read", read)
+        found = open_data(root, size=(9, 9), held_out=0)
+    assert len(found) == 28
+    assert reasons(found) == {
+        "0003.png": "cannot be read: stale file handle", "0004.png": "changed while it was being read"
+    }  # fmt: skip
+    again = open_data(root, size=(9, 9), held_out=0)
+    assert len(again) == 30 and again.report.excluded == []
+    assert again.fingerprint == open_data(root, size=(9, 9), held_out=0, cache_dir=tmp_path / "other").fingerprint
+
+
+def test_a_network_file_system_that_stumbles_is_asked_again(
+    folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, asked, real = folder(3), [], os.open
+
+    def stumble(path: Path, flags: int, mode: int = 0o777) -> int:
+        asked.append(str(path))
+        if asked.count(str(path)) < 3:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", stumble)
+    assert open_data(root).report.excluded == []
 
 
 def test_missing_empty_and_foreign_sources_explain_themselves(tmp_path: Path, folder: Callable[..., Path]) -> None:

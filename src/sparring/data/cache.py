@@ -105,6 +105,11 @@ def create(
         return said
 
 
+def forget(entry: Path) -> None:
+    """The next `create` makes this entry anew; its files stay for those who have them open."""
+    (entry / _META).unlink(missing_ok=True)
+
+
 def _rename(part: Path, entry: Path) -> None:
     with suppress(FileNotFoundError):
         if meta(entry) is None:

@@ -167,11 +167,20 @@ def _assemble(source: Source, root: Path, ticket: Path, meta: dict[str, Any], wa
     )
 
 
+class _Gone(Exception):
+    """Items that could be read at the first look and not at the second: {row of the scan: reason}."""
+
+    def __init__(self, rows: dict[int, str]) -> None:
+        super().__init__(rows)
+        self.rows = rows
+
+
 class _Opening:
     """The slow path: look at everything, decode what is not in the cache yet, divide, report."""
 
     def __init__(self, source: Source, root: Path, limits: Limits, progress: Progress | None) -> None:
         self.source, self.root, self.limits, self.progress = source, root, limits, progress
+        self.found: Scan | None = None
 
     def run(
         self,
@@ -183,12 +192,16 @@ class _Opening:
         held_out: float,
     ) -> dict[str, Any]:
         """Everything, ending with the ticket by which the next call finds all this at once."""
-        found = self._scan()
+        found = self.found = self.found or self._scan()
         recipe = Recipe(size or found.auto_size(), channels or found.auto_channels(), crop, background, self.limits)
         key = found.key(f"{recipe.key} split-{_FORMAT}")
         entry = self.root / "images" / key
         entry.parent.mkdir(parents=True, exist_ok=True)
-        meta = cache.create(entry, lambda folder: self._build(folder, found, recipe), self._waiting)
+        try:
+            meta = cache.create(entry, lambda folder: self._build(folder, found, recipe), self._waiting)
+        except _Gone as gone:  # between the first look and the second: leave these out, keep nothing of it
+            self.found = found.without(gone.rows, self.source)
+            return self.run(ticket, size, channels, crop, background, held_out)
         hashes, groups = np.load(entry / "hashes.npy"), np.load(entry / "groups.npy")
         if len(hashes) > 1 and groups[0] == groups[-1]:
             raise DataError(
@@ -214,8 +227,11 @@ class _Opening:
             return {"key": key, "report": report.record()}
 
         ticket.parent.mkdir(parents=True, exist_ok=True)
-        _forget(ticket, key)
-        return cache.create(ticket, write)
+        cache.forget(ticket)
+        said = cache.create(ticket, write)
+        if not found.lasting:
+            cache.forget(ticket)
+        return said
 
     def _waiting(self) -> None:
         if self.progress:
@@ -233,6 +249,8 @@ class _Opening:
             return made[0].save(part)
 
         meta = cache.create(folder, write, self._waiting)
+        if made and not made[0].lasting:
+            cache.forget(folder)
         return made[0] if made else Scan.load(folder, meta)
 
     def _index(self, found: Scan, hashes: NDArray[np.uint8]) -> tuple[NDArray[np.int64], list[int]]:
@@ -250,12 +268,15 @@ class _Opening:
         unordered = np.lib.format.open_memmap(folder / "unordered.npy", mode="w+", dtype=np.uint8, shape=(n, *shape))
         pixel_hashes: list[bytes] = [b""] * n
         bad: dict[str, str] = {}
+        gone: dict[int, str] = {}
         counts: Counter[str] = Counter()
         flat = 0
         with ThreadPoolExecutor(threads()) as pool, decoding():
             for row, result in enumerate(each(pool, lambda row: self._decode(found, row, recipe), list(range(n)))):
-                if isinstance(result, str):
-                    bad[found.hashes[row].tobytes().hex()] = result
+                if isinstance(result, Unreadable):
+                    gone[row] = str(result)
+                elif isinstance(result, Unusable):
+                    bad[found.hashes[row].tobytes().hex()] = str(result)
                 else:
                     unordered[row] = result.pixels
                     pixel_hashes[row] = content_hash(result.pixels)
@@ -263,6 +284,8 @@ class _Opening:
                     flat += result.flat
                 if self.progress and (row + 1 == n or row % 64 == 63):
                     self.progress("decoding", row + 1, n)
+        if gone:
+            raise _Gone(gone)
         rows, groups = _split_order([row.tobytes() for row in found.hashes], pixel_hashes)
         if not rows:
             names = [self.source.items[int(number)].name for number in found.number]
@@ -275,21 +298,14 @@ class _Opening:
         np.save(folder / "groups.npy", groups)
         return {"bad": bad, "conversions": dict(counts), "flat": flat}
 
-    def _decode(self, found: Scan, row: int, recipe: Recipe) -> Decoded | str:
+    def _decode(self, found: Scan, row: int, recipe: Recipe) -> Decoded | Unreadable | Unusable:
         try:
             data = self.source.read(int(found.number[row]))
             if content_hash(data) != found.hashes[row].tobytes():
-                return "changed while it was being read"
+                return Unreadable("changed while it was being read")
             return decode(data, recipe)
         except (Unreadable, Unusable) as error:
-            return str(error)
-
-
-def _forget(ticket: Path, key: str) -> None:
-    """A ticket whose images were deleted from the cache is written anew."""
-    meta = cache.meta(ticket)
-    if meta is not None and meta["key"] != key:
-        (ticket / "meta.json").unlink(missing_ok=True)
+            return error
 
 
 def _split_order(hashes: list[bytes], pixel_hashes: list[bytes]) -> tuple[list[int], NDArray[np.int64]]:

@@ -120,7 +120,7 @@ def decode(data: bytes | Pixels, recipe: Recipe) -> Decoded:
         with _opened(data, recipe.limits) as opened:
             try:
                 image = _read(opened, recipe, notes)
-            except Unusable:
+            except (Unusable, MemoryError):
                 raise
             except Exception as error:  # whatever a decoder raises on the bytes of a file is damage to that file
                 raise Unusable(f"damaged: {_plain(error)}") from error

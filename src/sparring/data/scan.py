@@ -32,13 +32,23 @@ B = TypeVar("B")
 @dataclass(frozen=True)
 class Scan:
     """Usable items of a source. number: (n,) their positions in it.   hashes: (n, 16) of their content.
-    sides: (n, 2) width and height as stored.   grey: (n,).   excluded: (name, reason)."""
+    sides: (n, 2) width and height as stored.   grey: (n,).   excluded: (name, reason).
+    lasting: whether another look at unchanged files would find the same."""
 
     number: NDArray[np.int64]
     hashes: NDArray[np.uint8]
     sides: NDArray[np.int32]
     grey: NDArray[np.bool_]
     excluded: list[tuple[str, str]]
+    lasting: bool = True
+
+    def without(self, gone: dict[int, str], source: Source) -> Scan:
+        """The scan without these rows, which could be read once and no more (row: reason)."""
+        keep = np.array([row not in gone for row in range(len(self))], np.bool_)
+        excluded = self.excluded + [(source.items[int(self.number[row])].name, why) for row, why in gone.items()]
+        if not keep.any():
+            raise nothing_usable(source, excluded)
+        return Scan(self.number[keep], self.hashes[keep], self.sides[keep], self.grey[keep], excluded, lasting=False)
 
     def __len__(self) -> int:
         return len(self.number)
@@ -101,22 +111,24 @@ def content_hash(data: bytes | NDArray[np.uint8]) -> bytes:
 def scan(source: Source, limits: Limits, progress: Progress | None = None) -> Scan:
     """Read every item once. Raises `DataError` if none is usable."""
 
-    def look(number: int) -> tuple[bytes, tuple[int, int], bool] | str:
+    def look(number: int) -> tuple[bytes, tuple[int, int], bool] | Exception:
         try:
             data = source.read(number)
             found = header(data, limits)
         except (Unreadable, Unusable) as error:
-            return str(error)
+            return error
         return content_hash(data), (found.width, found.height), found.grey
 
     total = len(source.items)
     excluded = list(source.listed_out)
     numbers: list[int] = []
     seen: list[tuple[bytes, tuple[int, int], bool]] = []
+    lasting = True
     with ThreadPoolExecutor(threads()) as pool, decoding():
         for number, result in enumerate(each(pool, look, list(range(total)))):
-            if isinstance(result, str):
-                excluded.append((source.items[number].name, result))
+            if isinstance(result, Exception):
+                excluded.append((source.items[number].name, str(result)))
+                lasting = lasting and not (isinstance(result, Unreadable) and result.passing)
             else:
                 numbers.append(number)
                 seen.append(result)
@@ -130,6 +142,7 @@ def scan(source: Source, limits: Limits, progress: Progress | None = None) -> Sc
         sides=np.array([row[1] for row in seen], np.int32),
         grey=np.array([row[2] for row in seen], np.bool_),
         excluded=excluded,
+        lasting=lasting,
     )
 
 

@@ -35,7 +35,12 @@ _RETRIED = frozenset({errno.EIO, errno.ESTALE})  # a network file system that st
 
 
 class Unreadable(Exception):
-    """This item cannot be read; the message is the reason a person reads."""
+    """This item cannot be read; the message is the reason a person reads. passing: it may be readable next time
+    although nothing that `Item.stamp` sees has changed, so nobody should remember this."""
+
+    def __init__(self, reason: str, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.passing = passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,8 @@ class FolderSource(Source):
                 return _read_regular(path)
             except OSError as error:
                 if error.errno not in _RETRIED or attempt == 2:
-                    raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+                    passing = not isinstance(error, PermissionError)
+                    raise Unreadable(f"cannot be read: {error.strerror or error}", passing) from error
                 time.sleep(0.05 * (attempt + 1))
         raise AssertionError("unreachable")
 
@@ -204,7 +210,8 @@ class ZipSource(Source):
         except Unreadable:
             raise
         except Exception as error:  # zipfile and zlib raise a dozen kinds of error on damaged entries
-            raise Unreadable(f"damaged zip entry: {error}") from error
+            passing = isinstance(error, (OSError, MemoryError))
+            raise Unreadable(f"damaged zip entry: {error}", passing) from error
 
     def close(self) -> None:
         self._zip.close()
