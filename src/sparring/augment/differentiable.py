@@ -130,7 +130,7 @@ def cutout(x: Tensor, dice: Dice, p: float) -> Tensor:
         first = (centre.float() * (side + 1)).long().clamp_(max=side) - size // 2  # (N, 1, 1, 1)
         at = torch.arange(side, device=x.device).view([-1, 1] if axis == 2 else [1, -1])
         inside.append((at >= first) & (at < first + size))
-    return x.masked_fill(happens & inside[0] & inside[1], 0.0)
+    return x * (~(happens & inside[0] & inside[1])).to(x.dtype)  # a product keeps the layout in memory; a fill does not
 
 
 OPERATIONS: dict[str, Callable[[Tensor, Dice, float], Tensor]] = {
