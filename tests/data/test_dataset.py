@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sparring.data import DataReport, Dataset, cache, dataset, open_data
-from sparring.data.dataset import held_out_count
+from sparring.data import DataReport, Dataset, cache, open_data, prepare
+from sparring.data.split import held_out_count
 from sparring.errors import MachineError
 
 Rows = Callable[[Dataset], set[bytes]]
@@ -122,13 +122,13 @@ def test_adding_images_moves_few_across_the_split(folder: Callable[..., Path], r
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one for each image that is decoded."""
     count: list[int] = []
-    real = dataset.decode
+    real = prepare.decode
 
     def counting(*arguments: object) -> object:
         count.append(1)
         return real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dataset, "decode", counting)
+    monkeypatch.setattr(prepare, "decode", counting)
     return count
 
 
@@ -206,7 +206,7 @@ def test_a_build_that_dies_leaves_nothing_behind(
 ) -> None:
     root = folder(5)
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "_reorder", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(prepare, "_reorder", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             open_data(root)
     assert [path.name for path in (cache / "images").iterdir() if path.is_dir()] == []
@@ -225,8 +225,8 @@ def test_a_killed_build_is_swept_up(folder: Callable[..., Path], cache: Path) ->
 def test_two_processes_decode_once(folder: Callable[..., Path], cache: Path, tmp_path: Path) -> None:
     root = folder(60)
     program = (
-        "import sys\nfrom sparring.data import dataset, open_data\nreal, count = dataset.decode, []\n"
-        "def counting(*a):\n    count.append(1)\n    return real(*a)\ndataset.decode = counting\n"
+        "import sys\nfrom sparring.data import open_data, prepare\nreal, count = prepare.decode, []\n"
+        "def counting(*a):\n    count.append(1)\n    return real(*a)\nprepare.decode = counting\n"
         "d = open_data(sys.argv[1], size=(64, 64))\nprint(len(count), d.fingerprint)"
     )
     started = [
