@@ -54,9 +54,8 @@ def request(
 def plan(data: str | Path, *, progress: Callable[..., None] | None = None, **settings: Any) -> Plan:
     """What `train` would do, without doing it: the data, the recipe, the time. Takes the arguments of `train`."""
     from sparring.runs import plan as plans
-    from sparring.train.engine import world
 
-    return plans.make(request(data, **settings), processes=world(), progress=progress)
+    return plans.make(request(data, **settings), progress=progress)
 
 
 def steps(data: str | Path, *, progress: Callable[..., None] | None = None, **settings: Any) -> Session:

@@ -14,12 +14,12 @@ import torch
 
 import sparring
 from sparring.budget import Budget
-from sparring.data import Dataset, open_data, stream_of
+from sparring.data import BUILT_IN, Dataset, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto
 from sparring.runs.directory import free_directory
 from sparring.runs.recipe import Recipe, load
-from sparring.train.engine import Engine, choose_device, local_rank
+from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
 
@@ -73,9 +73,7 @@ class Plan:
         return {
             **self.recipe.document(),
             "data": {
-                "source": request.data
-                if data.kind == "points" or not Path(request.data).exists()
-                else os.path.abspath(request.data),
+                "source": request.data if request.data in BUILT_IN else os.path.abspath(request.data),
                 "kind": data.kind,
                 "shape": list(data.shape),
                 "size": list(data.shape[1:]) if data.kind == "images" else None,
@@ -132,18 +130,18 @@ def in_words(seconds: float) -> str:
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
 
 
-def make(request: Request, *, processes: tuple[int, int] = (0, 1), progress: Callable[..., None] | None = None) -> Plan:
+def make(request: Request, *, progress: Callable[..., None] | None = None) -> Plan:
     """Open the data, choose and check the recipe, time a discarded copy, and turn the budget into images once."""
     _check(request)
     device = choose_device(request.device)
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress)
-    rank, size = processes
     recipe = resolve(request, dataset, device)
+    out = request.out or free_directory(request.data)
+    rank, size = join(device)
     engine = make_engine(recipe, device, rank, size)
     rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, thorough=_by_time(request.budget))
     total = images_of(request.budget or auto.DEFAULT_BUDGET, rate, recipe.config.batch)
-    out = request.out or free_directory(request.data)
     return Plan(request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size)
 
 

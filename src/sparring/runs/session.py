@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from sparring.budget import Budget
-from sparring.data import Dataset, stream_of
+from sparring.data import Dataset, Prefetch, stream_of
 from sparring.errors import DataError, UsageError
 from sparring.generate.grid import picture
 from sparring.runs import plan as plans
@@ -24,7 +24,7 @@ from sparring.runs.plan import Plan, Request
 from sparring.runs.recipe import Recipe, configure, game_class
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
-from sparring.train.engine import choose_device, joined
+from sparring.train.engine import choose_device, join
 from sparring.train.log import Log
 from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
@@ -93,7 +93,7 @@ def start(
     directory = RunDirectory(plan.out)
 
     def begin(stack: ExitStack) -> Loop:
-        rank, size = stack.enter_context(joined(plan.device))
+        rank, size = join(plan.device)
         if rank == 0:
             directory.create(plan.document(), plan.dataset.report.record())
             stack.enter_context(RunLock(directory.path))
@@ -120,7 +120,7 @@ def resume(
     where = choose_device(device or _device_of(run))
 
     def begin(stack: ExitStack) -> Loop:
-        rank, size = stack.enter_context(joined(where))
+        rank, size = join(where)
         if rank == 0:
             stack.enter_context(RunLock(directory.path))
         plans.set_threads(int(run["threads"]))
@@ -148,7 +148,8 @@ def _loop(
 ) -> Loop:  # fmt: skip
     """The loop of this run, at its newest valid checkpoint if there is one."""
     engine = plans.make_engine(recipe, device, rank, size)
-    stream = stream_of(dataset, seed, recipe.config.flip)
+    stream = Prefetch(stream_of(dataset, seed, recipe.config.flip), workers=0 if device.type == "cpu" else 2)
+    stack.callback(stream.close)
     game = plans.build(recipe, dataset.shape, seed)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
     store = Store(directory.checkpoints, disk=disk)

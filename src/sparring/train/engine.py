@@ -6,9 +6,10 @@ backward fail on penalties that take a second backward of their own (measured, s
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -162,17 +163,12 @@ def world() -> tuple[int, int]:
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
-@contextmanager
-def joined(device: torch.device) -> Iterator[tuple[int, int]]:
-    """Join the processes that torchrun started: yields (rank, size), and leaves in good order."""
+def join(device: torch.device) -> tuple[int, int]:
+    """Join the processes that torchrun started, once and until this process ends: (rank, size), or (0, 1) alone."""
     rank, size = world()
-    if size == 1:
-        yield 0, 1
-        return
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PEER_TIMEOUT)
-    try:
-        yield rank, size
-    finally:
-        dist.destroy_process_group()
+    if size > 1 and not dist.is_initialized():
+        if device.type == "cuda":
+            torch.cuda.set_device(local_rank())
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PEER_TIMEOUT)
+        atexit.register(dist.destroy_process_group)
+    return rank, size
