@@ -1,0 +1,70 @@
+"""The documents are true: their commands and examples run, their links lead somewhere.
+
+Blocks of ``sh`` and ``python`` are run in order, file by file, in an empty directory with a folder ``photos/``. A comment
+just before a block can say ``<!-- not run: reason -->``, or ``<!-- tested with "a" as "b" -->`` to try it with less work.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+BLOCK = re.compile(r"(?P<marks>(?:^<!--.*?-->\n+)*)^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.M | re.S)
+INSTEAD = re.compile(r"<!-- tested with \"(.*?)\" as \"(.*?)\" -->")
+
+
+def blocks(path):
+    """(line, language, text to run) of every block that is to be run."""
+    text = path.read_text("utf-8")
+    for match in BLOCK.finditer(text):
+        marks, language, body = match["marks"], match["language"], match["body"]
+        assert language in ("sh", "console", "python", "yaml", "json", "toml", "text"), f"{path.name}: ```{language}"
+        if "<!-- not run:" in marks or language not in ("sh", "console", "python"):
+            continue
+        for written, tested in INSTEAD.findall(marks):
+            assert written in body, f"{path.name}: {written!r} is not in the block it is said of"
+            body = body.replace(written, tested)
+        if language == "console":
+            body = "".join(f"{line[2:]}\n" for line in body.splitlines() if line.startswith("$ "))
+        yield text.count("\n", 0, match.start("body")) + 1, language, body
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """An empty directory with photographs: smooth, all different, of different shapes."""
+    (tmp_path / "photos").mkdir()
+    chance = np.random.default_rng(0)
+    for k in range(80):
+        pixels = Image.fromarray(chance.integers(0, 256, (5, 5, 3), np.uint8))
+        pixels.resize((72 + k % 5, 70)).save(tmp_path / "photos" / f"{k:03d}.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_examples_run(path, desk):
+    names = {"__name__": "__document__"}
+    for line, language, body in blocks(path):
+        where = f"{path.name}, line {line}"
+        if language == "python":
+            exec(compile("\n" * (line - 1) + body, str(path), "exec"), names)
+        else:
+            done = subprocess.run(["bash", "-euo", "pipefail", "-c", body], capture_output=True, text=True)
+            assert done.returncode == 0, (
+                f"{where}: exit code {done.returncode}\n{done.stdout[-1000:]}{done.stderr[-2000:]}"
+            )
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_within_the_repository_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text("utf-8")):
+        if not target.startswith(("https://", "http://", "mailto:")):
+            assert (path.parent / target).exists(), target
