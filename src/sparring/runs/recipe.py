@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from sparring.errors import UsageError
 from sparring.recipes import RECIPES
+from sparring.runs import own
 from sparring.train.game import Game, Training
 from sparring.train.schedule import Ramp
 
@@ -23,7 +24,7 @@ PRESETS = Path(__file__).resolve().parents[1] / "recipes" / "presets"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method and its settings. `name` is a key of `RECIPES`; `preset` is what the user asked for; `why` says why."""
+    """A method and its settings. `name` is a key of `RECIPES` or ``file.py:Class``; `preset` is what the user asked for; `why` says why."""
 
     name: str
     config: Training
@@ -39,13 +40,22 @@ class Recipe:
         return {"recipe": self.name, "config": plain(self.config)}
 
 
-def game_class(name: str) -> type[Game]:
-    """The class behind a name in `RECIPES`; `UsageError` with the nearest name otherwise."""
-    if name not in RECIPES:
+def game_class(name: str, *, named: bool = False) -> type[Game]:
+    """The class behind a name in `RECIPES` or behind ``file.py:Class`` (see `own`; `named`: by the user, just now).
+
+    `UsageError` with the nearest name if there is none.
+    """
+    if own.is_own(name):
+        found = own.find(name, named=named)
+    elif name in RECIPES:
+        module, _, attribute = RECIPES[name].partition(":")
+        found = getattr(importlib.import_module(module), attribute)
+    else:
         raise unknown("RECIPE-UNKNOWN", "there is no such recipe", name, [*RECIPES, *presets()])
-    module, _, attribute = RECIPES[name].partition(":")
-    found = getattr(importlib.import_module(module), attribute)
-    assert issubclass(found, Game)
+    if not (isinstance(found, type) and issubclass(found, Game)):
+        raise UsageError(
+            "RECIPE-OWN", "this is not a game", where=name, fix="let the class derive from sparring.train.game.Game"
+        )
     return found
 
 
@@ -55,7 +65,8 @@ def presets() -> dict[str, Path]:
 
 
 def load(name: str, changes: Sequence[str] = (), why: str = "") -> Recipe:
-    """A recipe by its name, a preset's name or the path of a YAML file, with ``key=value`` changes on top.
+    """A recipe by its name, a preset's name, the path of a YAML file, or a game of one's own as ``file.py:Class``, with
+    ``key=value`` changes on top.
 
     >>> load("dcgan", ["lr=1e-3", "batch=16"]).config.batch
     16
@@ -65,7 +76,9 @@ def load(name: str, changes: Sequence[str] = (), why: str = "") -> Recipe:
     path = presets().get(name) or (Path(name) if name.endswith((".yaml", ".yml")) else None)
     if path is not None:
         recipe, given = _read(path)
-    cls = game_class(recipe)
+    if own.is_own(name):
+        recipe = own.absolute(name)
+    cls = game_class(recipe, named=own.is_own(name))
     config = configure(cls, given, where=str(path or recipe))
     if changes:
         config = configure(cls, _changed(plain(config), changes, cls), where="--set")
