@@ -1,0 +1,109 @@
+"""Nano games on tiny data, with which the tests of the engine play: milliseconds a round, every feature switched on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.chance import Dice
+from sparring.data import open_data, stream_of
+from sparring.recipes.gan import GAN, GANConfig
+from sparring.runs.recipe import game_class
+from sparring.train.engine import Engine
+from sparring.train.game import Game, Training, seeded
+from sparring.train.match import Match
+from sparring.types import Batch, Stream
+
+SHAPE = (3, 16, 16)
+COMMON: dict[str, Any] = {"batch": 8, "beta1": 0.5, "lr": "2e-3 -> 1e-3", "ema_images": 50, "ema_share": 0.5}
+
+NANO: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
+    "gan": ("gan", (2,), {"width": 8, "depth": 2, "z": 2, "gamma": "0.3 -> 0.1", "d_fourier": (4, 0.5, 4.0)}),
+    "gan-images": ("gan", SHAPE, {"width": 8, "depth": 1, "z": 4, "play": "D:2,G:1", "objective": "minimax"}),
+    "dcgan": ("dcgan", SHAPE, {"width": 4, "z": 4}),
+    "r3gan": ("r3gan", SHAPE, {"generator": "dcgan", "generator_norm": "batch", "discriminator": "dcgan", "width": 4,
+                               "d_width": 4, "z": 4, "penalty_every": 2, "augment": "0.2 -> 0.8", "gamma": "1 -> 0.5"}),
+    "r3gan-paper": ("r3gan", SHAPE, {"width": 4, "d_width": 4, "group": 4, "blocks": 1, "z": 4,
+                                     "augment": "0.2 -> 0.8", "gamma": "1 -> 0.5", "play": "simultaneous"}),
+}  # fmt: skip
+"""Every recipe (and tier) in small: (recipe, shape of the data, settings)."""
+
+PURE = {"gan", "gan-images", "r3gan-paper"}
+"""Those without batch statistics: there a sample's gradient does not depend on its neighbours."""
+
+
+class TinyImages:
+    """40 images of coloured stripes, drawn at random; in the order of their positions."""
+
+    fingerprint = "tiny"
+
+    def __len__(self) -> int:
+        return 40
+
+    def take(self, start: int, count: int) -> Batch:
+        rows = torch.arange(start, start + count) % 40
+        every = Dice(7, "tiny", range(40)).uniform(3, 16).mul(255).to(torch.uint8)[:, :, None].expand(-1, -1, 16, -1)
+        pixels = every[rows].permute(0, 2, 3, 1).contiguous()  # NHWC in memory, as streams give them
+        return Batch(pixels.permute(0, 3, 1, 2))
+
+
+def stream(shape: tuple[int, ...]) -> Stream:
+    """Tiny images, or the ring."""
+    return TinyImages() if len(shape) == 3 else stream_of(open_data("ring", size=None), 0)
+
+
+def config_of(name: str, **changes: Any) -> Training:
+    recipe, _, settings = NANO[name]
+    return game_class(recipe).Config(**(COMMON | settings | changes))
+
+
+def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
+    recipe, shape, _ = NANO[name]
+    config = config_of(name, **changes)
+    game = seeded(seed, lambda: game_class(recipe).build(config, shape))
+    assert isinstance(game, Game)
+    return game
+
+
+def match_of(name: str, seed: int = 0, *, init: int | None = None, horizon: int = 400, **changes: Any) -> Match:
+    """A match of a nano game. `init` seeds its weights (default: `seed`)."""
+    game = game_of(name, seed if init is None else init, **changes)
+    engine = Engine(torch.device("cpu"), memory_format=LAYOUTS[game.config.memory_format])
+    return Match(game, stream(NANO[name][1]), engine, game.config, seed=seed, horizon=horizon)
+
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def point_game(seed: int = 0, **changes: Any) -> GAN:
+    config = GANConfig(**(COMMON | NANO["gan"][2] | changes))
+    game = seeded(seed, lambda: GAN.build(config, (2,)))
+    assert isinstance(game, GAN)
+    return game
+
+
+def digest(files: Mapping[str, Mapping[str, Tensor]]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of all tensors."""
+    found = hashlib.sha256()
+    for stem in sorted(files):
+        for name in sorted(files[stem]):
+            tensor = files[stem][name].detach().contiguous()
+            found.update(f"{stem}/{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            found.update(tensor.cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
+def copied(files: Mapping[str, Mapping[str, Tensor]]) -> dict[str, dict[str, Tensor]]:
+    return {stem: {name: tensor.detach().clone() for name, tensor in named.items()} for stem, named in files.items()}
+
+
+def weights(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.named_parameters()}
+
+
+def gradients(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}

@@ -1,0 +1,168 @@
+"""No leak: a player's gradient is its own, whoever shares what with whom, in however many pieces."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sparring.errors import UsageError
+from sparring.train.engine import Engine
+from sparring.train.match import Match
+from sparring.train.turn import Piece, gradient, only, share
+from tests.train.arena import NANO, PURE, game_of, gradients, match_of, weights
+
+ENGINE = Engine(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("player", ["D", "G"])
+@pytest.mark.parametrize("name", NANO)
+def test_no_leak(name: str, player: str) -> None:
+    """After any player's gradient every other player's .grad is untouched, and no weight anywhere has moved."""
+    match = match_of(name)
+    other = "G" if player == "D" else "D"
+    marks = {}
+    for key, parameter in match.game.players[other].named_parameters():
+        parameter.grad = marks[key] = torch.full_like(parameter, 7.0)
+    before = weights(match.game)
+    hand = match._deal(turn=0)
+    match._gradient(player, hand, turn=0)
+    for key, parameter in match.game.players[other].named_parameters():
+        assert parameter.grad is marks[key], key
+        assert bool((parameter.grad == 7.0).all()), key
+    after = weights(match.game)
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    mine = gradients(match.game.players[player])
+    assert set(mine) == {key for key, _ in match.game.players[player].named_parameters()}
+    assert sum(float(g.abs().sum()) for g in mine.values()) > 0
+
+
+@pytest.mark.parametrize("player", ["D", "G"])
+@pytest.mark.parametrize("name", NANO)
+def test_frozen_players_compute_no_weight_gradient(name: str, player: str) -> None:
+    """A hook on every parameter of the frozen player: autograd never arrives there, penalties included."""
+    match = match_of(name)
+    other = match.game.players["G" if player == "D" else "D"]
+    arrived: list[str] = []
+    for key, parameter in other.named_parameters():
+        parameter.register_hook(lambda _, key=key: arrived.append(key))
+    seen: list[bool] = []
+    handle = other.register_forward_hook(lambda m, *_: seen.append(any(p.requires_grad for p in m.parameters())))
+    match._gradient(player, match._deal(turn=0), turn=0)
+    handle.remove()
+    assert arrived == []
+    owns_shared = player == "D" and match.game.owner == "G"  # then G(z) keeps its graph for G's own turn
+    assert seen and (owns_shared or not any(seen))
+
+
+@pytest.mark.parametrize("name", sorted(PURE | {"r3gan"}))
+@pytest.mark.parametrize("player", ["D", "G"])
+def test_micro_batches_give_the_same_gradient(name: str, player: str) -> None:
+    """1, 2 and 4 pieces: equal up to rounding, penalties and augmentation included, where samples are not coupled."""
+    norm = {"generator_norm": "none"} if name == "r3gan" else {}
+    found = []
+    for pieces in (1, 2, 4):
+        match = match_of(name, micro_batches=pieces, **norm)
+        hand = match._deal(turn=0)
+        assert len(hand.batches) == pieces
+        means = match._gradient(player, hand, turn=0)
+        found.append((gradients(match.game.players[player]), means))
+    whole, observed = found[0]
+    for parts, means in found[1:]:
+        for key in whole:
+            scale = float(whole[key].abs().max())
+            torch.testing.assert_close(parts[key], whole[key], rtol=1e-4, atol=1e-5 * scale + 1e-8)
+        for key in observed:
+            relative_average = key.split("/")[1] in {"D(x)", "D(G(z))", "true_positive", "true_negative"}
+            if not (relative_average and name.startswith("r3gan")):  # measured against the mean of the piece
+                torch.testing.assert_close(means[key], observed[key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["r3gan", "r3gan-paper", "dcgan"])
+def test_shared_and_unshared_gradients_agree(name: str) -> None:
+    """For the same z, G's gradient is the same whether G(z) comes from D's turn or is computed anew."""
+    changes = {"r3gan": {"generator_norm": "none"}}.get(name, {})
+    match = match_of(name, play="D:1,G:1", **changes)
+    hand = match._deal(turn=0)
+    match._gradient("D", hand, turn=0)  # computes what is shared
+    match._gradient("G", hand, turn=1)
+    shared = gradients(match.game.G)
+
+    anew = match_of(name, play="D:1,G:1", **changes)
+    anew_hand = anew._deal(turn=0)
+    anew._gradient("G", anew_hand, turn=1)
+    for key, value in gradients(anew.game.G).items():
+        assert torch.equal(value, shared[key]), key
+
+
+def test_shared_is_computed_once_a_round() -> None:
+    match = match_of("dcgan")
+    calls: list[int] = []
+    match.game.G.register_forward_hook(lambda *_: calls.append(1))
+    match.step()
+    assert len(calls) == 1
+
+
+def test_shared_is_invalid_after_its_owner_moved() -> None:
+    """G first, then D: D sees what G makes now, for the same z."""
+    match = match_of("r3gan-paper", play="G:1,D:1")
+    calls: list[torch.Tensor] = []
+    match.game.G.register_forward_hook(lambda _, __, out: calls.append(out.detach()))
+    match.step()
+    assert len(calls) == 2 and not torch.equal(calls[0], calls[1])
+    assert float((calls[0] - calls[1]).abs().max()) < 1.0  # a step further, not other latents
+
+
+def test_terms_that_are_not_weighed_are_only_observed() -> None:
+    game = game_of("gan")
+    match = match_of("gan")
+    batch, now = match._deal(0).batches[0], match.now(range(8))
+    names = set(gradient(game, "D", [Piece(batch, {}, now)], 8, ENGINE))
+    assert {"D(x)", "true_positive", "real", "fake", "r1", "r2"} <= names
+
+
+def test_unknown_weight_is_an_error() -> None:
+    match = match_of("gan")
+    match.game.weights = lambda player, terms, now: {"reel": 1.0}  # type: ignore[method-assign]
+    with pytest.raises(UsageError, match="GAME-WEIGHTS") as caught:
+        match.step()
+    assert "reel" in str(caught.value)
+
+
+def test_gradient_is_the_sum_of_the_weighted_means() -> None:
+    """The objective written out by hand, term by term."""
+    match, twin = match_of("r3gan-paper"), match_of("r3gan-paper")
+    hand = match._deal(turn=0)
+    match._gradient("D", hand, turn=0)
+    game = twin.game
+    there = twin._deal(turn=0)
+    now = there.nows[0]
+    fake = share(game, there.batches[0], now, ENGINE, graph=False)
+    with only(game, game.D):
+        terms = game.losses("D", there.batches[0], fake, now)
+        half = 0.5 * now.at(game.config.gamma)
+        objective = terms["pair"].mean() + half * terms["r1"].mean() + half * terms["r2"].mean()
+        objective.backward()
+    for key, value in gradients(game.D).items():
+        torch.testing.assert_close(gradients(match.game.D)[key], value, rtol=1e-5, atol=1e-8)
+
+
+def test_only_restores_what_was() -> None:
+    game = game_of("gan")
+    first = next(game.G.parameters())
+    first.requires_grad_(False)
+    with only(game, game.D):
+        assert all(p.requires_grad for p in game.D.parameters())
+        assert not any(p.requires_grad for p in game.G.parameters())
+    assert not first.requires_grad and all(p.requires_grad for p in list(game.G.parameters())[1:])
+    with pytest.raises(RuntimeError), only(game, game.G):
+        raise RuntimeError
+    assert all(p.requires_grad for p in game.D.parameters())
+
+
+@pytest.mark.parametrize("objective", ["minimax", "nonsaturating", "wasserstein", "relativistic"])
+def test_every_objective_moves_both_players(objective: str) -> None:
+    match: Match = match_of("gan", objective=objective)
+    before = weights(match.game)
+    match.step()
+    after = weights(match.game)
+    assert all(not torch.equal(before[key], after[key]) for key in before if "weight" in key)
