@@ -1,8 +1,8 @@
 """Measure speed and write it to benchmarks/results/speed.json, each measurement under its own key.
 
-    python -m benchmarks.speed [step] [--threads 2] [--rounds 15]     one dcgan round against the textbook loop
-    python -m benchmarks.speed minutes [--threads 2] [--rounds 15]    r3gan-minutes: one pass of D or two; layouts
-    python -m benchmarks.speed startup                                `sparring --help` against `import torch`
+python -m benchmarks.speed [step] [--threads 2] [--rounds 15]     one dcgan round against the textbook loop
+python -m benchmarks.speed minutes [--threads 2] [--rounds 15]    r3gan-minutes: one pass of D or two; layouts
+python -m benchmarks.speed startup                                `sparring --help` against `import torch`
 """
 
 from __future__ import annotations

@@ -50,9 +50,7 @@ def timed(work: Callable[[], object]) -> Clock:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def interleaved(
-    variants: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2
-) -> dict[str, list[Clock]]:
+def interleaved(variants: dict[str, Callable[[], object]], rounds: int, warm_up: int = 2) -> dict[str, list[Clock]]:
     """Time every variant once per round; the order is reversed in every second round, so that drift hits all alike."""
     for work in variants.values():
         for _ in range(warm_up):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from benchmarks.speed import machine
 
+from benchmarks.speed import machine
 from sparring.data import open_data, stream_of
 from sparring.losses.penalties import zero_centred
 from sparring.losses.skill import skill

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import torch
-from benchmarks.speed.machine import timed
 from torch.nn import functional as F
+
+from benchmarks.speed.machine import timed
 
 SHAPES = (  # (N, channels in, channels out, side, kernel, stride, padding)
     (64, 256, 256, 16, 3, 1, 1),

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import numpy as np
+
 from benchmarks.speed import machine
 
 COMMANDS = ("train", "resume", "sample", "interpolate", "recipes", "info")

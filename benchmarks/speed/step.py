@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.speed import machine, peak
-from benchmarks.speed.textbook import Textbook
 from torch import Tensor
 
+from benchmarks.speed import machine, peak
+from benchmarks.speed.textbook import Textbook
 from sparring.data import open_data, stream_of
 from sparring.recipes.dcgan import DCGAN
 from sparring.runs import plan as plans

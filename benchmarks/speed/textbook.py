@@ -62,7 +62,7 @@ class Textbook:
         self.optimizerG = torch.optim.Adam(self.netG.parameters(), lr=2e-4, betas=(0.5, 0.999))
 
     def step(self, real: Tensor, z: Tensor | None = None) -> tuple[float, float]:
-        """One round on float images (N, 3, 64, 64) in [−1, 1]; returns (errD, errG). z: (N, 100), drawn if not given."""
+        """One round on floats (N, 3, 64, 64) in [−1, 1]; returns (errD, errG). z: (N, 100), drawn if not given."""
         n = len(real)
         # D: raise log D(x) + log(1 − D(G(z)))
         self.netD.zero_grad()

@@ -24,7 +24,8 @@ PRESETS = Path(__file__).resolve().parents[1] / "recipes" / "presets"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A method and its settings. `name` is a key of `RECIPES` or ``file.py:Class``; `preset` is what the user asked for; `why` says why."""
+    """A method and its settings. `name` is a key of `RECIPES` or ``file.py:Class``; `preset` is what the user asked
+    for; `why` says why."""
 
     name: str
     config: Training
