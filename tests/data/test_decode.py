@@ -236,6 +236,15 @@ def test_every_format_is_recognised_and_decoded(kind: str) -> None:
     assert np.abs(found - np.arange(256)[:, None, None]).max() <= 8
 
 
+def test_a_format_without_its_codec_is_named(
+    monkeypatch: pytest.MonkeyPatch, noise: Callable[..., Image.Image]
+) -> None:
+    data = file(noise(0), "AVIF")
+    monkeypatch.delitem(Image.OPEN, "AVIF")
+    with pytest.raises(Unusable, match="AVIF is not read by this Pillow"):
+        header(data)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF"])
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_a_truncated_file_is_damaged(kind: str, share: float, noise: Callable[..., Image.Image]) -> None:

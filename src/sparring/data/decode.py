@@ -153,6 +153,8 @@ def _opened(data: bytes, limits: Limits) -> Iterator[Image.Image]:
         image = Image.open(io.BytesIO(data), formats=[kind])
     except Image.DecompressionBombError:
         raise Unusable(f"more than {limits.max_pixels // 10**6} megapixels") from None
+    except KeyError:  # a Pillow built without this codec does not register the format
+        raise Unusable(f"{kind} is not read by this Pillow: install one with {kind}, or convert to PNG") from None
     except Exception as error:
         detail = "its header cannot be read" if isinstance(error, UnidentifiedImageError) else _plain(error)
         raise Unusable(f"damaged {kind}: {detail}") from error
