@@ -92,7 +92,8 @@ VERDICTS = [
 def test_verdicts(objective: str, play: str, gamma: float, verdict: str) -> None:
     cell = Cell(objective, play, gamma, step=0.2)
     truth = expected(cell, 500)
-    np.testing.assert_allclose(played(cell, 40), truth[:41], rtol=1e-6, atol=1e-7)  # the weight 0.15 is rounded to float32
+    ours = played(cell, 40)
+    np.testing.assert_allclose(ours, truth[:41], rtol=1e-6, atol=1e-7)  # γ/2 = 0.15 is rounded to float32
     norms = np.linalg.norm(truth, axis=1)
     late = norms[250:]
     match verdict:

@@ -60,11 +60,12 @@ class Ramp:
             return self.end
         match self.shape:
             case "linear":
-                return self.start + (self.end - self.start) * t
+                return self.start * (1 - t) + self.end * t
             case "log":
                 return math.exp(math.log(self.start) * (1 - t) + math.log(self.end) * t)
             case _:
-                return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * t))
+                left = 0.5 * (1 + math.cos(math.pi * t))
+                return self.start * left + self.end * (1 - left)  # exact at both ends
 
 
 @dataclass(frozen=True)
