@@ -21,14 +21,17 @@ from typing import Any
 
 import torch
 
+from benchmarks.judge import judge
 from sparring.budget import Budget
 from sparring.data import stream_of
 from sparring.generate.grid import picture
 from sparring.generate.sample import draw
 from sparring.runs import plan as plans
 from sparring.runs import session
+from sparring.runs.directory import RunDirectory
 from sparring.runs.plan import Plan, Request
 from sparring.runs.run import Run
+from sparring.train.checkpoint import Store
 from sparring.train.match import Match
 
 RESULTS = Path(__file__).parent / "results" / "auto"
@@ -75,19 +78,15 @@ def train(data: str, cell: str, seed: int, out: Path) -> dict[str, Any]:
         total = max(1, round(rate * CPU_SECONDS / plan.recipe.config.batch)) * plan.recipe.config.batch
         plan = replace(plan, total=total, rate=rate)
         running = session.start(plan)
+    elif (newest := Store(out / "checkpoints").newest()) and newest.images >= RunDirectory(out).document()["run"][
+        "images"
+    ]:
+        return {"cpu_seconds": None, "alarms": []}  # trained before, judged now
     else:
         running = session.resume(out)
     began = time.process_time()
     alarms = [event.record() for event in running if event.kind == "alarm"]
     return {"cpu_seconds": round(time.process_time() - began, 1), "alarms": alarms}
-
-
-def judge(run: Run, samples: int = 2000, seed: int = 1) -> dict[str, Any]:
-    """KID of the averaged generator against the held-out images."""
-    from benchmarks.judge import kid_against
-
-    dataset = plans.open_dataset(session.request_of(run.document))
-    return kid_against(draw(run, samples, seed=seed), dataset.held_out)
 
 
 def main() -> None:
