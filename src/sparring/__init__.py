@@ -9,6 +9,7 @@ Importing this package imports neither torch nor numpy: what needs them is loade
 from __future__ import annotations
 
 import importlib
+import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ import sparring.train as _train
 
 if TYPE_CHECKING:
     from sparring.api import Run, load, plan, resume, steps
+
+# Threads that wait for each other by spinning stand still when another program wants a core: with torch's default a
+# training step on a busy laptop took 25 times as long (benchmarks/results/spin.json). Spinning for a moment and then
+# sleeping costs nothing on an idle machine. It is read once, when torch is first imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.1.0"
 __all__ = ["Run", "load", "plan", "resume", "steps", "train"]
