@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.train.arena import NANO, PURE, game_of, gradients, match_of, weights
 
 from sparring.errors import UsageError
 from sparring.train.engine import Engine
 from sparring.train.match import Match
 from sparring.train.turn import Piece, gradient, only, share
-from tests.train.arena import NANO, PURE, game_of, gradients, match_of, weights
 
 ENGINE = Engine(torch.device("cpu"))
 
