@@ -1,7 +1,7 @@
 """The documents are true: their commands and examples run, their links lead somewhere.
 
-Blocks of ``sh`` and ``python`` are run in order, file by file, in an empty directory with a folder ``photos/``. A comment
-just before a block can say ``<!-- not run: reason -->``, or ``<!-- tested with "a" as "b" -->`` to try it with less work.
+Blocks of ``sh`` and ``python`` are run in order, file by file, in an empty directory with a folder ``photos/``. A
+comment just before a block can say ``<!-- not run: reason -->``; or ``<!-- tested with "a" as "b" -->``, to do less.
 """
 
 import os
