@@ -714,6 +714,22 @@ def test_marking_the_best_on_a_full_disk_keeps_the_old_mark(tmp_path: Path) -> N
     assert Store(tmp_path, disk=Failing(5)).mark_best(10, 0.5) is None
 
 
+def test_who_looks_while_a_run_saves_finds_the_newer_one(tmp_path: Path) -> None:
+    save(Store(tmp_path), 10)
+
+    class Late(Disk):
+        """By the time it reads, what it saw listed is gone."""
+
+        def read(self, path: Path) -> bytes:
+            if path.parent.name == "000000000010":
+                for images in (20, 30):
+                    save(Store(tmp_path), images)
+                shutil.rmtree(path.parent, ignore_errors=True)
+            return super().read(path)
+
+    assert_holds(Store(tmp_path, disk=Late()).newest(), 30)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_random_lives(tmp_path: Path, seed: int) -> None:
     """Saves, full disks, kills, resumes, marks, holds, rollbacks, in any order. Always: the newest that was saved (or

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 
 from sparring.errors import CheckpointError, MachineError, UsageError
+from sparring.train.disk import Disk
 
 
 class RunDirectory:
@@ -34,8 +36,11 @@ class RunDirectory:
     def is_run(self) -> bool:
         return self.recipe.is_file()
 
-    def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> None:
-        """Make the directory; `UsageError` if there is a run in it already. Nothing of the user's is overwritten."""
+    def claim(self) -> None:
+        """Make the directory if it is free; `UsageError` if anything is in it. Nothing of the user's is overwritten.
+
+        What `create` leaves when it is killed half-way is free: recipe.yaml, which makes it a run, comes last.
+        """
         if self.is_run:
             raise UsageError(
                 "RUN-EXISTS",
@@ -43,7 +48,7 @@ class RunDirectory:
                 where=str(self.path),
                 fix=f"go on with `sparring resume {self.path}`, or choose another --out",
             )
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or not self._barely_begun()):
             raise UsageError(
                 "RUN-OUT",
                 "the directory is not empty",
@@ -51,14 +56,32 @@ class RunDirectory:
                 fix="choose another --out; nothing was changed",
             )
         try:
-            self.samples.mkdir(parents=True)
-            self.checkpoints.mkdir()
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+        """Fill a claimed directory, under its lock: of two that claimed it at once, the second is refused here."""
+        self.claim()
+        try:
+            self.samples.mkdir(exist_ok=True)
+            self.checkpoints.mkdir(exist_ok=True)
             write_atomically(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
             self.write_recipe(recipe)
         except OSError as error:
-            raise MachineError(
-                "RUN-OUT", "the run directory cannot be written", where=str(self.path), why=str(error)
-            ) from None
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> MachineError:
+        return MachineError("RUN-OUT", "the run directory cannot be written", where=str(self.path), why=str(error))
+
+    def _barely_begun(self) -> bool:
+        """Whether nothing is here but what `create` makes before recipe.yaml, and nothing in that."""
+        ours = re.compile(r"samples|checkpoints|data\.json|lock|\.(data\.json|recipe\.yaml)\.\d+\.tmp")
+        folders = (self.samples, self.checkpoints)
+        if self.data.exists() and not all(folder.is_dir() for folder in folders):
+            return False  # somebody else's data.json
+        empty = (not folder.is_dir() or not any(folder.iterdir()) for folder in folders)
+        return all(ours.fullmatch(entry.name) for entry in self.path.iterdir()) and all(empty)
 
     def write_recipe(self, document: Mapping[str, Any]) -> None:
         write_atomically(self.recipe, yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=110))
@@ -101,7 +124,13 @@ def free_directory(source: str, parent: Path = Path("runs")) -> Path:
 def write_atomically(path: Path, text: str) -> None:
     """Old text or new text, never half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    disk = Disk()
+    disk.remove(temporary)
+    try:
+        disk.write(temporary, text.encode())
+        disk.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            disk.remove(temporary)
+        raise
+    disk.sync(path.parent)

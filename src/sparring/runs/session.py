@@ -95,8 +95,9 @@ def start(
     def begin(stack: ExitStack) -> Loop:
         rank, size = join(plan.device)
         if rank == 0:
-            directory.create(plan.document(), plan.dataset.report.record())
+            directory.claim()
             stack.enter_context(RunLock(directory.path))
+            directory.create(plan.document(), plan.dataset.report.record())
         return _loop(
             directory, plan.recipe, plan.dataset, plan.request.seed, plan.total, plan.total,
             device=plan.device, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
