@@ -1,0 +1,155 @@
+"""What every game must keep, whatever it plays: one function, for the games here and for anybody's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparring.chance import Dice
+from sparring.train.engine import Engine
+from sparring.train.game import Game, seeded
+from sparring.train.match import Match
+from sparring.train.turn import only
+from sparring.types import Criticises, HasLatents, Samples, Stream
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def check_game(
+    cls: type[Game], shape: tuple[int, ...], stream: Stream, *, coupled: bool = False, **settings: Any
+) -> None:
+    """Every law below, on a small game of `cls` with `settings`.
+
+    shape: of the data.   stream: gives it, uint8 for images.   coupled: samples of a batch influence each other (batch
+    normalisation), so that pieces of a batch are not the batch.
+    """
+
+    def match(**changes: Any) -> Match:
+        config = cls.Config(**({"batch": 8} | settings | changes))
+        game = seeded(0, lambda: cls.build(config, shape))
+        return Match(game, stream, Engine(torch.device("cpu"), memory_format=LAYOUTS[config.memory_format]), config,
+                     seed=0, horizon=400)  # fmt: skip
+
+    players_share_no_parameter(match().game)
+    terms_are_unreduced_and_weighed(match())
+    looking_changes_nothing(match())
+    every_weight_is_taught_by_its_own_player_alone(match())
+    if not coupled:
+        pieces_are_the_batch(match(), match(micro_batches=2))
+    stopping_and_going_on_changes_nothing(match)
+    sampling_does_not_depend_on_the_batch(match().game, shape)
+
+
+def players_share_no_parameter(game: Game) -> None:
+    owners: dict[int, str] = {}
+    for name, player in game.players.items():
+        for parameter in player.parameters():
+            assert owners.setdefault(id(parameter), name) == name, f"{name} and {owners[id(parameter)]} share a weight"
+    assert set(game.averaged) <= set(game.players)
+    assert game.owner is None or game.owner in game.players
+
+
+def terms_are_unreduced_and_weighed(match: Match) -> None:
+    """Every term says what each sample pays, is finite, and what is weighed is paid."""
+    game, hand = match.game, match._deal(turn=0)
+    for turn, player in enumerate(game.players):
+        with only(game, game.players[player]):
+            for piece in hand.pieces(player, turn):
+                terms = game.losses(player, piece.batch, piece.shared, piece.now)
+                weights = game.weights(player, terms, piece.now)
+                assert weights and set(weights) <= set(terms), player
+                for name, term in terms.items():
+                    assert term.dim() >= 1 and len(term) in (len(piece.batch), 2 * len(piece.batch)), (
+                        f"{player}/{name} is reduced"
+                    )
+                    assert bool(term.isfinite().all()), f"{player}/{name}"
+                assert any(terms[name].requires_grad for name in weights), f"{player} pays nothing it could lower"
+
+
+def looking_changes_nothing(match: Match) -> None:
+    """`losses` has no side effects: asked twice with the same dice it says the same, and nothing has moved."""
+    game, hand = match.game, match._deal(turn=0)
+    game.eval()  # batch normalisation keeps running statistics while it trains: torch's, not the game's
+    before = _copy(match.tensors())
+    for turn, player in enumerate(game.players):
+        said = []
+        for _ in range(2):
+            with only(game, game.players[player]):
+                for piece in hand.pieces(player, turn):
+                    said.append(game.losses(player, piece.batch, piece.shared, piece.now))
+        for name in said[0]:
+            torch.testing.assert_close(said[0][name], said[1][name], rtol=0, atol=0, msg=f"{player}/{name}")
+    _equal(before, match.tensors())
+
+
+def every_weight_is_taught_by_its_own_player_alone(match: Match) -> None:
+    for player, module in match.game.players.items():
+        for parameter in match.game.parameters():
+            parameter.grad = None
+        match._gradient(player, match._deal(turn=0), turn=0)
+        mine = {id(p) for p in module.parameters()}
+        for name, parameter in match.game.named_parameters():
+            if id(parameter) in mine:
+                assert parameter.grad is not None, f"{player} does not teach {name}"
+            else:
+                assert parameter.grad is None, f"{player} teaches {name}, which is not its own"
+
+
+def pieces_are_the_batch(whole: Match, parts: Match) -> None:
+    """Micro-batches change memory, not gradients."""
+    for player in whole.game.players:
+        for match in (whole, parts):
+            match._gradient(player, match._deal(turn=0), turn=0)
+        for (name, a), (_, b) in zip(_gradients(whole, player), _gradients(parts, player), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5 * float(a.abs().max()) + 1e-8, msg=f"{player}/{name}")
+
+
+def stopping_and_going_on_changes_nothing(match: Any) -> None:
+    """What is remembered is state: three rounds, a save and three rounds are six rounds, bit for bit."""
+    through = match()
+    for _ in range(3):
+        through.step()
+    files, state = _copy(through.tensors()), through.state()
+    again = match()
+    again.load(files, state)
+    for _ in range(3):
+        through.step()
+        again.step()
+    _equal(through.tensors(), again.tensors())
+
+
+def sampling_does_not_depend_on_the_batch(game: Game, shape: tuple[int, ...]) -> None:
+    game.eval().requires_grad_(False)
+    if isinstance(game, Samples):
+        many = game.sample(Dice(0, "samples", range(6)))
+        assert tuple(many.shape) == (6, *shape) and bool(many.isfinite().all())
+        few = game.sample(Dice(0, "samples", range(2, 4)))
+        torch.testing.assert_close(few, many[2:4], rtol=1e-4, atol=1e-5)
+    if isinstance(game, HasLatents):
+        z = game.latents(Dice(0, "z", range(4)))
+        assert z.shape[0] == 4 and tuple(game.decode(z).shape) == (4, *shape)
+    if isinstance(game, Criticises):
+        assert game.relative in (True, False)
+
+
+def _gradients(match: Match, player: str) -> Iterator[tuple[str, Tensor]]:
+    for name, parameter in match.game.players[player].named_parameters():
+        assert parameter.grad is not None
+        yield name, parameter.grad
+
+
+Files = Mapping[str, Mapping[str, Tensor]]
+
+
+def _copy(files: Files) -> dict[str, dict[str, Tensor]]:
+    return {stem: {name: t.detach().clone() for name, t in tensors.items()} for stem, tensors in files.items()}
+
+
+def _equal(a: Files, b: Files) -> None:
+    assert a.keys() == b.keys()
+    for stem in a:
+        for name, tensor in a[stem].items():
+            assert torch.equal(tensor, b[stem][name]), f"{stem}/{name}"
