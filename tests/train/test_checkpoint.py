@@ -335,6 +335,14 @@ def test_a_checkpoint_of_the_future_is_neither_used_nor_passed_over(tmp_path: Pa
         assert caught.value.code == "CHECKPOINT-FUTURE" and "upgrade" in str(caught.value)
 
 
+@pytest.mark.parametrize("change", [lambda d: d + b"\n", lambda d: b" " + d, lambda d: d.replace(b":", b": ", 1)])
+def test_a_manifest_is_judged_by_its_bytes(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    path = save(Store(tmp_path), 10) / "manifest.json"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(CheckpointError, match=r"manifest\.json: hash differs"):
+        Store(tmp_path).newest()
+
+
 def test_a_manifest_cannot_point_outside(tmp_path: Path) -> None:
     store = Store(tmp_path)
     path = save(store, 10)
@@ -651,6 +659,13 @@ def test_nothing_is_removed_until_enough_others_are_valid(tmp_path: Path) -> Non
     save(store, 30)
     assert [int(name) for name in names(tmp_path)] == [10, 30]
     assert_holds(store.newest(), 30)
+
+
+def test_what_was_just_saved_stays_even_behind_others(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for images in (20, 30, 10):
+        save(store, images)
+    assert [int(name) for name in names(tmp_path)] == [10, 30]
 
 
 def test_a_rollback_is_not_undone_by_the_next_resume(tmp_path: Path) -> None:
