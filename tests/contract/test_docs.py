@@ -1,7 +1,8 @@
 """The documents are true: their commands and examples run, their links lead somewhere.
 
 Blocks of ``sh`` and ``python`` are run in order, file by file, in an empty directory with a folder ``photos/``. A
-comment just before a block can say ``<!-- not run: reason -->``; or ``<!-- tested with "a" as "b" -->``, to do less.
+comment just before a block can say ``<!-- not run: reason -->``; or ``<!-- tested with "a" as "b" -->``, to do less;
+or ``<!-- file: name -->``: the block is not run but kept under that name, for the blocks that follow.
 """
 
 import os
@@ -17,16 +18,20 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCK = re.compile(r"(?P<marks>(?:^<!--.*?-->\n+)*)^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.M | re.S)
+FILE = re.compile(r"<!-- file: ([\w.-]+) -->")
 INSTEAD = re.compile(r"<!-- tested with \"(.*?)\" as \"(.*?)\" -->")
 
 
 def blocks(path):
-    """(line, language, text to run) of every block that is to be run."""
+    """(line, language, text to run) of every block that is to be run; files are written where we are."""
     text = path.read_text("utf-8")
     for match in BLOCK.finditer(text):
         marks, language, body = match["marks"], match["language"], match["body"]
         assert language in ("sh", "console", "python", "yaml", "json", "toml", "text"), f"{path.name}: ```{language}"
         if "<!-- not run:" in marks or language not in ("sh", "console", "python"):
+            continue
+        if name := FILE.search(marks):
+            Path(name[1]).write_text(body, "utf-8")
             continue
         for written, tested in INSTEAD.findall(marks):
             assert written in body, f"{path.name}: {written!r} is not in the block it is said of"
