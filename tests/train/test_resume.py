@@ -1,0 +1,73 @@
+"""Resumed = never stopped: bit-identical tensors, state, log and pictures, from any round, for every recipe.
+
+The game that is resumed has other weights than the run began with, so nothing can be right by luck.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+from tests.train.arena import NANO, digest
+from tests.train.resumption import TOTAL, Whole, begin, outcome, pictures_of, resumed, stop_after, uninterrupted
+
+from sparring.train.checkpoint import Store
+from sparring.types import Done
+
+
+@pytest.fixture(scope="module", params=list(NANO))
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    return uninterrupted(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_saving_changes_nothing(whole: Whole, tmp_path: Path) -> None:
+    loop = begin(whole.name, tmp_path)
+    assert outcome(loop, list(loop)) - whole.end == []
+
+
+def test_resume_from_25_rounds(whole: Whole, tmp_path: Path) -> None:
+    """From the checkpoints of up to 25 rounds in random order: the first and last, between log lines and penalties;
+    each compared a few rounds later, one of them at the end of the run.
+    """
+    assert whole.moments[-1] == TOTAL and len(whole.moments) == (13 if whole.name == "gan-images" else 26)
+    chosen = Random(whole.name).sample(whole.moments, min(25, len(whole.moments)))
+    for number, images in enumerate(chosen):
+        rounds = 99 if number == 0 else 2 + number % 3
+        assert resumed(whole, images, tmp_path / str(images), rounds) == [], f"{whole.name} from {images} images"
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan"])
+def test_stopping_again_and_again(name: str, tmp_path: Path) -> None:
+    """Stopped politely after every few rounds, each time in a new process's place: as if it had never stopped."""
+    loop = begin(name, tmp_path / "whole")
+    truth = outcome(loop, list(loop))
+    shown: dict[int, bytes] = {}
+    for number in range(99):
+        loop = begin(name, tmp_path / "pieces", init=number)
+        assert loop.store is not None
+        if (newest := loop.store.newest()) is not None:
+            loop.load(newest)
+        stop_after(loop, 5)
+        events = list(loop)
+        shown |= pictures_of(events)
+        done = events[-1]
+        assert isinstance(done, Done)
+        if done.reason == "budget":
+            break
+        assert done.reason == "stopped"
+    assert number == 5
+    assert outcome(loop, events, shown) - truth == []
+
+
+def test_schedules_stay_at_their_end_beyond_the_horizon(tmp_path: Path) -> None:
+    """A longer budget: the part up to the horizon is the same, and beyond it the ramps stand still."""
+    short = begin("gan", tmp_path / "a", every=True)
+    list(short)
+    longer = begin("gan", tmp_path / "b", total=2 * TOTAL, every=True)
+    list(longer)
+    here, there = (Store(tmp_path / label / "checkpoints").at(TOTAL) for label in "ab")
+    assert digest({"D": here.tensors("D")}) == digest({"D": there.tensors("D")})
+    now = longer.match.now(range(1))
+    assert now.images == 2 * TOTAL and now.progress == 1.0
+    assert now.at(longer.match.training.lr) == longer.match.training.lr.end
