@@ -16,14 +16,14 @@ Clock = tuple[float, float]
 """(seconds of wall clock, seconds of CPU time of this process)."""
 
 
-def describe(threads: int) -> dict[str, Any]:
+def describe(threads: int | None = None) -> dict[str, Any]:
     """The machine and its load, in plain values."""
     import torch
 
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
-        "threads": threads,
+        **({"threads": threads} if threads is not None else {}),
         "load_average": [round(value, 2) for value in os.getloadavg()],
         "system": platform.platform(),
         "python": platform.python_version(),
