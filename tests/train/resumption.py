@@ -71,7 +71,7 @@ def begin(name: str, folder: Path, *, init: int = 0, every: bool = False, total:
     """A loop over a nano match. `init` seeds the weights; `every`: a checkpoint after every round."""
     match = match_of(name, seed=0, init=init, horizon=TOTAL)
     each = match.training.batch * (2 if match.training.play.startswith("D:2") else 1)
-    pace = Pace(log=3 * each, samples=(0, 40, 100, TOTAL), grid=4, save_seconds=-1.0 if every else 1e9)
+    pace = Pace(log=4 * each, samples=(0, 40, 100, TOTAL), grid=4, save_seconds=-1.0 if every else 1e9)
     folder.mkdir(parents=True, exist_ok=True)
     log = Log(folder / "log.jsonl")
     return Loop(match, total=total, pace=pace, store=Store(folder / "checkpoints", keep=99), log=log, watch=Counting())
