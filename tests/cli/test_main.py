@@ -147,6 +147,22 @@ def test_talk_survives_a_reader_that_leaves():
     assert started.wait() == 0
 
 
+def test_a_terminal_that_knows_no_symbols_is_no_error():
+    ended = subprocess.run(
+        [sys.executable, "-m", "sparring", "train", "--help"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    said = subprocess.run(
+        [sys.executable, "-m", "sparring", "train", "ring", "--budget", "γ"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert said.returncode == 2, said.stderr
+    assert b"[BUDGET-FORM]" in said.stderr
+
+
 def test_records_are_json_whatever_is_in_them(capsys):
     Talk().record({"a": float("nan"), "b": [float("inf"), 1], "path": Path("x"), "c": {"d": None}})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None, 1], "path": "x", "c": {"d": None}}

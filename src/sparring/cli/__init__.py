@@ -6,6 +6,7 @@ Exit codes: 0 done · 2 usage · 3 data · 4 checkpoint · 5 environment · 6 di
 from __future__ import annotations
 
 import difflib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sparring.cli.talk import Talk
     from sparring.cli.trouble import bug, explained, notes
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show × or γ shows ? and goes on
     given = list(sys.argv[1:] if arguments is None else arguments)
     talk = Talk(quiet=os.environ.get("RANK", "0") != "0")  # of several processes, rank 0 talks
     if given == ["--version"]:
