@@ -7,6 +7,7 @@ channels, alpha is laid on white, the resize is bilinear with antialiasing, in f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,15 +84,23 @@ def prepare(images: Tensor, size: int) -> Tensor:
 
 @dataclass(frozen=True)
 class EfficientNetFeatures:
-    """Pooled 1280-d features of EfficientNet-Lite0 at `size` px: light enough to judge during training on a laptop."""
+    """Pooled 1280-d features of EfficientNet-Lite0 at `size` px, scaled to length √1280 each.
+
+    Light enough to judge during training on a laptop. The scaling makes x·y / d the cosine of two features, so that
+    `kernel.kid` lies between about 0 (the same law) and 8 (one image again and again, unlike all others); without it
+    the number depends on how strongly the network is excited at all, which is little for anything that is not a photo.
+
+    Anchors on 64 px cat faces at 112 px, real against changed held-out images: unchanged 0.00, blurred to 32 px
+    0.64, blurred to 16 px 2.20, noise 8.12.
+    """
 
     network: efficientnet.EfficientNetLite0
     size: int = 112
 
     name = "efficientnet-lite0"
-    version = "1"
+    version = "2"
     weights_sha256 = efficientnet.SHA256
-    preprocessing = "uint8, bilinear antialiased resize, (x − 127) / 128"
+    preprocessing = "uint8, bilinear antialiased resize, (x − 127) / 128; features scaled to length √1280"
     dimensions = efficientnet.FEATURES
 
     @property
@@ -103,7 +112,7 @@ class EfficientNetFeatures:
         with torch.autocast(images.device.type, enabled=False):
             x = prepare(images, self.size).contiguous(memory_format=torch.channels_last)
             features: Tensor = self.network(x)
-        return features
+            return F.normalize(features, dim=1) * math.sqrt(self.dimensions)
 
 
 def default(device: str | torch.device = "cpu", size: int = 112) -> EfficientNetFeatures:
