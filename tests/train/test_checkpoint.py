@@ -99,6 +99,7 @@ def test_views_of_one_buffer_and_tied_weights_are_saved_as_values(tmp_path: Path
         "a": flat[:6].view(2, 3),
         "b": flat[6:],
         "c": flat[::2],
+        "over": flat[3:9],
         "tied": tied,
         "again": tied,
         "t": flat.view(3, 4).T,

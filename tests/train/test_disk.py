@@ -23,6 +23,13 @@ def test_what_was_written_is_read_whatever_the_piece(tmp_path: Path) -> None:
         assert disk.digest(path) == (len(data), hashlib.sha256(data).hexdigest())
 
 
+def test_what_the_system_takes_in_small_bites_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bite = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: bite(file, data[:3]))
+    Disk().write(tmp_path / "file", b"0123456789")
+    assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
 def test_an_empty_file_can_be_written(tmp_path: Path) -> None:
     Disk().write(tmp_path / "empty", b"")
     assert Disk().digest(tmp_path / "empty") == (0, hashlib.sha256(b"").hexdigest())
