@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -92,7 +92,8 @@ class Engine:
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([t.reshape(-1) for t in tensors])
-        dist.all_reduce(flat)
+        with _together():
+            dist.all_reduce(flat)
         flat /= self.size
         for tensor, piece in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(piece.view(tensor.shape))
@@ -114,7 +115,8 @@ class Engine:
         """The mean of a small tensor over the processes."""
         if self.size > 1:
             value = value.clone()
-            dist.all_reduce(value)
+            with _together():
+                dist.all_reduce(value)
             value /= self.size
         return value
 
@@ -123,18 +125,34 @@ class Engine:
         if self.size == 1:
             return flag
         tensor = torch.tensor([flag], device=self.device)
-        dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+        with _together():
+            dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
         return int(tensor.item())
 
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
-            dist.barrier()
+            with _together():
+                dist.barrier()
 
     @property
     def leads(self) -> bool:
         """Whether this process writes files and talks."""
         return self.rank == 0
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """What is done by all processes at once: says in plain words when one of the others is gone."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise MachineError(
+            "PEER",
+            f"rank {dist.get_rank()} lost another process of this run",
+            why=str(error).splitlines()[0],
+            fix="the other process says above or below why it ended; then `sparring resume` goes on",
+        ) from error
 
 
 def choose_device(name: str) -> torch.device:
