@@ -144,6 +144,20 @@ def test_numbers_that_are_not_finite_are_never_saved(tmp_path: Path, bad: float)
     assert_holds(store.newest(), 1)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.complex64])
+def test_one_such_number_is_found_anywhere(tmp_path: Path, dtype: torch.dtype) -> None:
+    store, dice = Store(tmp_path, disk=Watched()), random.Random(0)
+    for size in (1, 7, 64, 1000, 40_000):
+        tensor = torch.ones(size, dtype=dtype)
+        store.save(1, {"G": {"w": tensor}}, {})
+        for bad in (float("nan"), float("inf"), -float("inf")):
+            for place in (0, size - 1, dice.randrange(size)):
+                broken = tensor.clone()
+                broken[place] = bad
+                with pytest.raises(Diverged):
+                    store.save(2, {"G": {"w": broken}}, {})
+
+
 @pytest.mark.parametrize("stem", ["../evil", "a/b", "", "C:", ".hidden"])
 def test_a_stem_stays_inside_the_directory(tmp_path: Path, stem: str) -> None:
     with pytest.raises(ValueError, match="stem"):
