@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
@@ -91,6 +92,12 @@ def scatter(points: Tensor, *, real: Tensor | None = None, extent: float | None 
     return sheet.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def picture(samples: Tensor, *, columns: int | None = None) -> Image.Image:
-    """A grid of images (N, C, H, W), or a cloud of points (N, D)."""
-    return grid(samples, columns=columns) if samples.dim() == 4 else scatter(samples)
+def picture(samples: Tensor, *, columns: int | None = None, real: Tensor | None = None) -> Image.Image:
+    """A grid of images (N, C, H, W), or a cloud of points (N, D) over the `real` ones; numbers (N, 1) lie on a line."""
+    if samples.dim() == 4:
+        return grid(samples, columns=columns)
+    return scatter(_in_plane(samples), real=None if real is None else _in_plane(real))
+
+
+def _in_plane(points: Tensor) -> Tensor:
+    return torch.cat([points, torch.zeros_like(points)], dim=1) if points.shape[1] == 1 else points

@@ -30,6 +30,9 @@ from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
 from sparring.types import Alarm, Done, Event, Sampled, Watch
 
+POINTS = 1000
+"""Points in a picture of points; of images a grid shows 64."""
+
 
 class Session(Iterator[Event]):
     """One process's part in a run. Iterate to train; `stop()` asks for a polite end.
@@ -37,11 +40,12 @@ class Session(Iterator[Event]):
     The run directory is locked while the session lives, and signals to stop are heard while it is iterated.
     """
 
-    def __init__(self, directory: RunDirectory, begin: Callable[[ExitStack], Loop]) -> None:
+    def __init__(self, directory: RunDirectory, begin: Callable[[ExitStack], tuple[Loop, Dataset]]) -> None:
         self.directory = directory
         self.loop: Loop | None = None
         self.finished: Done | None = None
         self._stop = False
+        self._real: torch.Tensor | None = None  # points that a picture of points is laid over
         self._events = self._run(begin)
 
     def __next__(self) -> Event:
@@ -57,10 +61,11 @@ class Session(Iterator[Event]):
         """Let go of the run without saving (what is saved stays)."""
         self._events.close()
 
-    def _run(self, begin: Callable[[ExitStack], Loop]) -> Generator[Event, None, None]:
+    def _run(self, begin: Callable[[ExitStack], tuple[Loop, Dataset]]) -> Generator[Event, None, None]:
         with ExitStack() as stack:
             stack.enter_context(polite(self.stop))
-            self.loop = begin(stack)
+            self.loop, dataset = begin(stack)
+            self._real = torch.from_numpy(dataset.train[:POINTS].copy()) if dataset.kind == "points" else None
             if self._stop:
                 self.loop.stop()
             yield from self._messages()
@@ -80,7 +85,7 @@ class Session(Iterator[Event]):
         path = self.directory.samples / f"{event.images:012d}.png"
         temporary = path.with_suffix(".tmp")
         try:
-            picture(event.samples).save(temporary, format="PNG")
+            picture(event.samples, real=self._real).save(temporary, format="PNG")
             temporary.replace(path)
         except OSError as error:
             yield Alarm(event.images, "DISK", f"the sample grid could not be written ({error})")
@@ -92,16 +97,17 @@ def start(
     """Make the run directory and begin. `pace` overrides fields of `Pace` (tests, notebooks)."""
     directory = RunDirectory(plan.out)
 
-    def begin(stack: ExitStack) -> Loop:
+    def begin(stack: ExitStack) -> tuple[Loop, Dataset]:
         rank, size = join(plan.device)
         if rank == 0:
             directory.claim()
             stack.enter_context(RunLock(directory.path))
             directory.create(plan.document(), plan.dataset.report.record())
-        return _loop(
+        loop = _loop(
             directory, plan.recipe, plan.dataset, plan.request.seed, plan.total, plan.total,
             device=plan.device, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
         )  # fmt: skip
+        return loop, plan.dataset
 
     return Session(directory, begin)
 
@@ -120,7 +126,7 @@ def resume(
     request = request_of(document)
     where = choose_device(device or _device_of(run))
 
-    def begin(stack: ExitStack) -> Loop:
+    def begin(stack: ExitStack) -> tuple[Loop, Dataset]:
         rank, size = join(where)
         if rank == 0:
             stack.enter_context(RunLock(directory.path))
@@ -137,7 +143,7 @@ def resume(
             device=where, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
         )  # fmt: skip
         loop.remarks = [*_differences(run, where, size), *loop.remarks]
-        return loop
+        return loop, dataset
 
     return Session(directory, begin)
 
@@ -155,7 +161,8 @@ def _loop(
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
     store = Store(directory.checkpoints, disk=disk)
     log = stack.enter_context(Log(directory.log, disk=disk)) if rank == 0 else None
-    moments = replace(Pace.of(horizon, recipe.config.batch, total), **(pace or {}))
+    shown = POINTS if dataset.kind == "points" else 64
+    moments = replace(Pace.of(horizon, recipe.config.batch, total, grid=shown), **(pace or {}))
     loop = Loop(match, total=total, pace=moments, store=store, log=log, watch=watch)
     checkpoint = store.newest()
     if checkpoint is not None:
