@@ -1,4 +1,4 @@
-"""Measure speed and write it to benchmarks/results/speed.json, each measurement under its own key.
+"""Measure speed and write it to benchmarks/results/speed.json (each measurement under its own key) and to the docs.
 
 python -m benchmarks.speed [step] [--threads 2] [--rounds 15]     one dcgan round against the textbook loop
 python -m benchmarks.speed minutes [--threads 2] [--rounds 15]    r3gan-minutes: one pass of D or two; layouts
@@ -12,6 +12,8 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from benchmarks.speed import page
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "speed.json"
 
@@ -39,6 +41,8 @@ def main() -> None:
     document = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     document[key] = result
     arguments.out.write_text(json.dumps(dict(sorted(document.items())), indent=1, ensure_ascii=False) + "\n")
+    if arguments.out == RESULTS:
+        page.write(RESULTS)
     print(json.dumps({k: v for k, v in result.items() if k != "rounds"}, indent=1, ensure_ascii=False))
     print(f"written to {arguments.out}", file=sys.stderr)
 
