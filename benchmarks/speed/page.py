@@ -27,7 +27,8 @@ def step(document: Document) -> list[str]:
         lines.append(
             f"| {found['machine']['threads']} | {seconds['textbook']:.3f} | {seconds['ours']:.3f} "
             f"| **{found['speedup']['ratio']:.2f}** {_interval(found['speedup'])} "
-            f"| {peak['images_per_second']['ours']:.0f} | {peak['share_of_conv_peak']['ours']:.0%} of {peak['conv_gflops']:.0f} GFLOP/s "
+            f"| {peak['images_per_second']['ours']:.0f} "
+            f"| {peak['share_of_conv_peak']['ours']:.0%} of {peak['conv_gflops']:.0f} GFLOP/s "
             f"| {peak['share_of_conv_peak']['textbook']:.0%} | {found['clock']} | {_load(found)} |"
         )
     first = [found["first_step"] for found in _of(document, "step")]
