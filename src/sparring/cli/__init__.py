@@ -71,6 +71,7 @@ def _split(argument: str) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the program's own); returns the exit code."""
     from sparring.cli.launch import leave
+    from sparring.cli.stopping import interruptible
     from sparring.cli.talk import Talk
     from sparring.cli.trouble import bug, explained, notes
 
@@ -85,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         talk.data(f"sparring {__version__}")
         return 0
     try:
-        code = parse(given or ["--help"]).run(talk)
+        with interruptible():
+            code = parse(given or ["--help"]).run(talk)
     except SparringError as error:
         talk.trouble(str(error) + notes(error))
         code = error.exit_code

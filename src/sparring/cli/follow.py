@@ -27,18 +27,23 @@ def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
         with live:
             for event in session:
                 live.show(event)
+        return _end(session, talk, live.seconds)
     except KeyboardInterrupt:
         talk.say(f"left at once; what was saved last is safe. Go on with:\n  sparring resume {quote(str(path))}")
         return STOPPED
     except Exception as error:
         error.add_note(f"while: {session.loop.phase if session.loop is not None else 'start'}")
         raise
-    done = session.finished
+
+
+def _end(session: Session, talk: Talk, seconds: float) -> int:
+    """The page, and the last words; returns the exit code."""
+    path, done = session.directory.path, session.finished
     stopped = done is not None and done.reason == "stopped"
     if int(os.environ.get("RANK", "0")) == 0:
         page = write_page(path, talk)
         images = done.images if done is not None else 0
-        talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(live.seconds)}")
+        talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(seconds)}")
         talk.say("\n".join(places(path, page) + following(path, stopped)))
     return STOPPED if stopped else 0
 

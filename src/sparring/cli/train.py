@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ import tyro
 
 from sparring.budget import parse_budget, parse_size
 from sparring.cli.command import Command, Flag
-from sparring.cli.follow import follow
+from sparring.cli.follow import STOPPED, follow
 from sparring.cli.launch import launch, launched
 from sparring.cli.talk import Talk
 
@@ -60,7 +61,11 @@ class Train(Command):
             return self._launch()
         from sparring import api
 
-        plan = api.plan(self.data, progress=talk.progress, **settings)
+        try:
+            plan = api.plan(self.data, progress=talk.progress, **settings)
+        except KeyboardInterrupt:
+            talk.say(f"\nstopped before training began; nothing was made. Go on with:\n  {shlex.join(self.words())}")
+            return STOPPED
         talk.say("\n".join(plan.lines()))
         if self.json:
             talk.record({"event": "plan", "out": plan.out, "images": plan.total, "rate": plan.rate, **plan.document()})
@@ -83,15 +88,12 @@ class Train(Command):
             "channels": self.channels,
         }
 
-    def _launch(self) -> int:
-        """Again in several processes, which must agree on the directory before one of them makes it."""
-        from sparring import api
-
-        out = self.out if self.out is not None else api.free_directory(self.data)
+    def words(self) -> list[str]:
+        """This command as it is typed, with `out` as it stands."""
         values = {
             "--recipe": self.recipe,
             "--size": self.size,
-            "--out": out,
+            "--out": self.out,
             "--budget": self.budget,
             "--seed": self.seed,
             "--device": self.device,
@@ -101,5 +103,12 @@ class Train(Command):
         }
         flags = [str(word) for name, value in values.items() if value is not None for word in (name, value)]
         flags += [word for change in self.set for word in ("--set", change)]
-        flags += ["--dry-run"] * self.dry_run + ["--json"] * self.json
-        return launch(self.processes, ["train", self.data, *flags])
+        flags += ["--processes", str(self.processes)] * (self.processes != 1 and not launched())
+        return ["sparring", "train", self.data, *flags, *["--dry-run"] * self.dry_run, *["--json"] * self.json]
+
+    def _launch(self) -> int:
+        """Again in several processes, which must agree on the directory before one of them makes it."""
+        from sparring import api
+
+        agreed = replace(self, out=self.out if self.out is not None else api.free_directory(self.data), processes=1)
+        return launch(self.processes, agreed.words()[1:])

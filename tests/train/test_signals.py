@@ -1,0 +1,133 @@
+"""Ctrl-C and SIGTERM in every phase: exit code 75, everything saved, and the run goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparring.train.checkpoint import Store
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+ROOT = Path(__file__).resolve().parents[2]
+
+# The command with one function made to send a signal to its own process, once or twice, when it is first called in
+# the phase in question: at that very instant, so that nothing depends on how fast the machine is.
+PROGRAM = """
+import os, signal, sys
+import sparring.{module} as module
+owner = module{owner}
+inner = owner.{name}
+calls = []
+def wrapped(*arguments, **settings):
+    calls.append(1)
+    if len(calls) == {call}:
+        for _ in range({times}):
+            os.kill(os.getpid(), signal.{number})
+    return inner(*arguments, **settings)
+owner.{name} = wrapped
+from sparring.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+PHASES = {
+    "scan": ("runs.plan", "", "open_data", 1),
+    "plan": ("train.match", ".Match", "step", 2),
+    "start": ("runs.directory", ".RunDirectory", "create", 1),
+    "train": ("train.loop", ".Loop", "_add", 40),  # not `step`: the plan is timed with it
+    "sample": ("train.loop", "", "sample_averaged", 2),
+    "save": ("train.checkpoint", ".Store", "_publish", 1),
+}
+SMALL = ["--recipe", "gan", "--set", "width=8", "--set", "batch=16", "--set", "z=2"]
+
+
+def run(
+    phase: str, number: str, out: Path, *, times: int = 1, budget: str = "12800"
+) -> subprocess.CompletedProcess[str]:
+    module, owner, name, call = PHASES[phase]
+    code = PROGRAM.format(module=module, owner=owner, name=name, call=call, times=times, number=number)
+    return command(["-c", code, "train", "ring", *SMALL, "--budget", budget, "--out", str(out), "--json"])
+
+
+def command(words: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
+    return subprocess.run(
+        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def weights(out: Path) -> dict[str, str]:
+    """Name → hash of each file of tensors in the newest checkpoint."""
+    found = Store(out / "checkpoints").newest()
+    assert found is not None
+    return {name: entry[1] for name, entry in found.manifest.files.items() if name.endswith(".safetensors")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    done = command(["-m", "sparring", "train", "ring", *SMALL, "--budget", "12800", "--out", str(out)])
+    assert done.returncode == 0, done.stderr
+    return weights(out)
+
+
+@pytest.mark.parametrize(("phase", "number"), [("scan", "SIGINT"), ("scan", "SIGTERM"), ("plan", "SIGTERM")])
+def test_before_training_nothing_is_made(phase: str, number: str, tmp_path: Path) -> None:
+    """No run exists yet: the same command goes on, and is named."""
+    out = tmp_path / "run"
+    done = run(phase, number, out)
+    assert done.returncode == 75, done.stderr
+    assert "Traceback" not in done.stderr and not out.exists()
+    assert f"sparring train ring --recipe gan --out {out} --budget 12800" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("phase", "number"), [("start", "SIGTERM"), ("train", "SIGINT"), ("sample", "SIGHUP"), ("save", "SIGTERM")]
+)
+def test_a_signal_saves(phase: str, number: str, tmp_path: Path, undisturbed: dict[str, str]) -> None:
+    out = tmp_path / "run"
+    done = run(phase, number, out)
+    assert done.returncode == 75, done.stderr
+    assert "Traceback" not in done.stderr and f"sparring resume {out}" in done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "done" and events[-1]["reason"] == "stopped"
+    newest = Store(out / "checkpoints").newest()
+    assert newest is not None and newest.images == events[-1]["images"] < 12800
+    again = command(["-m", "sparring", "resume", str(out)])
+    assert again.returncode == 0, again.stderr
+    assert weights(out) == undisturbed
+
+
+@pytest.mark.parametrize(("phase", "number"), [("train", "SIGINT"), ("save", "SIGTERM")])
+def test_a_second_signal_leaves_at_once(phase: str, number: str, tmp_path: Path, undisturbed: dict[str, str]) -> None:
+    """Even in the middle of a save: what was saved last is safe, and the run goes on from there (or from its start)."""
+    out = tmp_path / "run"
+    done = run(phase, number, out, times=2)
+    assert done.returncode == 75, done.stderr
+    assert "Traceback" not in done.stderr and f"sparring resume {out}" in done.stderr
+    assert not any('"event": "done"' in line for line in done.stdout.splitlines())
+    again = command(["-m", "sparring", "resume", str(out)])
+    assert again.returncode == 0, again.stderr
+    assert weights(out) == undisturbed
+    names = {path.name for path in (out / "checkpoints").iterdir()}
+    assert not any(name.startswith(".tmp") for name in names)
+
+
+def test_handlers_are_given_back() -> None:
+    """A session leaves the signal handlers of its program as they were."""
+    from sparring.cli.stopping import interruptible
+    from sparring.runs.session import polite
+
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    heard: list[int] = []
+    with interruptible(), polite(lambda: heard.append(1)):
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [1]
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
