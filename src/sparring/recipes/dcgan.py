@@ -12,7 +12,7 @@ from sparring.losses.adversarial import OBJECTIVES
 from sparring.losses.skill import skill
 from sparring.networks import dcgan
 from sparring.priors import gaussian, paths
-from sparring.train.game import Game, Now, Schedule, Training, strict
+from sparring.train.game import Decay, Game, Now, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Terms, Weights
 
@@ -28,8 +28,8 @@ class DCGANConfig(Training):
     width: Annotated[int, Field(ge=1)] = 64
     """Channels of the finest hidden map, in both players."""
     batch: Annotated[int, Field(ge=1)] = 64
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    beta2: Schedule = Ramp(0.999, 0.999)
+    beta1: Decay = Ramp(0.5, 0.5)
+    beta2: Decay = Ramp(0.999, 0.999)
     memory_format: Literal["contiguous", "channels_last"] = "channels_last"
 
 

@@ -13,7 +13,7 @@ from sparring.losses.penalties import zero_centred
 from sparring.losses.skill import skill
 from sparring.networks import mlp
 from sparring.priors import gaussian, paths
-from sparring.train.game import Game, Now, Schedule, Training, strict
+from sparring.train.game import Decay, Game, Now, Schedule, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Terms, Weights
 
@@ -38,8 +38,8 @@ class GANConfig(Training):
     """Random Fourier features of z: (count, lowest, highest frequency); none by default."""
     d_fourier: Fourier = None
     """Random Fourier features of x, which let D see fine modes: (count, lowest, highest frequency)."""
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    beta2: Schedule = Ramp(0.999, 0.999)
+    beta1: Decay = Ramp(0.5, 0.5)
+    beta2: Decay = Ramp(0.999, 0.999)
 
 
 class GAN(Game, HasLatents, Samples, Criticises):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from torch import nn
 
@@ -97,8 +98,27 @@ def _as_ramp(value: Any) -> Any:
     return value
 
 
-Schedule = Annotated[Ramp, BeforeValidator(_as_ramp)]
-"""A number, ``"5 -> 0.5 cosine 0..0.8"``, or a mapping with start, end, shape, begin, until."""
+def _between(low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> AfterValidator:
+    """A check that a ramp stays in a range (it does if both of its ends do)."""
+    left, right = "]" if open_low else "[", "[" if open_high else "]"
+
+    def check(ramp: Ramp) -> Ramp:
+        for value in (ramp.start, ramp.end):
+            if value < low or value > high or (open_low and value == low) or (open_high and value == high):
+                raise ValueError(f"{value:g} is not in {left}{low:g}, {high:g}{right}")
+        return ramp
+
+    return AfterValidator(check)
+
+
+Schedule = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, math.inf)]
+"""A number, ``"5 -> 0.5 cosine 0..0.8"``, or a mapping with start, end, shape, begin, until; never negative."""
+Rate = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1, open_low=True)]
+"""A `Schedule` of step sizes: above 0, at most 1."""
+Decay = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1, open_high=True)]
+"""A `Schedule` of decay rates: from 0, below 1."""
+Probability = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1)]
+"""A `Schedule` of probabilities."""
 
 Positive = Annotated[int, Field(ge=1)]
 strict = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -116,13 +136,13 @@ class Training:
     """Who moves when: "D:1,G:1", "D:2,G:1", "simultaneous", "gated(D<0.8)", "either-or"."""
     optimiser: Literal["adam", "sgd"] = "adam"
     """Adam, or plain gradient descent (no momentum), with which dynamics can be studied in closed form."""
-    lr: Schedule = Ramp(2e-4, 2e-4)
+    lr: Rate = Ramp(2e-4, 2e-4)
     """Step size of the optimiser."""
     lr_ratio: Annotated[float, Field(gt=0)] = 1.0
     """D's step size over G's (two time-scale update rule, Heusel et al. 2017)."""
-    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    beta1: Decay = Ramp(0.0, 0.0)
     """Adam's first decay."""
-    beta2: Schedule = Ramp(0.99, 0.99)
+    beta2: Decay = Ramp(0.99, 0.99)
     """Adam's second decay."""
     ema_images: Annotated[float, Field(ge=0)] = 10_000
     """Half-life of the averaged players in images; 0 keeps no average."""

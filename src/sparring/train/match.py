@@ -191,7 +191,7 @@ class Match:
             self.bad += skip
         now = hand.nows[0]
         lr = now.at(self.training.lr) * (self.training.lr_ratio if player == next(iter(self.game.players)) else 1.0)
-        self.optimisers[player].step(lr, self.training.beta1, now.at(self.training.beta2), skip)
+        self.optimisers[player].step(lr, now.at(self.training.beta1), now.at(self.training.beta2), skip)
         hand.moved(player)
         with torch.no_grad():
             for piece in pieces:
