@@ -53,7 +53,7 @@ def test_shapes(shape: str, quarter: float) -> None:
 )
 def test_ramps_are_read(text: str, ramp: Ramp) -> None:
     assert Ramp.parse(text) == ramp
-    assert GANConfig(lr=text).lr == ramp
+    assert GANConfig(gamma=text).gamma == ramp
 
 
 @pytest.mark.parametrize("text", ["", "fast", "1 ->", "1 -> 2 wavy", "nan", "inf", "1 -> 2 linear 0..2", "1 2"])

@@ -19,7 +19,7 @@ from sparring.losses.penalties import zero_centred
 from sparring.losses.skill import skill
 from sparring.networks import dcgan, r3gan
 from sparring.priors import gaussian, paths
-from sparring.train.game import Decay, Game, Now, Probability, Rate, Schedule, Training, strict
+from sparring.train.game import Decay, Fraction, Game, Now, Schedule, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Terms, Weights
 
@@ -52,9 +52,9 @@ class R3GANConfig(Training):
     """Weight γ of γ/2 (R1 + R2): a squared length scale, so it grows with the image and falls in the burn-in."""
     penalty_every: Count = 1
     """Pay the penalties once in so many rounds, with so many times the weight; the paper pays them always."""
-    augment: Probability = Ramp(0.0, 0.3, "cosine", 0.0, 0.2)
+    augment: Fraction = Ramp(0.0, 0.3, "cosine", 0.0, 0.2)
     """Probability of each differentiable augmentation, of reals and fakes, in both players' turns."""
-    lr: Rate = Ramp(2e-4, 5e-5, "cosine", 0.0, 0.2)
+    lr: Fraction = Ramp(2e-4, 5e-5, "cosine", 0.0, 0.2)
     beta2: Decay = Ramp(0.9, 0.99, "cosine", 0.0, 0.2)
     memory_format: Literal["contiguous", "channels_last"] = "channels_last"
 

@@ -95,7 +95,10 @@ def configure(cls: type[Game], values: Mapping[str, Any], *, where: str) -> Trai
     try:
         return cls.Config(**values)
     except ValidationError as error:
-        lines = [f"{'.'.join(str(part) for part in e['loc']) or 'config'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
+        lines = [
+            f"{'.'.join(str(part) for part in e['loc']) or 'config'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
         raise UsageError(
             "CONFIG-VALUE",
             "a setting cannot have this value",

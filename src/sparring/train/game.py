@@ -98,14 +98,14 @@ def _as_ramp(value: Any) -> Any:
     return value
 
 
-def _between(low: float, high: float, *, open_low: bool = False, open_high: bool = False) -> AfterValidator:
+def _between(low: float, high: float, *, open_high: bool = False) -> AfterValidator:
     """A check that a ramp stays in a range (it does if both of its ends do)."""
-    left, right = "]" if open_low else "[", "[" if open_high else "]"
+    right = "[" if open_high else "]"
 
     def check(ramp: Ramp) -> Ramp:
         for value in (ramp.start, ramp.end):
-            if value < low or value > high or (open_low and value == low) or (open_high and value == high):
-                raise ValueError(f"{value:g} is not in {left}{low:g}, {high:g}{right}")
+            if value < low or value > high or (open_high and value == high):
+                raise ValueError(f"{value:g} is not in [{low:g}, {high:g}{right}")
         return ramp
 
     return AfterValidator(check)
@@ -113,12 +113,10 @@ def _between(low: float, high: float, *, open_low: bool = False, open_high: bool
 
 Schedule = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, math.inf)]
 """A number, ``"5 -> 0.5 cosine 0..0.8"``, or a mapping with start, end, shape, begin, until; never negative."""
-Rate = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1, open_low=True)]
-"""A `Schedule` of step sizes: above 0, at most 1."""
 Decay = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1, open_high=True)]
 """A `Schedule` of decay rates: from 0, below 1."""
-Probability = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1)]
-"""A `Schedule` of probabilities."""
+Fraction = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1)]
+"""A `Schedule` of probabilities or step sizes: from 0 to 1."""
 
 Positive = Annotated[int, Field(ge=1)]
 strict = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -136,7 +134,7 @@ class Training:
     """Who moves when: "D:1,G:1", "D:2,G:1", "simultaneous", "gated(D<0.8)", "either-or"."""
     optimiser: Literal["adam", "sgd"] = "adam"
     """Adam, or plain gradient descent (no momentum), with which dynamics can be studied in closed form."""
-    lr: Rate = Ramp(2e-4, 2e-4)
+    lr: Fraction = Ramp(2e-4, 2e-4)
     """Step size of the optimiser."""
     lr_ratio: Annotated[float, Field(gt=0)] = 1.0
     """D's step size over G's (two time-scale update rule, Heusel et al. 2017)."""
@@ -157,6 +155,8 @@ class Training:
 
     def __post_init__(self) -> None:
         Play.parse(self.play)
+        if self.lr.start == 0:
+            raise ValueError("lr begins above 0, or nothing would ever move")
         if self.batch % self.micro_batches:
             raise ValueError(f"micro_batches = {self.micro_batches} does not divide batch = {self.batch}")
 
