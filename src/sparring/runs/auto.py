@@ -1,6 +1,6 @@
 """``--recipe auto``: the recipe that a committed sweep found best for this size, device and budget.
 
-The table follows benchmarks/results/auto.json (equal time per cell, three seeds, judged by KID on EfficientNet-Lite0
+The table follows benchmarks/results/auto/ (equal time per cell, three seeds, judged by KID on EfficientNet-Lite0
 features of held-out images, and by looking at the grids).
 """
 
