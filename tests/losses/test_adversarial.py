@@ -103,7 +103,9 @@ def test_values_at_indifference() -> None:
 
 def slope(name: str, at: float) -> float:
     s = torch.tensor([at], dtype=torch.float64, requires_grad=True)
-    OBJECTIVES[name].generator(torch.zeros_like(s), s)[("pair" if OBJECTIVES[name].relative else "fake")].sum().backward()
+    OBJECTIVES[name].generator(torch.zeros_like(s), s)[
+        ("pair" if OBJECTIVES[name].relative else "fake")
+    ].sum().backward()
     return s.grad.item()
 
 
