@@ -110,6 +110,15 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     return Run(path, device=device)
 
 
+def info(path: str | Path) -> dict[str, Any]:
+    """What a run is, in plain values, from its recipe.yaml alone: for a run whose checkpoints cannot be opened."""
+    from sparring.runs.directory import RunDirectory
+    from sparring.runs.run import described
+
+    directory = RunDirectory(path)
+    return described(directory, directory.document())
+
+
 def recipes() -> dict[str, str]:
     """Every recipe and preset by name, with its first line of description."""
     from sparring.runs.recipe import describe
@@ -121,13 +130,13 @@ def recipes() -> dict[str, str]:
 
 
 def save_samples(
-    path: str | Path, out: str | Path, *, n: int = 64, seed: int = 0, truncation: float = 1.0, grid: bool = False
+    run: Run | str | Path, out: str | Path, *, n: int = 64, seed: int = 0, truncation: float = 1.0, grid: bool = False
 ) -> list[Path]:
-    """n samples of the run in `path` as files in the directory `out`, or as one picture ``out/grid.png``; the paths."""
+    """n samples of a run (opened, or its directory) as files in `out`, or as one picture ``out/grid.png``; the paths."""
     from sparring.generate import sample
     from sparring.generate.grid import picture
 
-    samples = sample.draw(load(path), n, seed=seed, truncation=truncation)
+    samples = sample.draw(_opened(run), n, seed=seed, truncation=truncation)
     out = Path(out)
     if not grid:
         return sample.save(samples, out)
@@ -136,15 +145,19 @@ def save_samples(
     return [out / "grid.png"]
 
 
-def save_walk(path: str | Path, out: str | Path, *, frames: int = 60, seed: int = 0) -> Path:
-    """A walk through the latent space of the run in `path` as a .gif, .webp or .png animation; its path."""
+def save_walk(run: Run | str | Path, out: str | Path, *, frames: int = 60, seed: int = 0) -> Path:
+    """A walk through the latent space of a run (opened, or its directory) as a .gif, .webp or .png; its path."""
     from sparring.generate import interpolate
 
-    run = load(path)
     interpolate.check_format(Path(out))
+    run = _opened(run)
     walkers = 8 if run.document["data"]["kind"] == "images" else 500
     moments = interpolate.walk(run, frames, seed=seed, walkers=walkers)
     return interpolate.save_film(interpolate.film(moments), Path(out))
+
+
+def _opened(run: Run | str | Path) -> Run:
+    return load(run) if isinstance(run, (str, Path)) else run
 
 
 def report(path: str | Path) -> Path:

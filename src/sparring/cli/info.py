@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from sparring.cli.command import Command
 from sparring.cli.talk import Talk
+from sparring.errors import CheckpointError
 
 
 @dataclass
@@ -22,8 +23,19 @@ class Info(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        for name, value in api.load(self.directory, device="cpu").info().items():
+        try:
+            run = api.load(self.directory, device="cpu")
+        except CheckpointError:
+            self._show(api.info(self.directory), talk)  # what it was is known, whatever became of its checkpoints
+            raise
+        self._show(run.info(), talk)
+        return 0
+
+    def _show(self, facts: dict[str, Any], talk: Talk) -> None:
+        for name, value in facts.items():
             if isinstance(value, dict):
                 value = ", ".join(f"{key} {number:,}" for key, number in value.items())
-            talk.data(f"{name:<14}{value}")
-        return 0
+            if name == "remarks":
+                talk.remark(value)
+            else:
+                talk.data(f"{name:<14}{value}")

@@ -30,7 +30,9 @@ class Interpolate(Command):
         from sparring import api
 
         out = self.out if self.out is not None else self.directory / "walk.gif"
-        talk.data(str(api.save_walk(self.directory, out, frames=self.frames, seed=self.seed)))
+        run = api.load(self.directory)
+        talk.remark(run.remarks)
+        talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed)))
         if self.out is None:
             write_page(self.directory, talk)  # which shows the walk from now on
         return 0

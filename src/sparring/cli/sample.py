@@ -33,8 +33,8 @@ class Sample(Command):
         from sparring import api
 
         out = self.out if self.out is not None else self.directory / "generated"
-        paths = api.save_samples(
-            self.directory, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid
-        )
+        run = api.load(self.directory)
+        talk.remark(run.remarks)
+        paths = api.save_samples(run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid)
         talk.data("\n".join(str(path) for path in paths))
         return 0

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -32,6 +32,11 @@ class Talk:
         who = f"rank {os.environ.get('RANK')}: " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
         with contextlib.suppress(OSError):
             print(who + text, file=sys.stderr, flush=True)
+
+    def remark(self, lines: Iterable[str]) -> None:
+        """What a person should know before using what follows."""
+        for line in lines:
+            self.say(f"! {line}")
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """How far a stage is: on one line that is written over, and only where someone watches."""

@@ -189,5 +189,5 @@ def _warnings(found: Scan, recipe: Recipe, meta: dict[str, Any], groups: NDArray
     if meta["flat"]:
         said.append(f"{meta['flat']:,} images are one flat colour")
     if n < _FEW:
-        said.append(f"only {n:,} images: a generator will learn them by heart")
+        said.append(f"only {n:,} image{'s' if n > 1 else ''}: a generator will learn what is there by heart")
     return said

@@ -16,6 +16,8 @@ _INK = (38, 70, 140)
 _REAL = (214, 140, 40)
 _PAPER = (255, 255, 255)
 
+_VISIBLE = 48  # pixels: smaller tiles are enlarged
+
 
 def to_bytes(images: Tensor) -> np.ndarray:
     """Images (N, C, H, W) in [-1, 1] → uint8 (N, H, W, C), rounded to the nearest level and clipped.
@@ -93,9 +95,15 @@ def scatter(points: Tensor, *, real: Tensor | None = None, extent: float | None 
 
 
 def picture(samples: Tensor, *, columns: int | None = None, real: Tensor | None = None) -> Image.Image:
-    """A grid of images (N, C, H, W), or a cloud of points (N, D) over the `real` ones; numbers (N, 1) lie on a line."""
+    """A grid of images (N, C, H, W), small ones enlarged in whole steps until one can see them; or a cloud of points
+    (N, D) over the `real` ones, where numbers (N, 1) lie on a line."""
     if samples.dim() == 4:
-        return grid(samples, columns=columns)
+        sheet, factor = grid(samples, columns=columns), -(-_VISIBLE // min(samples.shape[-2:]))
+        return (
+            sheet
+            if factor == 1
+            else sheet.resize((sheet.width * factor, sheet.height * factor), Image.Resampling.NEAREST)
+        )
     return scatter(_in_plane(samples), real=None if real is None else _in_plane(real))
 
 

@@ -86,6 +86,14 @@ class RunDirectory:
     def write_recipe(self, document: Mapping[str, Any]) -> None:
         write_atomically(self.recipe, yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=110))
 
+    def report(self) -> dict[str, Any]:
+        """What data.json says; nothing if it cannot be read."""
+        try:
+            found = json.loads(self.data.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
     def document(self) -> dict[str, Any]:
         """What recipe.yaml says; `CheckpointError` if this is no run."""
         if not self.is_run:

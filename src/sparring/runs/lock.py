@@ -96,8 +96,7 @@ class RunLock:
             "another process is using this run",
             where=str(self.path.parent),
             why=who or "it has not said which one",
-            fix=(f"wait for it, or end it with: kill {owner['pid']}" if who else "wait for it")
-            + "; or give --out another directory",
+            fix=f"wait for it, or end it with: kill {owner['pid']}" if who else "wait for it",
         )
 
 

@@ -102,12 +102,13 @@ class Plan:
         """The plan in plain words, a line each."""
         config, recipe = self.recipe.config, self.recipe
         size = " × ".join(str(side) for side in self.dataset.shape)
-        weights = ", ".join(f"{name} {count / 1e6:.2f} M" for name, count in self.parameters.items())
+        weights = ", ".join(f"{name} {count:,}" for name, count in self.parameters.items())
         name = recipe.name if recipe.preset in ("", recipe.name) else f"{recipe.name} ({recipe.preset})"
         return [
             *self.dataset.report.lines(),
             f"recipe    {name}" + (f": {recipe.why}" if recipe.why else ""),
-            f"players   {weights} parameters; {config.play}; samples of {size}",
+            f"players   {weights} parameters; {config.play}; "
+            + (f"images of {size}" if self.dataset.kind == "images" else f"points of {size} numbers"),
             f"machine   {self.device}, {self.threads} threads"
             + (f", {self.size} processes" if self.size > 1 else "")
             + f", {config.precision}, {config.memory_format}; about {self.memory / 2**20:,.0f} MB of memory",
@@ -115,7 +116,15 @@ class Plan:
             f"({self.total / max(1, len(self.dataset.train)):.1f} passes), seed {self.request.seed}",
             f"time      about {in_words(self.seconds)} at {self.rate:,.0f} images/s (measured)",
             f"run       {self.out}",
+            *self._hints(),
         ]
+
+    def _hints(self) -> list[str]:
+        """What was perhaps not meant."""
+        asked = self.request.budget.images if self.request.budget is not None else None
+        if asked is None or asked >= 1000:
+            return []
+        return [f"note      --budget {asked} means {asked} images; minutes are written {asked}m"]
 
 
 def in_words(seconds: float) -> str:
@@ -136,6 +145,8 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     device = choose_device(request.device)
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress)
+    if dataset.kind == "points" and request.size is not None:
+        raise UsageError("SIZE", "points have no size", where=request.data, fix="leave --size out")
     recipe = resolve(request, dataset, device)
     out = request.out or free_directory(request.data)
     rank, size = join(device)

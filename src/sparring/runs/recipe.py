@@ -104,7 +104,8 @@ def configure(cls: type[Game], values: Mapping[str, Any], *, where: str) -> Trai
             "a setting cannot have this value",
             where=where,
             why="; ".join(lines),
-            fix="`sparring recipes NAME` lists every setting with its meaning and default",
+            fix=f"`sparring recipes {next((n for n, c in RECIPES.items() if c.endswith(':' + cls.__name__)), 'NAME')}` "
+            "lists every setting with its meaning and default",
         ) from None
 
 

@@ -68,23 +68,38 @@ class Run:
         walk = torch.cat(list(interpolate.walk(self, frames, seed=seed, walkers=1)))
         return walk if walk.dim() == 2 else walk.add(1).div(2).clamp(0, 1)
 
+    @property
+    def remarks(self) -> list[str]:
+        """What a person who uses this run should know: damaged checkpoints passed over, training not finished."""
+        planned = int(self.document["run"]["images"])
+        said = [f"passed over: {line}" for line in self.checkpoint.rejected]
+        if self.images < planned:
+            said.append(f"the checkpoint in use has seen {self.images:,} of {planned:,} images")
+        return said
+
     def info(self) -> dict[str, Any]:
         """What the run is, in plain values."""
-        run, data = self.document["run"], self.document["data"]
-        return {
-            "path": str(self.path),
-            "recipe": self.document["recipe"],
-            "preset": run.get("preset", ""),
-            "data": data["source"],
-            "shape": data["shape"],
+        counts = {name: sum(p.numel() for p in player.parameters()) for name, player in self.game.players.items()}
+        return described(self.directory, self.document) | {
             "images": self.images,
-            "planned": run["images"],
-            "seed": run["seed"],
             "checkpoint": self.checkpoint.path.name,
-            "parameters": {
-                name: sum(p.numel() for p in player.parameters()) for name, player in self.game.players.items()
-            },
+            "parameters": counts,
+            "remarks": self.remarks,
         }
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}: {self.document['recipe']}, {self.images:,} images seen)"
+
+
+def described(directory: RunDirectory, document: dict[str, Any]) -> dict[str, Any]:
+    """What a run's recipe.yaml says of it; needs no checkpoint."""
+    run, data = document["run"], document["data"]
+    return {
+        "path": str(directory.path),
+        "recipe": document["recipe"],
+        "preset": run.get("preset", ""),
+        "data": data["source"],
+        "shape": data["shape"],
+        "seed": run["seed"],
+        "planned": run["images"],
+    }

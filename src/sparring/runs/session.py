@@ -132,7 +132,7 @@ def resume(
             stack.enter_context(RunLock(directory.path))
         plans.set_threads(int(run["threads"]))
         dataset = plans.open_dataset(request, progress)
-        _same_data(dataset, document)
+        _same_data(dataset, document, directory.path)
         total = int(run["images"])
         if budget is not None:
             total = _extended(budget, document, recipe, dataset, where, rank, size, directory)
@@ -168,6 +168,8 @@ def _loop(
     if checkpoint is not None:
         loop.remarks = [f"passed over: {line}" for line in checkpoint.rejected]
         loop.load(checkpoint)
+        if checkpoint.images >= total:
+            loop.remarks.append(f"the run has seen all of its {total:,} images; add to it with --budget +10m")
     elif log is not None:
         log.truncate(0)  # killed before its first checkpoint: it begins again, and so does its log
     return loop
@@ -199,15 +201,21 @@ def request_of(document: dict[str, Any]) -> Request:
     )
 
 
-def _same_data(dataset: Dataset, document: dict[str, Any]) -> None:
+def _same_data(dataset: Dataset, document: dict[str, Any], path: Path) -> None:
     if dataset.fingerprint != document["data"]["fingerprint"]:
         raise DataError(
             "DATA-CHANGED",
             "the data is not what the run was started on",
             where=str(document["data"]["source"]),
-            why=f"{len(dataset.train):,} images are used now; data.json lists what was used then",
-            fix="restore the data, or start a new run",
+            why=f"then {_found(RunDirectory(path).report())}; now {_found(dataset.report.record())}",
+            fix="restore the data (data.json lists what was left out), or start a new run",
         )
+
+
+def _found(report: dict[str, Any]) -> str:
+    """What a data report says in numbers."""
+    numbers = [f"{report.get(key)} {key.replace('_', ' ')}" for key in ("found", "used", "held_out")]
+    return ", ".join([*numbers, f"{len(report.get('excluded', ()))} left out"])
 
 
 def _device_of(run: dict[str, Any]) -> str:
@@ -235,6 +243,11 @@ def _extended(
     rank: int, size: int, directory: RunDirectory,
 ) -> int:  # fmt: skip
     """The new total in images: added to what was planned, or named outright."""
+    if budget.images is None and not budget.more:
+        raise UsageError(
+            "BUDGET-LESS", "a run that has begun is given more time, not another time", where=str(budget),
+            fix=f"write --budget +{budget}",
+        )  # fmt: skip
     planned = int(document["run"]["images"])
     rate = 0.0
     if budget.images is None:

@@ -27,14 +27,16 @@ _CHECK_ROUNDS = 16  # how often several processes agree on what to do, and how o
 
 @dataclass(frozen=True)
 class Pace:
-    """When things happen, in images seen; saving goes by the clock, which changes no number.
+    """When things happen, in images seen. Saving, which changes no number, goes by the clock too.
 
     log: a `Turn` every so many images.   samples: at these images.   grid: how many samples.
+    saves: checkpoints at these images, so that a short run has a recent one to fall back on.
     save_seconds: time between checkpoints; the first comes after 1 % of the run if that is earlier.
     """
 
     log: int
     samples: tuple[int, ...] = ()
+    saves: tuple[int, ...] = ()
     grid: int = 64
     save_seconds: float = 300.0
 
@@ -52,6 +54,7 @@ class Pace:
         while round(moment) <= total:
             moments.add(round(moment))
             moment *= step
+        settings.setdefault("saves", tuple(total * quarter // 4 for quarter in (1, 2, 3)))
         return cls(log=max(1, horizon // 400 // batch) * batch, samples=tuple(sorted(moments)), **settings)
 
 
@@ -122,7 +125,8 @@ class Loop(Iterator[Event]):
                 if verdict is not Decision.NOTE:
                     yield Alarm(match.images, verdict.value, reason)
             clock = time.monotonic() - self._saved_at > self.pace.save_seconds
-            due = saves and (clock or before < first_save <= match.images)
+            moment = before < first_save <= match.images or self._due(self.pace.saves, before)
+            due = saves and (clock or moment)
             self._wish = max(
                 self._wish,
                 _SAVE if due else _NOTHING,
