@@ -132,7 +132,7 @@ def recipes() -> dict[str, str]:
 def save_samples(
     run: Run | str | Path, out: str | Path, *, n: int = 64, seed: int = 0, truncation: float = 1.0, grid: bool = False
 ) -> list[Path]:
-    """n samples of a run (opened, or its directory) as files in `out`, or as one picture ``out/grid.png``; the paths."""
+    """n samples of a run (opened, or its directory) as files in `out`, or one picture ``out/grid.png``; the paths."""
     from sparring.generate import sample
     from sparring.generate.grid import picture
 
