@@ -85,3 +85,19 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (8 <= width <= 2048 and 8 <= height <= 2048):
         raise UsageError("SIZE-RANGE", "a side of 8 to 2048 pixels is possible", where=repr(text))
     return height, width
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    >>> [duration(s) for s in (4.2, 75, 3700, 200_000)]
+    ['4s', '1m15s', '1h01m', '2d07h']
+    """
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"

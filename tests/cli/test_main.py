@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from sparring import cli
+from sparring.budget import duration
 from sparring.cli.command import Command
-from sparring.cli.talk import Talk, duration, plain
+from sparring.cli.talk import Talk, plain
 from sparring.errors import CheckpointError, DataError, Diverged, Interrupted, MachineError, UsageError
 
 

@@ -16,7 +16,7 @@ from sparring.runs.lock import RunLock, holder
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="uses signals")
 
-HOLD = """
+HOLD = r"""
 import os, sys, time
 from sparring.runs.lock import RunLock
 lock = RunLock(sys.argv[1])

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # the phase in question: at that very instant, so that nothing depends on how fast the machine is.
 PROGRAM = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
 import sparring.{module} as module
 owner = module{owner}
 inner = owner.{name}

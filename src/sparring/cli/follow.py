@@ -8,8 +8,9 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from sparring.budget import duration
 from sparring.cli.live import Live
-from sparring.cli.talk import Talk, duration
+from sparring.cli.talk import Talk
 from sparring.errors import MachineError
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from sparring.cli.talk import Talk, duration
+from sparring.budget import duration
+from sparring.cli.talk import Talk
 from sparring.types import Alarm, Event, Probed, Sampled, Saved, Turn
 
 EVERY = 10.0

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 import sparring
-from sparring.budget import Budget
+from sparring.budget import Budget, duration
 from sparring.data import BUILT_IN, Dataset, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto
@@ -114,7 +114,7 @@ class Plan:
             + f", {config.precision}, {config.memory_format}; about {self.memory / 2**20:,.0f} MB of memory",
             f"training  {self.total:,} images in batches of {config.batch} "
             f"({self.total / max(1, len(self.dataset.train)):.1f} passes), seed {self.request.seed}",
-            f"time      about {in_words(self.seconds)} at {self.rate:,.0f} images/s (measured)",
+            f"time      about {duration(self.seconds)} at {self.rate:,.0f} images/s (measured)",
             f"run       {self.out}",
             *self._hints(),
         ]
@@ -125,18 +125,6 @@ class Plan:
         if asked is None or asked >= 1000:
             return []
         return [f"note      --budget {asked} means {asked} images; minutes are written {asked}m"]
-
-
-def in_words(seconds: float) -> str:
-    """
-    >>> in_words(95), in_words(4000)
-    ('1 min 35 s', '1 h 7 min')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
 
 
 def make(request: Request, *, progress: Callable[..., None] | None = None) -> Plan:

@@ -273,23 +273,25 @@ def _extended(
 
 @contextmanager
 def polite(stop: Callable[[], None]) -> Iterator[None]:
-    """Inside, Ctrl-C, SIGTERM and a closed terminal call `stop` once; a second one leaves at once, as it always did."""
+    """Inside, Ctrl-C, SIGTERM and a closed terminal call `stop` once; a second one leaves at once, as it always did.
+    What is ignored (by nohup, say) stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    known = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__]
+    before = {number: signal.getsignal(number) for number in known}
+    ours = [number for number in known if before[number] is not signal.SIG_IGN]  # nohup, and jobs in the background
 
     def restore() -> None:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler if handler is not None else signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, before[number] if before[number] is not None else signal.SIG_DFL)
 
     def heard(number: int, frame: FrameType | None) -> None:
         restore()
         stop()
 
-    for name in names:
-        signal.signal(getattr(signal, name), heard)
+    for number in ours:
+        signal.signal(number, heard)
     try:
         yield
     finally:
