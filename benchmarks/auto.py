@@ -91,13 +91,35 @@ def train(data: str, cell: str, seed: int, out: Path) -> dict[str, Any]:
     return {"cpu_seconds": round(time.process_time() - began, 1), "alarms": alarms}
 
 
+def table() -> str:
+    """The finished cells as a table in Markdown: KID by seed, 95 % interval in brackets."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(RESULTS.glob("*.json")):
+        record = json.loads(path.read_text())
+        rows.setdefault(record["cell"], []).append(record)
+    lines = ["| cell | images seen | KID by seed (95 % interval) |", "|---|---|---|"]
+    for cell, records in sorted(rows.items(), key=lambda row: row[1][0]["judge"]["kid"]):
+        images = ", ".join(f"{record['images']:,}" for record in records)
+        kids = "; ".join(
+            f"{record['seed']}: {j['kid']:.2f} ({j['low']:.2f} to {j['high']:.2f})"
+            for record in records
+            for j in [record["judge"]]
+        )
+        lines.append(f"| {cell} | {images} | {kids} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="../shared/data/cat_faces_64.zip")
     parser.add_argument("--work", type=Path, default=Path("runs/auto"))
     parser.add_argument("--cells", nargs="*", default=list(CELLS)[:4])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--table", action="store_true", help="only print the finished cells")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(table())
+        return
     torch.set_num_threads(1)
     RESULTS.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
