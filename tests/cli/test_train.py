@@ -134,8 +134,9 @@ def test_a_stop_saves_and_names_the_command_that_resumes(tmp_path, number):
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(
-        [*command, *SMALL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
+        [*command, *SMALL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, if the tests run in the background
+    )  # fmt: skip
     try:
         for line in child.stdout:  # until it trains: events come once the run directory is there
             if json.loads(line)["event"] == "sampled":
@@ -145,6 +146,7 @@ def test_a_stop_saves_and_names_the_command_that_resumes(tmp_path, number):
         out_rest, said = child.communicate(timeout=120)
     finally:
         child.kill()
+        child.communicate()
     assert child.returncode == 75, said
     assert f"sparring resume {out}" in said
     last = json.loads(out_rest.splitlines()[-1])

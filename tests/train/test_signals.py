@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # the phase in question: at that very instant, so that nothing depends on how fast the machine is.
 PROGRAM = """
 import os, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run in the background inherits that it is ignored,
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and one under nohup this
 import sparring.{module} as module
 owner = module{owner}
 inner = owner.{name}
