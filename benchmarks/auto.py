@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="../shared/data/cat_faces_64.zip")
     parser.add_argument("--work", type=Path, default=Path("runs/auto"))
-    parser.add_argument("--cells", nargs="*", default=list(CELLS)[:4])
+    parser.add_argument("--cells", nargs="*", default=list(CELLS)[:3])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--table", action="store_true", help="only print the finished cells")
     arguments = parser.parse_args()
