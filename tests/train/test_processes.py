@@ -184,13 +184,13 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("victim", "start", "phase"), [(1, 20_000, "train")])
+@pytest.mark.parametrize(("victim", "start", "phase"), [(1, 5_000, "train")])
 def test_a_raising_rank_ends_the_job(victim: int, start: int, phase: str, tmp_path: Path) -> None:
     """An error in one of two processes: shown with its rank and phase, and the job is over within a minute."""
     script = tmp_path / "sparring_failing.py"
     script.write_text(FAILING.format(start=start, rank=victim))
     command = [*TORCHRUN, str(script), "train", "ring", "--budget", "50M", "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=400, check=False)
     text = done.stdout + done.stderr
     assert done.returncode != 0, text
     assert f"rank {victim}" in text and "this rank has had enough" in text and f"while: {phase}" in text, text
