@@ -30,7 +30,7 @@ def test_two_processes_speak_as_one_and_stop_together(tmp_path):
             if events[-1]["event"] == "sampled":
                 break
         child.send_signal(signal.SIGTERM)
-        rest, said = child.communicate(timeout=150)
+        rest, said = child.communicate(timeout=300)
     finally:
         child.kill()
     events += [json.loads(line) for line in rest.splitlines()]
@@ -44,7 +44,7 @@ def test_two_processes_speak_as_one_and_stop_together(tmp_path):
 def test_a_mistake_keeps_its_exit_code(tmp_path):
     child = sparring("train", "ring", "--budget", "500", "--out", tmp_path / "run", "--set", "nonsense=1", *SMALL)
     try:
-        _, said = child.communicate(timeout=150)
+        _, said = child.communicate(timeout=300)
     finally:
         child.kill()
     assert child.returncode == 2, said

@@ -143,7 +143,7 @@ def test_a_stop_saves_and_names_the_command_that_resumes(tmp_path, number):
                 break
         time.sleep(0.3)
         child.send_signal(number)
-        out_rest, said = child.communicate(timeout=120)
+        out_rest, said = child.communicate(timeout=300)
     finally:
         child.kill()
         child.communicate()

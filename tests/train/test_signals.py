@@ -59,7 +59,7 @@ def run(
 def command(words: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
     return subprocess.run(
-        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 
