@@ -18,9 +18,9 @@ import sparring.train as _train
 if TYPE_CHECKING:
     from sparring.api import Run, load, plan, resume, steps
 
-# Threads that wait for each other by spinning stand still when another program wants a core, and a training step becomes
-# many times slower on a busy machine. Spinning for a moment and then sleeping does not (python -m benchmarks.spin
-# measures both). It is read once, when torch is first imported.
+# Threads that wait for each other by spinning stand still when another program wants a core, and a step becomes many
+# times slower. Spinning for a moment and then sleeping avoids it (python -m benchmarks.spin measures both). It is read
+# once, when torch is first imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.1.0"
