@@ -227,7 +227,7 @@ def test_a_zip_is_read_entry_by_entry_and_never_extracted(tmp_path: Path, noise:
     assert sorted(tmp_path.rglob("*.png")) == before
     assert found.report.used + found.report.held_out == 6 and found.report.ignored == {"__MACOSX": 1}
     assert set(reasons(found)) == {
-        "link.png", "../escape.png", "/absolute.png", "nested.zip", "dataset.json", "images/0.png"
+        "link.png", "../escape.png", "/absolute.png", "nested.zip", "images/0.png"
     }  # fmt: skip
     used = {row.tobytes() for row in found.train}
     assert noise(12).tobytes() in used and noise(0).tobytes() not in used  # the last entry of a name counts

@@ -135,7 +135,7 @@ def _assemble(source: Source, root: Path, ticket: Path, meta: dict[str, Any], wa
         report.warnings.append(warning)
     images = np.load(root / "images" / meta["key"] / "images.npy", mmap_mode="r")
     index = np.load(ticket / "index.npy")
-    labels = source.labels[index] if source.labels is not None else None
+    labels = source.own.labels[index] if source.own.labels is not None else None
     k = report.held_out
     return Dataset(
         name=source.name,

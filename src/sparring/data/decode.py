@@ -46,13 +46,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How every image of a data set is prepared. size: (H, W).   background: sRGB, under transparent pixels."""
+    """How every image of a data set is prepared. size: (H, W).   background: sRGB, under transparent pixels.
+    levels: (low, high) of deep samples that become 0 and 255; None goes by bit depth."""
 
     size: tuple[int, int]
     channels: int
     crop: Crop = "center"
     background: tuple[int, int, int] = (255, 255, 255)
     limits: Limits = field(default_factory=Limits)
+    levels: tuple[float, float] | None = None
 
     @property
     def key(self) -> str:
@@ -62,11 +64,17 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Header:
-    """What is known without decoding. width and height are as stored (before EXIF orientation)."""
+    """What is known without decoding. width and height are as stored (before EXIF orientation).
+
+    mode: the pixels as a person says it: "colour", "grey", "grey 16-bit", "palette", "colour with transparency", ….
+    frames: pictures in the file, counted only on request.
+    """
 
     width: int
     height: int
     grey: bool
+    mode: str = ""
+    frames: int = 1
 
     @property
     def side(self) -> int:
@@ -97,16 +105,19 @@ def decoding() -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
-def header(data: bytes | Pixels, limits: Limits = Limits()) -> Header:
+def header(data: bytes | Pixels, limits: Limits = Limits(), *, count_frames: bool = False) -> Header:
     """Size and colour of an image without decoding it; `Unusable` with a reason if it cannot be used."""
     if isinstance(data, np.ndarray):
         return Header(data.shape[1], data.shape[0], grey=data.shape[2] == 1)
     with _opened(data, limits) as image:
-        return Header(*image.size, grey=image.mode in colour.GREY_MODES)
+        frames = int(getattr(image, "n_frames", 1)) if count_frames else 1
+        return Header(*image.size, grey=image.mode in colour.GREY_MODES, mode=image.mode, frames=frames)
 
 
-def decode(data: bytes | Pixels, recipe: Recipe) -> Decoded:
+def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0) -> Decoded:
     """One image, as bytes of a file or as (H, W, C) uint8 with C in 1, 3, 4, prepared by `recipe`.
+
+    frame: which picture of an animation or of a file of several pages.
 
     Raises `Unusable` for what is damaged, no image, or outside the limits.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.sources import ArraySource, stamp_of
+from sparring.data.sources import Annotations, ArraySource, stamp_of
 from sparring.errors import DataError
 
 _GZIP = b"\x1f\x8b"
@@ -46,14 +46,16 @@ def source(path: Path) -> ArraySource:
     if len(shape) != 4 or shape[3] not in (1, 3, 4) or min(shape[1:]) < 1:
         raise _bad(path, f"its shape {shape} is not (N, H, W) or (N, H, W, channels)")
     beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"))
-    stamp, labels = stamp_of(path.stat()), None
+    stamp, own = stamp_of(path.stat()), Annotations()
     if beside != path and beside.is_file():
         labels = read(beside).astype(np.int64)
         stamp += stamp_of(beside.stat())
         if labels.shape != shape[:1]:
             raise _bad(beside, f"{labels.size} labels for {shape[0]} images")
+        classes = tuple(str(number) for number in range(int(labels.max(initial=-1)) + 1))
+        own = Annotations(labels=labels, classes=classes, origin="idx")
     return ArraySource(
-        path.name.split(".")[0], str(path.resolve()), shape[0], lambda: read(path).reshape(shape), stamp, labels
+        path.name.split(".")[0], str(path.resolve()), shape[0], lambda: read(path).reshape(shape), stamp, own
     )
 
 

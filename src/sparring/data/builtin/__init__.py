@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sparring.data import idx
 from sparring.data.decode import pixels
-from sparring.data.sources import ArraySource, stamp_of
+from sparring.data.sources import Annotations, ArraySource, stamp_of
 
 IMAGES = ("emoji", "fashion")
 FASHION_CLASSES = (
@@ -66,13 +66,17 @@ def _tiles(file: str, n: int) -> NDArray[np.uint8]:
 
 
 def source(name: str) -> ArraySource:
-    """The built-in images called `name`; labels are the emoji's group, or the class of clothing."""
+    """The built-in images called `name`; labels are the emoji's group, or the class of clothing;
+    the captions of emoji are their names."""
     if name == "fashion":
         found = idx.source(_HERE / "fashion" / "t10k-images-idx3-ubyte.gz")
         found.name = found.place = name
+        found.own = Annotations(labels=found.own.labels, classes=FASHION_CLASSES, origin="built-in")
         return found
-    groups = [group for _, _, group, _ in _emoji_rows()]
+    rows = _emoji_rows()
+    groups = [group for _, _, group, _ in rows]
     kinds = list(dict.fromkeys(groups))
     labels = np.array([kinds.index(group) for group in groups], np.int64)
     stamp = stamp_of((_HERE / "emoji" / "colour.png").stat())
-    return ArraySource(name, name, len(groups), lambda: _tiles("colour.png", len(groups)), stamp, labels)
+    own = Annotations(labels, tuple(kinds), [(text,) for _, text, _, _ in rows], "built-in")
+    return ArraySource(name, name, len(groups), lambda: _tiles("colour.png", len(groups)), stamp, own)
