@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import idx
+from sparring.data.arrays import ArraySource
 from sparring.data.decode import pixels
-from sparring.data.sources import Annotations, ArraySource, stamp_of
+from sparring.data.items import Annotations, stamp_of
 
 IMAGES = ("emoji", "fashion")
 FASHION_CLASSES = (

@@ -1,0 +1,82 @@
+"""A zip as a source of images: read entry by entry, never extracted."""
+
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path
+
+from sparring.data.formats import HEAD, sniff
+from sparring.data.items import BESIDE, CLUTTER, MAX_FILE_BYTES, Item, Source, Unreadable, stamp_of
+from sparring.errors import DataError
+
+
+class ZipSource(Source):
+    """The files in a zip, read entry by entry; nothing is ever extracted, so a name cannot lead anywhere."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(name=path.stem, place=str(path.resolve()))
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+            raise DataError(
+                "DATA-ZIP", "this zip cannot be read", where=str(path), why=str(error), fix="copy or download it again"
+            ) from error
+        of_file = stamp_of(path.stat())
+        last = {info.filename: number for number, info in enumerate(self._zip.infolist())}
+        self._entries: list[zipfile.ZipInfo] = []
+        for number, info in enumerate(self._zip.infolist()):
+            if info.is_dir() or self._is_clutter(info.filename):
+                continue
+            reason = _bad_entry(info)
+            if not reason and last[info.filename] != number:
+                reason = "this name occurs twice in the zip; the last one counts"
+            if reason:
+                self.listed_out.append((info.filename, reason))
+            elif info.filename.rsplit("/", 1)[-1] in BESIDE:
+                self.beside.append(info.filename)
+            else:
+                self._entries.append(info)
+                self.items.append(Item(info.filename, f"{info.CRC:08x}.{info.file_size}.{of_file}"))
+
+    def _is_clutter(self, name: str) -> bool:
+        parts = name.split("/")
+        found = [part for part in parts if part in CLUTTER] or (["._*"] if parts[-1].startswith("._") else [])
+        self.ignored.update(found[:1])
+        return bool(found)
+
+    def read_beside(self, name: str) -> bytes:
+        return self._zip.read(name)
+
+    def read(self, number: int) -> bytes:
+        info = self._entries[number]
+        try:
+            with self._zip.open(info) as entry:
+                head = entry.read(HEAD)
+                kind, reason = sniff(head)
+                if not kind:
+                    raise Unreadable(reason)
+                return head + entry.read(info.file_size)
+        except Unreadable:
+            raise
+        except Exception as error:  # zipfile and zlib raise a dozen kinds of error on damaged entries
+            passing = isinstance(error, (OSError, MemoryError))
+            raise Unreadable(f"damaged zip entry: {error}", passing) from error
+
+    def close(self) -> None:
+        self._zip.close()
+
+
+def _bad_entry(info: zipfile.ZipInfo) -> str:
+    """Why an entry is not even tried, or nothing."""
+    mode = info.external_attr >> 16
+    if info.flag_bits & 0x1:
+        return "encrypted"
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        return "a link or a device, not a file"
+    parts = info.filename.replace("\\", "/").split("/")
+    if ".." in parts or info.filename.startswith(("/", "\\")) or parts[0].endswith(":"):
+        return "a path that leads out of the zip"
+    if info.file_size > MAX_FILE_BYTES:
+        return f"larger than {MAX_FILE_BYTES >> 20} MiB"
+    return ""
