@@ -58,7 +58,7 @@ CELLS: dict[str, tuple[str, list[str]]] = {
 
 def rate_per_cpu_second(plan: Plan, seconds: float = 8.0) -> float:
     """Images per second of CPU time on one thread, on a copy that is thrown away."""
-    game = plans.build(plan.recipe, plan.dataset.shape, plan.request.seed)
+    game = plans.build(plan.recipe, plans.space_of(plan.dataset), plan.request.seed)
     engine = plans.make_engine(plan.recipe, plan.device)
     stream = stream_of(plan.dataset, plan.request.seed, plan.recipe.config.flip)
     match = Match(game, stream, engine, plan.recipe.config, seed=plan.request.seed, horizon=10**9)

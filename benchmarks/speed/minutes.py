@@ -48,7 +48,7 @@ def match_of(cls: type[R3GAN], layout: str) -> Match:
     """The preset's match on `emoji` at 64 px, played by `cls` in `layout`."""
     recipe = load("r3gan-minutes", [f"memory_format={layout}", "augment=0"])
     dataset = open_data("emoji", size=(64, 64), channels=3)
-    game = plans.build(recipe, dataset.shape, SEED)
+    game = plans.build(recipe, plans.space_of(dataset), SEED)
     assert isinstance(game, R3GAN)
     played = cls(game.config, game.shape, game.D, game.G)
     engine = plans.make_engine(recipe, torch.device("cpu"))

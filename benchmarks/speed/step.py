@@ -26,7 +26,7 @@ def our_match() -> Match:
     recipe = load("dcgan")
     assert recipe.config.batch == BATCH
     dataset = open_data("emoji", size=(64, 64), channels=3)
-    game = plans.build(recipe, dataset.shape, SEED)
+    game = plans.build(recipe, plans.space_of(dataset), SEED)
     stream = stream_of(dataset, SEED, recipe.config.flip)
     engine = plans.make_engine(recipe, torch.device("cpu"))
     return Match(game, stream, engine, recipe.config, seed=SEED, horizon=10**9)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -28,28 +28,56 @@ Shared = Mapping[str, "Tensor"]
 
 
 @dataclass(frozen=True)
+class Space:
+    """What the data of a run is made of; all that a game needs to know to build its networks.
+
+    shape:    (C, H, W) of an image, or (D,) of a point.
+    classes:  how many classes the labels name, 0 … classes − 1; 0 where there are no labels.
+    captions: whether each sample comes with a text.
+    """
+
+    shape: tuple[int, ...]
+    classes: int = 0
+    captions: bool = False
+
+
+@dataclass(frozen=True)
 class Batch:
     """N samples with what is known about them.
 
     x:         (N, C, H, W), uint8 in [0, 255] from a stream and float in [-1, 1] in a game; or points (N, D), float.
     label:     (N,) int64 class of each sample, or None.
     condition: (N, C', H, W) the other side of a pair (image to image), or None.
-    text:      (N, …) an encoded caption, or None.
+    text:      N captions, or None.
     """
 
     x: Tensor
     label: Tensor | None = None
     condition: Tensor | None = None
-    text: Tensor | None = None
+    text: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
 
-    def map(self, change: Any) -> Batch:
-        """The batch with `change` applied to each tensor it holds."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        changed: dict[str, Any] = {k: None if tensor is None else change(tensor) for k, tensor in fields.items()}
-        return Batch(**changed)
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with `change` applied to each tensor it holds; captions stay as they are."""
+
+        def changed(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else change(tensor)
+
+        return Batch(change(self.x), changed(self.label), changed(self.condition), self.text)
+
+
+@dataclass(frozen=True)
+class News:
+    """Something that happened to the data while it was read: a file that broke and was replaced, for example.
+
+    code: such as ``DATA-BROKEN``.   fatal: too much has happened; the run should save and end.
+    """
+
+    code: str
+    message: str
+    fatal: bool = False
 
 
 @runtime_checkable
@@ -67,6 +95,10 @@ class Stream(Protocol):
 
     def take(self, start: int, count: int) -> Batch:
         """Samples ``start … start + count − 1``, on the CPU; images as uint8 (N, C, H, W) in channels_last strides."""
+        ...
+
+    def news(self) -> Sequence[News]:
+        """What happened to the data since this was last asked; everything is told once."""
         ...
 
 
@@ -131,7 +163,8 @@ class Alarm(Event):
 
 @dataclass(frozen=True)
 class Done(Event):
-    """The last event. `reason`: "budget" (all images seen), "stopped" (asked to stop; saved), or a watch's verdict."""
+    """The last event. `reason`: "budget" (all images seen), "stopped" (asked to stop), "watch" (a watch decided), or
+    "data" (too much of the data broke). Everything is saved."""
 
     reason: str
 
@@ -192,6 +225,15 @@ class Samples(ABC):
     @abstractmethod
     def sample(self, dice: Dice, *, truncation: float = 1.0) -> Tensor:
         """Images (n, C, H, W) in [-1, 1], or points (n, D), one per sample of `dice`."""
+
+
+class SamplesByClass(Samples):
+    """A game that makes new samples of a class that is asked for."""
+
+    @abstractmethod
+    def sample(self, dice: Dice, *, truncation: float = 1.0, label: Tensor | None = None) -> Tensor:
+        """As of `Samples`. label: (n,) int64 class of each sample; None: the game draws the classes itself, by `dice`,
+        so that a sample does not depend on how many are drawn with it."""
 
 
 class Translates(ABC):

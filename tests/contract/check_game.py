@@ -13,7 +13,7 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
 from sparring.train.turn import only
-from sparring.types import Criticises, HasLatents, Samples, Stream
+from sparring.types import Criticises, HasLatents, Samples, Space, Stream
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -29,7 +29,7 @@ def check_game(
 
     def match(**changes: Any) -> Match:
         config = cls.Config(**({"batch": 8} | settings | changes))
-        game = seeded(0, lambda: cls.build(config, shape))
+        game = seeded(0, lambda: cls.build(config, Space(shape)))
         return Match(game, stream, Engine(torch.device("cpu"), memory_format=LAYOUTS[config.memory_format]), config,
                      seed=0, horizon=400)  # fmt: skip
 

@@ -17,7 +17,7 @@ from sparring.chance import permutation
 from sparring.data import Dataset, ImageStream, PointStream, Prefetch, open_data, stream_of
 from sparring.data.report import DataReport
 from sparring.errors import DataError
-from sparring.types import Batch, Stream
+from sparring.types import Batch, News, Stream
 
 
 def made(n: int, side: int = 4, channels: int = 3) -> Dataset:
@@ -148,6 +148,9 @@ class Failing:
         if start <= 40 < start + count:
             raise OSError("disk on fire")
         return Batch(torch.arange(start, start + count))
+
+    def news(self) -> tuple[News, ...]:
+        return ()
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -19,7 +19,7 @@ from sparring.recipes.gan import GAN, GANConfig
 from sparring.train.engine import Engine
 from sparring.train.game import Now
 from sparring.train.match import Match
-from sparring.types import Batch, Shared, Terms, Weights
+from sparring.types import Batch, News, Shared, Terms, Weights
 
 
 class Slope(nn.Module):
@@ -77,6 +77,9 @@ class Precise:
 
     def take(self, start: int, count: int) -> Batch:
         return self.stream.take(start, count).map(lambda tensor: tensor.double())
+
+    def news(self) -> tuple[News, ...]:
+        return ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sparring.runs.recipe import game_class
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Training, seeded
 from sparring.train.match import Match
-from sparring.types import Batch, Stream
+from sparring.types import Batch, News, Space, Stream
 
 SHAPE = (3, 16, 16)
 COMMON: dict[str, Any] = {"batch": 8, "beta1": 0.5, "lr": "2e-3 -> 1e-3", "ema_images": 50, "ema_share": 0.5}
@@ -50,6 +50,9 @@ class TinyImages:
         pixels = every[rows].permute(0, 2, 3, 1).contiguous()  # NHWC in memory, as streams give them
         return Batch(pixels.permute(0, 3, 1, 2))
 
+    def news(self) -> tuple[News, ...]:
+        return ()
+
 
 def stream(shape: tuple[int, ...]) -> Stream:
     """Tiny images, or the ring."""
@@ -64,7 +67,7 @@ def config_of(name: str, **changes: Any) -> Training:
 def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
     recipe, shape, _ = NANO[name]
     config = config_of(name, **changes)
-    game = seeded(seed, lambda: game_class(recipe).build(config, shape))
+    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape)))
     assert isinstance(game, Game)
     return game
 
@@ -81,7 +84,7 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 def point_game(seed: int = 0, **changes: Any) -> GAN:
     config = GANConfig(**(COMMON | NANO["gan"][2] | changes))
-    game = seeded(seed, lambda: GAN.build(config, (2,)))
+    game = seeded(seed, lambda: GAN.build(config, Space((2,))))
     assert isinstance(game, GAN)
     return game
 

@@ -9,7 +9,7 @@ from tests.train.arena import NANO, config_of, copied, digest, game_of, match_of
 from sparring.errors import Diverged, UsageError
 from sparring.train.engine import Engine
 from sparring.train.match import Match, pieces_of
-from sparring.types import Batch
+from sparring.types import Batch, News
 
 
 class Watched:
@@ -26,6 +26,9 @@ class Watched:
     def take(self, start: int, count: int) -> Batch:
         self.asked.append((start, count))
         return self.stream.take(start, count)
+
+    def news(self) -> tuple[News, ...]:
+        return ()
 
 
 def watched(match: Match) -> list[tuple[int, int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from sparring.chance import Dice, permutation
 from sparring.data.dataset import Dataset
 from sparring.errors import DataError
-from sparring.types import Batch, Stream
+from sparring.types import Batch, News, Stream
 
 _PASSES = 3  # shuffles kept: a batch may span passes, and threads work ahead
 
@@ -84,6 +85,10 @@ class ImageStream:
                 images[mirrored, :, :, channel] = images[mirrored, :, ::-1, channel]
         return Batch(torch.from_numpy(images).permute(0, 3, 1, 2), label=_labels(self.dataset.labels, rows))
 
+    def news(self) -> Sequence[News]:
+        """Nothing: what is prepared does not break."""
+        return ()
+
 
 class PointStream:
     """Training points of a data set, shuffled: (count, D) float32."""
@@ -100,6 +105,10 @@ class PointStream:
         """x: (count, D) float32."""
         rows = self._order.rows(start, count)
         return Batch(torch.from_numpy(self.dataset.train[rows]), label=_labels(self.dataset.labels, rows))
+
+    def news(self) -> Sequence[News]:
+        """Nothing: points do not break."""
+        return ()
 
 
 def stream_of(dataset: Dataset, seed: int = 0, flip: bool = False) -> Stream:
@@ -149,6 +158,10 @@ class Prefetch:
             if key not in self._ahead:
                 self._ahead[key] = self._pool.submit(self.stream.take, *key)
         return future.result()
+
+    def news(self) -> Sequence[News]:
+        """As the stream's own, which its threads may add to at any time."""
+        return self.stream.news()
 
     def close(self) -> None:
         """End the threads; `take` goes on without them."""

@@ -14,7 +14,7 @@ from sparring.networks import dcgan
 from sparring.priors import gaussian, paths
 from sparring.train.game import Decay, Game, Now, Training, strict
 from sparring.train.schedule import Ramp
-from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Terms, Weights
+from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Space, Terms, Weights
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
@@ -39,7 +39,7 @@ class DCGAN(Game, HasLatents, Samples, Criticises):
     G(z) is computed once per round and used by both players. Reals and fakes go through D as separate batches, so
     that batch normalisation never mixes their statistics.
 
-    >>> game = DCGAN.build(DCGANConfig(width=4), (3, 16, 16))
+    >>> game = DCGAN.build(DCGANConfig(width=4), Space((3, 16, 16)))
     >>> game.owner
     'G'
     """
@@ -54,7 +54,8 @@ class DCGAN(Game, HasLatents, Samples, Criticises):
         self.objective = OBJECTIVES[config.objective]
 
     @classmethod
-    def build(cls, config: DCGANConfig, shape: tuple[int, ...]) -> DCGAN:
+    def build(cls, config: DCGANConfig, space: Space) -> DCGAN:
+        shape = space.shape
         D = dcgan.Discriminator(shape, config.width, "batch")
         G = dcgan.Generator(config.z, shape, config.width, "batch")
         return cls(config, shape, D, G)

@@ -15,7 +15,7 @@ from sparring.networks import mlp
 from sparring.priors import gaussian, paths
 from sparring.train.game import Decay, Game, Now, Schedule, Training, strict
 from sparring.train.schedule import Ramp
-from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Terms, Weights
+from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Space, Terms, Weights
 
 Fourier = Annotated[tuple[int, float, float] | None, Field()]
 
@@ -47,7 +47,7 @@ class GAN(Game, HasLatents, Samples, Criticises):
 
     Every turn draws fresh noise, as the algorithm of the paper does (nothing is shared between the players).
 
-    >>> game = GAN.build(GANConfig(width=8, z=2), (2,))
+    >>> game = GAN.build(GANConfig(width=8, z=2), Space((2,)))
     >>> sorted(game.players)
     ['D', 'G']
     """
@@ -61,7 +61,8 @@ class GAN(Game, HasLatents, Samples, Criticises):
         self.objective = OBJECTIVES[config.objective]
 
     @classmethod
-    def build(cls, config: GANConfig, shape: tuple[int, ...]) -> GAN:
+    def build(cls, config: GANConfig, space: Space) -> GAN:
+        shape = space.shape
         D = mlp.Discriminator(shape, config.width, config.depth, config.d_fourier)
         G = mlp.Generator(config.z, shape, config.width, config.depth, config.g_fourier)
         return cls(config, shape, D, G)

@@ -21,7 +21,7 @@ from sparring.networks import dcgan, r3gan
 from sparring.priors import gaussian, paths
 from sparring.train.game import Decay, Fraction, Game, Now, Schedule, Training, strict
 from sparring.train.schedule import Ramp
-from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Terms, Weights
+from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Space, Terms, Weights
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -66,7 +66,8 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
     per round and used by both players. Gradients of the penalties are taken with respect to the image before its
     augmentation, through it.
 
-    >>> game = R3GAN.build(R3GANConfig(generator="dcgan", discriminator="dcgan", width=4, d_width=4), (3, 16, 16))
+    >>> config = R3GANConfig(generator="dcgan", discriminator="dcgan", width=4, d_width=4)
+    >>> game = R3GAN.build(config, Space((3, 16, 16)))
     >>> game.relative
     True
     """
@@ -81,7 +82,8 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
         self.objective = OBJECTIVES[config.objective]
 
     @classmethod
-    def build(cls, config: R3GANConfig, shape: tuple[int, ...]) -> R3GAN:
+    def build(cls, config: R3GANConfig, space: Space) -> R3GAN:
+        shape = space.shape
         D: nn.Module
         G: nn.Module
         if config.discriminator == "dcgan":

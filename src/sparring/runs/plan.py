@@ -22,6 +22,7 @@ from sparring.runs.recipe import Recipe, load
 from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
+from sparring.types import Space
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _OVERHEAD = 0.97  # share of the time that is left for training once checkpoints and sample grids are written
@@ -167,9 +168,21 @@ def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int =
     return Engine(device, recipe.config.precision, LAYOUTS[recipe.config.memory_format], rank, size)
 
 
-def build(recipe: Recipe, shape: tuple[int, ...], seed: int) -> Game:
+def space_of(dataset: Dataset) -> Space:
+    """What a game is told of its data."""
+    classes = 0 if dataset.labels is None else int(dataset.labels.max(initial=-1)) + 1
+    return Space(dataset.shape, classes)
+
+
+def space_of_document(document: dict[str, Any]) -> Space:
+    """The same from recipe.yaml; runs from before there were classes have none."""
+    data = document["data"]
+    return Space(tuple(data["shape"]), len(data.get("classes") or ()), bool(data.get("captions")))
+
+
+def build(recipe: Recipe, space: Space, seed: int) -> Game:
     """The game, its weights a function of the seed."""
-    game = seeded(seed, lambda: recipe.game.build(recipe.config, shape))
+    game = seeded(seed, lambda: recipe.game.build(recipe.config, space))
     assert isinstance(game, Game)
     return game
 
@@ -181,7 +194,7 @@ def rehearse(
 
     It also finds what would fail at the first step, before a run directory exists.
     """
-    game = build(recipe, dataset.shape, seed)
+    game = build(recipe, space_of(dataset), seed)
     stream = stream_of(dataset, seed, recipe.config.flip)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=10**9)
     for _ in range(3 if thorough else 1):

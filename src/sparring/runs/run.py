@@ -46,8 +46,8 @@ class Run:
         return self.directory.path
 
     def _open(self) -> Game:
-        recipe, data = recipe_of(self.document), self.document["data"]
-        game = plans.build(recipe, tuple(data["shape"]), int(self.document["run"]["seed"]))
+        recipe, space = recipe_of(self.document), plans.space_of_document(self.document)
+        game = plans.build(recipe, space, int(self.document["run"]["seed"]))
         for name, player in game.players.items():
             stem = f"{name}-ema" if f"{name}-ema" in self.checkpoint.stems else name
             tensors = self.checkpoint.tensors(stem)

@@ -157,7 +157,7 @@ def _loop(
     engine = plans.make_engine(recipe, device, rank, size)
     stream = Prefetch(stream_of(dataset, seed, recipe.config.flip), workers=0 if device.type == "cpu" else 2)
     stack.callback(stream.close)
-    game = plans.build(recipe, dataset.shape, seed)
+    game = plans.build(recipe, plans.space_of(dataset), seed)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
     store = Store(directory.checkpoints, disk=disk)
     log = stack.enter_context(Log(directory.log, disk=disk)) if rank == 0 else None

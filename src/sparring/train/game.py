@@ -15,7 +15,7 @@ from torch import nn
 
 from sparring.chance import Dice
 from sparring.train.schedule import Play, Ramp
-from sparring.types import Batch, Shared, Terms, Weights
+from sparring.types import Batch, Shared, Space, Terms, Weights
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,13 @@ class Game(nn.Module, ABC):
     """Players that keep an exponential moving average; sampling and export need only these."""
     owner: str | None = None
     """The player whose gradient flows through `shared`; everyone else receives it detached."""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    """What each batch must bring besides samples: "label", "text", or both. Other data is refused beforehand."""
 
     @classmethod
     @abstractmethod
-    def build(cls, config: Any, shape: tuple[int, ...]) -> Game:
-        """The game for data of `shape`: (C, H, W) images or (D,) points."""
+    def build(cls, config: Any, space: Space) -> Game:
+        """The game for data of this kind: its shape, how many classes it has, whether it has captions."""
 
     @property
     @abstractmethod
