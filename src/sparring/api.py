@@ -100,6 +100,8 @@ def finish(session: Session) -> Run:
         raise Interrupted(
             "STOPPED", "stopped on request; everything is saved", fix=f"go on with: sparring resume {path}"
         )
+    if session.lost is not None:
+        raise session.lost
     return load(path)
 
 
@@ -130,13 +132,19 @@ def recipes() -> dict[str, str]:
 
 
 def save_samples(
-    run: Run | str | Path, out: str | Path, *, n: int = 64, seed: int = 0, truncation: float = 1.0, grid: bool = False
-) -> list[Path]:
-    """n samples of a run (opened, or its directory) as files in `out`, or one picture ``out/grid.png``; the paths."""
+    run: Run | str | Path, out: str | Path, *, n: int = 64, seed: int = 0, truncation: float = 1.0, grid: bool = False,
+    label: str | int | None = None,
+) -> list[Path]:  # fmt: skip
+    """n samples of a run (opened, or its directory) as files in `out`, or one picture ``out/grid.png``; the paths.
+
+    label: only of this class of the run, by its name or number.
+    """
     from sparring.generate import sample
     from sparring.generate.grid import picture
 
-    samples = sample.draw(_opened(run), n, seed=seed, truncation=truncation)
+    run = _opened(run)
+    chosen = None if label is None else run.class_of(label)
+    samples = sample.draw(run, n, seed=seed, truncation=truncation, label=chosen)
     out = Path(out)
     if not grid:
         return sample.save(samples, out)

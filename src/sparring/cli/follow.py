@@ -40,12 +40,16 @@ def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
 def _end(session: Session, talk: Talk, seconds: float) -> int:
     """The page, and the last words; returns the exit code."""
     path, done = session.directory.path, session.finished
-    stopped = done is not None and done.reason == "stopped"
-    if int(os.environ.get("RANK", "0")) == 0:
+    stopped = done is not None and done.reason in ("stopped", "data")
+    leads = int(os.environ.get("RANK", "0")) == 0
+    if leads:
         page = write_page(path, talk)
         images = done.images if done is not None else 0
         talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(seconds)}")
         talk.say("\n".join(places(path, page) + following(path, stopped)))
+    if session.lost is not None:
+        talk.trouble(str(session.lost))
+        return session.lost.exit_code if leads else STOPPED  # the others leave without a word to torchrun
     return STOPPED if stopped else 0
 
 

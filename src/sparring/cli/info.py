@@ -35,6 +35,8 @@ class Info(Command):
         for name, value in facts.items():
             if isinstance(value, dict):
                 value = ", ".join(f"{key} {number:,}" for key, number in value.items())
+            if name == "classes":
+                value = f"{len(value)}: {', '.join(value)}"
             if name == "remarks":
                 talk.remark(value)
             else:

@@ -69,7 +69,11 @@ class Live:
             case Turn():
                 self._turn(event)
             case Alarm():
-                self._line(f"! {event.message}  [{event.code}, at {event.images:,} images]")
+                said = f"! {event.message}  [{event.code}, at {event.images:,} images]"
+                if event.code.startswith("DATA-") and self.talk.quiet:
+                    self.talk.trouble(said)  # of several processes, only the one that met it knows
+                else:
+                    self._line(said)
             case Probed() if event.values:
                 pairs = "  ".join(f"{name} {value:.4g}" for name, value in event.values.items())
                 self._line(f"measured at {event.images:,} images: {pairs}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,8 @@ class Sample(Command):
     """other seeds give other samples; the same seed always gives the same ones"""
     truncation: Annotated[float, tyro.conf.arg(metavar="X")] = 1.0
     """below 1: safer, less varied samples; 1 is what was learned"""
+    label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
+    """only of this class, by its name or number; `sparring info RUN` lists the classes"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: RUN/generated)")] = None
     """where to put them"""
     grid: Flag = False
@@ -33,8 +36,12 @@ class Sample(Command):
         from sparring import api
 
         out = self.out if self.out is not None else self.directory / "generated"
+        if self.out is None and self.label is not None:
+            out /= re.sub(r"[^\w-]+", "_", self.label)  # each class in a folder of its own
         run = api.load(self.directory)
         talk.remark(run.remarks)
-        paths = api.save_samples(run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid)
+        paths = api.save_samples(
+            run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid, label=self.label
+        )
         talk.data("\n".join(str(path) for path in paths))
         return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +14,7 @@ from torch import Tensor
 from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.grid import to_bytes, to_picture
-from sparring.types import Samples
+from sparring.types import Samples, SamplesByClass
 
 MOST = 1_000_000
 """Samples that one call makes at most."""
@@ -46,10 +48,44 @@ def checked(n: int, seed: int, truncation: float = 1.0) -> None:
         )
 
 
+def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
+    """The number of the class that `label` names among `classes`, or is the number of; a name comes before a number.
+
+    `UsageError` if there is none, with the nearest names, or if the game of the run cannot be asked for a class.
+    """
+    if not (classes and isinstance(run.game, SamplesByClass)):
+        name = type(run.game).__name__
+        raise UsageError(
+            "SAMPLE-LABEL",
+            "this run was not told classes, so it cannot be asked for one",
+            where=str(label),
+            why=f"the recipe ({name}) does not use labels" if classes else "its data has no labels",
+            fix="leave --label out; or train a recipe that uses labels (docs/extending.md) on data that has them "
+            "(docs/data.md)",
+        )
+    if str(label) in classes:
+        return list(classes).index(str(label))
+    if str(label).isdecimal() and int(label) < len(classes):
+        return int(label)
+    near = difflib.get_close_matches(str(label), classes, n=3, cutoff=0.5)
+    shown = ", ".join(classes[:50]) + (f" and {len(classes) - 50} more" if len(classes) > 50 else "")
+    raise UsageError(
+        "SAMPLE-LABEL",
+        "the run has no such class",
+        where=str(label),
+        why=f"its {len(classes)} classes are {shown}",
+        fix=f"did you mean {' or '.join(near)}?" if near else f"use one of the names, or 0 to {len(classes) - 1}",
+    )
+
+
 @torch.no_grad()
-def draw(run: Trained, n: int, *, seed: int = 0, truncation: float = 1.0, first: int = 0, at_once: int = 64) -> Tensor:
+def draw(
+    run: Trained, n: int, *, seed: int = 0, truncation: float = 1.0, label: int | None = None, first: int = 0,
+    at_once: int = 64,
+) -> Tensor:  # fmt: skip
     """Samples number first … first + n − 1 of `seed`: images (n, C, H, W) in [-1, 1], or points (n, D), on the CPU.
 
+    label: number of the one class to draw from (the game must be `SamplesByClass`); None leaves it to the game.
     Sample k is the same whatever `n`, `first` and `at_once` are: its latent exactly, its pixels within one 8-bit level.
     """
     checked(n, seed, truncation)
@@ -60,7 +96,12 @@ def draw(run: Trained, n: int, *, seed: int = 0, truncation: float = 1.0, first:
     parts = []
     for start in range(first, first + n, at_once):
         dice = Dice(seed, "sample", range(start, min(start + at_once, first + n)), device=device)
-        parts.append(game.sample(dice, truncation=truncation).float().cpu())
+        if label is None:
+            samples = game.sample(dice, truncation=truncation)
+        else:
+            assert isinstance(game, SamplesByClass)
+            samples = game.sample(dice, truncation=truncation, label=torch.full((len(dice),), label, device=device))
+        parts.append(samples.float().cpu())
     return torch.cat(parts)
 
 

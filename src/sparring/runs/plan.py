@@ -22,7 +22,7 @@ from sparring.runs.recipe import Recipe, load
 from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
-from sparring.types import Space
+from sparring.types import SamplesByClass, Space
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _OVERHEAD = 0.97  # share of the time that is left for training once checkpoints and sample grids are written
@@ -122,10 +122,11 @@ class Plan:
 
     def _hints(self) -> list[str]:
         """What was perhaps not meant."""
+        said = unused(self.recipe, space_of(self.dataset))
         asked = self.request.budget.images if self.request.budget is not None else None
-        if asked is None or asked >= 1000:
-            return []
-        return [f"note      --budget {asked} means {asked} images; minutes are written {asked}m"]
+        if asked is not None and asked < 1000:
+            said.append(f"--budget {asked} means {asked} images; minutes are written {asked}m")
+        return [f"note      {line}" for line in said]
 
 
 def make(request: Request, *, progress: Callable[..., None] | None = None) -> Plan:
@@ -137,6 +138,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     if dataset.kind == "points" and request.size is not None:
         raise UsageError("SIZE", "points have no size", where=request.data, fix="leave --size out")
     recipe = resolve(request, dataset, device)
+    check_needs(recipe, space_of(dataset), request.data)
     out = request.out or free_directory(request.data)
     rank, size = join(device)
     engine = make_engine(recipe, device, rank, size)
@@ -178,6 +180,34 @@ def space_of_document(document: dict[str, Any]) -> Space:
     """The same from recipe.yaml; runs from before there were classes have none."""
     data = document["data"]
     return Space(tuple(data["shape"]), len(data.get("classes") or ()), bool(data.get("captions")))
+
+
+def check_needs(recipe: Recipe, space: Space, data: str) -> None:
+    """`UsageError` where the recipe needs labels or captions that the data does not have."""
+    if "label" in recipe.game.needs and not space.classes:
+        raise UsageError(
+            "DATA-UNLABELLED",
+            f"recipe {recipe.name} needs the class of every image, and the data has no labels",
+            where=data,
+            fix="--labels folders, if each class has a folder of its own; or metadata.jsonl with file_name and label "
+            "beside the images; or idx labels; or another --recipe",
+        )
+    if "text" in recipe.game.needs and not space.captions:
+        raise UsageError(
+            "DATA-UNCAPTIONED",
+            f"recipe {recipe.name} needs a caption for every image, and the data has none",
+            where=data,
+            fix="put metadata.jsonl with file_name and text beside the images; or take another --recipe",
+        )
+
+
+def unused(recipe: Recipe, space: Space) -> list[str]:
+    """What the data brings and the recipe does not use, a line each."""
+    by_class = "label" in recipe.game.needs or issubclass(recipe.game, SamplesByClass)
+    labels = [f"labels ({space.classes} classes)"] * bool(space.classes and not by_class)
+    captions = ["captions"] * bool(space.captions and "text" not in recipe.game.needs)
+    found = " and ".join([*labels, *captions])
+    return [f"{found} are kept with the images; recipe {recipe.name} does not use them"] if found else []
 
 
 def build(recipe: Recipe, space: Space, seed: int) -> Game:

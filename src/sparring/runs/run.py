@@ -45,6 +45,15 @@ class Run:
     def path(self) -> Path:
         return self.directory.path
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes of its data in the order of their numbers; none where images have no labels."""
+        return classes_of(self.document)
+
+    def class_of(self, label: str | int) -> int:
+        """The number of a class from its name or number; `UsageError` if there is none, or the game takes none."""
+        return sample.class_of(self, label, self.classes)
+
     def _open(self) -> Game:
         recipe, space = recipe_of(self.document), plans.space_of_document(self.document)
         game = plans.build(recipe, space, int(self.document["run"]["seed"]))
@@ -58,9 +67,13 @@ class Run:
         plans.make_engine(recipe, self.device).settle(game)
         return game.eval().requires_grad_(False)
 
-    def sample(self, n: int = 64, *, seed: int = 0, truncation: float = 1.0) -> Tensor:
-        """n images (n, C, H, W) in [0, 1], or points (n, D). Sample k of a seed is the same whatever n is."""
-        samples = sample.draw(self, n, seed=seed, truncation=truncation)
+    def sample(self, n: int = 64, *, seed: int = 0, truncation: float = 1.0, label: str | int | None = None) -> Tensor:
+        """n images (n, C, H, W) in [0, 1], or points (n, D). Sample k of a seed (and label) is the same whatever n is.
+
+        label: only of this class, by its name or number.
+        """
+        chosen = None if label is None else self.class_of(label)
+        samples = sample.draw(self, n, seed=seed, truncation=truncation, label=chosen)
         return samples if samples.dim() == 2 else samples.add(1).div(2).clamp(0, 1)
 
     def interpolate(self, frames: int = 60, *, seed: int = 0) -> Tensor:
@@ -91,6 +104,11 @@ class Run:
         return f"Run({str(self.path)!r}: {self.document['recipe']}, {self.images:,} images seen)"
 
 
+def classes_of(document: dict[str, Any]) -> tuple[str, ...]:
+    """The classes that a run's recipe.yaml names; a run from before there were any has none."""
+    return tuple(str(name) for name in document["data"].get("classes") or ())
+
+
 def described(directory: RunDirectory, document: dict[str, Any]) -> dict[str, Any]:
     """What a run's recipe.yaml says of it; needs no checkpoint."""
     run, data = document["run"], document["data"]
@@ -100,6 +118,7 @@ def described(directory: RunDirectory, document: dict[str, Any]) -> dict[str, An
         "preset": run.get("preset", ""),
         "data": data["source"],
         "shape": data["shape"],
+        **({"classes": list(names)} if (names := classes_of(document)) else {}),
         "seed": run["seed"],
         "planned": run["images"],
     }

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from types import FrameType
 from typing import Any
 
@@ -56,6 +57,19 @@ class Session(Iterator[Event]):
         self._stop = True
         if self.loop is not None:
             self.loop.stop()
+
+    @property
+    def lost(self) -> DataError | None:
+        """Why the data ended the run, if it did: it is saved, and goes on once the data is whole again."""
+        if self.finished is None or self.finished.reason != "data" or self.loop is None:
+            return None
+        return DataError(
+            "DATA-LOST",
+            "too much of the data could no longer be read; the run was saved and ended",
+            where=str(self.directory.document()["data"]["source"]),
+            why=self.loop.lost or "another process of this run met it, and says what",
+            fix=f"restore the files, then: sparring resume {quote(str(self.directory.path))}",
+        )
 
     def close(self) -> None:
         """Let go of the run without saving (what is saved stays)."""

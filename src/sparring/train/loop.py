@@ -19,9 +19,10 @@ from sparring.errors import Diverged, MachineError
 from sparring.train.checkpoint import Checkpoint, Store
 from sparring.train.log import Log
 from sparring.train.match import Match
-from sparring.types import Alarm, Decision, Done, Event, Probed, Sampled, Samples, Saved, Turn, Watch
+from sparring.types import Alarm, Decision, Done, Event, News, Probed, Sampled, Samples, Saved, Turn, Watch
 
-_NOTHING, _SAVE, _STOP, _END = range(4)  # _STOP: someone asked; _END: a watch decided
+_NOTHING, _SAVE, _STOP, _END, _DATA = range(5)  # _STOP: someone asked; _END: a watch decided; _DATA: too much broke
+_REASONS = {_STOP: "stopped", _END: "watch", _DATA: "data"}
 _CHECK_ROUNDS = 16  # how often several processes agree on what to do, and how often a skipped step is looked for
 
 
@@ -81,6 +82,8 @@ class Loop(Iterator[Event]):
         self.phase = "start"
         self._exact = torch.float32 if self.engine.device.type == "mps" else torch.float64  # mps has no float64
         self.remarks: list[str] = []  # what a person should know before it goes on
+        self.lost = ""  # why the data cannot go on, if this process met the reason
+        self._told: set[News] = set()
         self._sums: dict[str, Tensor] = {}
         self._times: dict[str, int] = {}  # how many rounds each sum holds: a lazy penalty is not paid in every one
         self._stop = self._holding = False
@@ -112,6 +115,7 @@ class Loop(Iterator[Event]):
             except Diverged as error:
                 yield Alarm(match.images, error.code, str(error))
                 raise
+            yield from self._news()
             if match.images // self.pace.log > before // self.pace.log or match.images >= self.total:
                 yield from self._turn()
             if self._due(self.pace.samples, before):
@@ -132,13 +136,14 @@ class Loop(Iterator[Event]):
                 _SAVE if due else _NOTHING,
                 _STOP if self._stop else _NOTHING,
                 _END if verdict is Decision.STOP else _NOTHING,
+                _DATA if self.lost else _NOTHING,
             )
             agreed = self._agree(self._wish)
             if agreed != _NOTHING and match.images < self.total:
                 self._wish = _NOTHING
                 yield from self._save()
                 if agreed != _SAVE:
-                    yield Done(match.images, "stopped" if agreed == _STOP else "watch")
+                    yield Done(match.images, _REASONS[agreed])
                     return
         yield from self._save(last=True)
         yield Done(match.images, "budget")
@@ -183,6 +188,19 @@ class Loop(Iterator[Event]):
         yield turn
         if self.log is not None and self.engine.leads and (trouble := self.log.append(turn.record())):
             yield Alarm(self.match.images, "DISK", trouble)
+
+    def _news(self) -> Iterator[Event]:
+        """What happened to the data: each thing once, by the process that met it; rank 0's stand in the log too."""
+        for news in self.match.stream.news():
+            if news in self._told:
+                continue
+            self._told.add(news)
+            if news.fatal:
+                self.lost = self.lost or news.message
+            alarm = Alarm(self.match.images, news.code, news.message)
+            yield alarm
+            if self.log is not None and self.engine.leads and (trouble := self.log.append(alarm.record())):
+                yield Alarm(self.match.images, "DISK", trouble)
 
     def _sample(self) -> Iterator[Event]:
         """Samples from the same latents as ever, by the averaged players in eval mode."""
