@@ -26,7 +26,12 @@ class ZipSource(Source):
         last = {info.filename: number for number, info in enumerate(self._zip.infolist())}
         self._entries: list[zipfile.ZipInfo] = []
         for number, info in enumerate(self._zip.infolist()):
-            if info.is_dir() or self._is_clutter(info.filename):
+            if info.is_dir():
+                name = info.filename[:-1]
+                if "/" not in name and name not in CLUTTER:
+                    self.folders.append(name)
+                continue
+            if self._is_clutter(info.filename):
                 continue
             reason = _bad_entry(info)
             if not reason and last[info.filename] != number:

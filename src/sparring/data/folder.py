@@ -61,6 +61,8 @@ class FolderSource(Source):
             self.listed_out.append((name, "link that leads to itself" if loop else f"broken link: {error.strerror}"))
             return None
         if stat.S_ISDIR(info.st_mode):
+            if not below:
+                self.folders.append(name)
             return name
         if not stat.S_ISREG(info.st_mode):
             self.listed_out.append((name, "not a regular file (pipe, socket or device): never opened"))

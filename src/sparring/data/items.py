@@ -106,6 +106,7 @@ class Source(ABC):
 
     beside: names of files in the source that say something about its images (metadata.jsonl, metadata.csv,
     dataset.json); `read_beside` gives their bytes.   own: what the source itself knows (idx labels, parquet columns).
+    folders: names of the folders at its top, empty ones too.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Source(ABC):
     ignored: Counter[str] = field(default_factory=Counter)
     beside: list[str] = field(default_factory=list)
     own: Annotations = field(default_factory=Annotations)
+    folders: list[str] = field(default_factory=list)
 
     def read_beside(self, name: str) -> bytes:
         """The content of one of the files in `beside`."""

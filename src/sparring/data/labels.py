@@ -1,0 +1,341 @@
+"""Labels and captions of a source, and whether they can be trained on.
+
+Three steps: `annotate` reads what is known, whatever can be decoded; `judge` looks at it among the images that can be
+used; `trimmed` leaves the classes that have images, so that a folder, its zip and its shards have the same classes.
+A run stores them, and `numbered_as` gives a later look at the data the numbers of the run, or stops with a diff.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.data.classes import Value, brief, composed, few, number_classes
+from sparring.data.dataset_json import read_dataset_json
+from sparring.data.folder import FolderSource
+from sparring.data.items import Annotations, Source
+from sparring.data.metadata import Metadata, Names, read_metadata
+from sparring.data.options import Options
+from sparring.errors import DataError
+
+Numbers = NDArray[np.int64]
+
+SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval")
+"""Folders of these names divide data; they are no classes where a source has no others."""
+
+FOLDERS = "folders"  # the origin of labels that are class folders
+_ROWS, _COLUMNS = 8, 5  # of the tree in a message
+_UNEVEN, _HOPELESS = 100, 10_000  # images of the largest class for one of the smallest
+_WITHOUT = "or train without classes: --labels none"
+
+
+# ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def annotate(source: Source, options: Options) -> Annotations:
+    """The labels and captions of every item, used or not. Raises `DataError` for what is wrong with them themselves.
+
+    Labels come from where `options.labels` says: "auto": metadata files that have them, else `dataset.json`, else
+    what the source itself knows (idx, parquet, built-in data); never class folders by themselves. "metadata": the
+    same, and there must be some. "folders": the first folder below the source. "none": nowhere. Captions come from
+    metadata files, else from the source, always.
+    """
+    names = Names(source.items.names)
+    wanted = options.labels in ("auto", "metadata")
+    found = read_metadata(source, options, names, labels=wanted)
+    own = source.own
+    captions = own.captions if found.captions is None else found.captions
+    warnings = [*own.warnings, *found.warnings]
+    if options.labels == "folders":
+        labels, classes = _of_folders(source)
+        return Annotations(labels, classes, captions, FOLDERS, (*warnings, *_empty_folders(source)))
+    if wanted and found.labels is not None:
+        labels, classes = _numbered(found.labels, found.values, source.place)
+        return Annotations(labels, classes, captions, found.origin, tuple(warnings))
+    more: list[str] = []
+    if wanted:
+        numbers, more = read_dataset_json(source, names)
+        if numbers is not None:
+            labels, classes = _of_numbers(numbers, source.place)
+            return Annotations(labels, classes, captions, "dataset.json", (*warnings, *more))
+        if own.labels is not None:
+            return Annotations(own.labels, own.classes, captions, own.origin, (*warnings, *more))
+    if options.labels == "metadata":
+        raise _no_labels(source, found, [*found.warnings, *more])
+    origin = "" if captions is None else found.origin if found.captions is not None else own.origin
+    return Annotations(None, (), captions, origin, (*warnings, *more))
+
+
+def _numbered(labels: Numbers, values: list[Value], where: str) -> tuple[Numbers, tuple[str, ...]]:
+    """Labels that are positions in `values` become class numbers."""
+    classes, number = number_classes(values, where)
+    return np.where(labels >= 0, number[labels], -1), classes
+
+
+def _of_numbers(labels: Numbers, where: str) -> tuple[Numbers, tuple[str, ...]]:
+    """Any whole numbers become class numbers without gaps, named by their decimals."""
+    values, position = np.unique(labels[labels >= 0], return_inverse=True)
+    dense = np.full(len(labels), -1, np.int64)
+    dense[labels >= 0] = position
+    return _numbered(dense, values.tolist(), where)
+
+
+def _of_folders(source: Source) -> tuple[Numbers, tuple[str, ...]]:
+    """The first folder of each name; −1 where there is none."""
+    seen: dict[str, int] = {}
+    names = source.items.names
+    labels = np.fromiter(
+        (seen.setdefault(name[:end], len(seen)) if (end := name.find("/")) > 0 else -1 for name in names),
+        np.int64, len(names),
+    )  # fmt: skip
+    if not seen:
+        raise DataError(
+            "DATA-LABELS", "there are no class folders: all files lie at the top", where=source.place,
+            fix=f"put the images of each class into a folder of its own, {_WITHOUT}",
+        )  # fmt: skip
+    return _numbered(labels, list(seen), source.place)
+
+
+def _empty_folders(source: Source) -> list[str]:
+    """Top folders without any file: they are no classes, but somebody made them."""
+    full = {name[: name.find("/")] for name in source.items.names if "/" in name}
+    empty = [name for name in source.folders if name not in full]
+    return [f"empty class folders, which are no classes: {few(empty)}"] if empty else []
+
+
+def _no_labels(source: Source, found: Metadata, reasons: list[str]) -> DataError:
+    """Labels from metadata were asked for."""
+    if not source.beside:
+        return DataError(
+            "DATA-LABELS", "labels from metadata were asked for, but there is no metadata", where=source.place,
+            fix="add a metadata.jsonl or metadata.csv with file_name and label; class folders need --labels folders",
+        )  # fmt: skip
+    usual = ("class", "category", "target", "labels", "breed", "kind", "style", "species", "group", "type")
+    likely = [name for name in found.columns if name.casefold() in usual]
+    return DataError(
+        "DATA-LABELS", "labels from metadata were asked for, but there are none",
+        where=", ".join(f"{source.place}/{name}" for name in sorted(source.beside)[:3]),
+        why="; ".join(reasons) or f"no label in any row (columns: {few(found.columns, most=20)})",
+        fix=f"name the column: --columns label={brief(likely[0]) if likely else '…'}, {_WITHOUT}",
+    )  # fmt: skip
+
+
+# ── judging ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def judge(annotations: Annotations, used: Numbers, source: Source) -> list[str]:
+    """What a person should know about labels and captions of the items `used` (numbers, perhaps several times).
+
+    Raises `DataError` where an image has no label although others do, and where folders were asked for that are no
+    classes. `annotations.warnings` are not repeated.
+    """
+    warnings: list[str] = []
+    if annotations.labels is not None and len(used):
+        if annotations.origin == FOLDERS:
+            _judge_folders(annotations, used, source)
+        _refuse_unlabelled(annotations, used, source)
+        warnings += _judge_sizes(annotations, used)
+    if annotations.captions is not None and len(used):
+        captions = annotations.captions
+        bare = [k for k in np.unique(used).tolist() if not captions[k]]
+        if bare:
+            told = few((source.items.names[k] for k in bare[:10]), len(bare))
+            warnings.append(f"{len(bare):,} of {len(np.unique(used)):,} images have no caption: {told}")
+    return warnings
+
+
+def _refuse_unlabelled(annotations: Annotations, used: Numbers, source: Source) -> None:
+    assert annotations.labels is not None
+    bare = np.unique(used[annotations.labels[used] < 0]).tolist()
+    if not bare:
+        return
+    names = source.items.names
+    told = few((names[k] for k in bare[:10]), len(bare))
+    if annotations.origin == FOLDERS:
+        raise DataError(
+            "DATA-LABELS", f"{len(bare):,} images lie at the top, beside the class folders", where=source.place,
+            why=told, fix=f"move them into a class folder, or away, {_WITHOUT}",
+        )  # fmt: skip
+    raise DataError(
+        "DATA-LABELS", f"{len(bare):,} of {len(np.unique(used)):,} images have no label in {annotations.origin}",
+        where=source.place, why="; ".join([told, *annotations.warnings]),
+        fix=f"give them a label there, or take them away, {_WITHOUT}",
+    )  # fmt: skip
+
+
+def _judge_sizes(annotations: Annotations, used: Numbers) -> list[str]:
+    """Classes without images, with one, of very different sizes, or almost as many as there are images."""
+    size = counts(annotations, used)
+    present = {name: n for name, n in size.items() if n}
+    empty = [name for name, n in size.items() if not n]
+    single = [name for name, n in present.items() if n == 1]
+    warnings = [f"classes without a single image that can be used: {few(empty)}"] if empty else []
+    if len(present) == 1:
+        return [*warnings, f"all images are of one class, {brief(next(iter(present)))!r}: labels say nothing"]
+    if len(present) > max(20, len(used) // 2):
+        return [*warnings, f"{len(present):,} classes for {len(used):,} images: are these labels really classes?"]
+    if single:
+        warnings.append(f"classes with one image only, which will be memorised: {few(single)}")
+    largest, smallest = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
+    ratio = present[largest] / present[smallest]
+    if ratio > _UNEVEN:
+        told = (f"{brief(largest)!r} has {present[largest]:,} images, "
+                f"{brief(smallest)!r} {present[smallest]:,}")  # fmt: skip
+        warnings.append(
+            f"classes differ {ratio:,.0f} to 1 in size ({told}): "
+            + ("the small ones will practically never be seen; merge them, leave them out, or collect more"
+               if ratio >= _HOPELESS else "the small ones will be learnt late or not at all")
+        )  # fmt: skip
+    return warnings
+
+
+def _judge_folders(annotations: Annotations, used: Numbers, source: Source) -> None:
+    """Stop where the top folders are no classes: one only, splits, or none that holds an image."""
+    size = counts(annotations, used)
+    present = [name for name, n in size.items() if n]
+    splits = len(present) > 1 and all(name.casefold() in SPLITS for name in present)
+    if len(present) > 1 and not splits:
+        return
+    names = [source.items.names[k] for k in np.unique(used).tolist()]
+    if not present:
+        what = "no folder holds an image: all lie at the top"
+    elif splits:
+        what = f"the top folders divide the data, they are no classes: {few(present)}"
+    else:
+        what = f"there is one class folder only, {brief(present[0])!r}"
+    raise DataError("DATA-LABELS", what, where=source.place, why=_tree(names), fix=_right_path(source, names))
+
+
+def _right_path(source: Source, names: list[str]) -> str:
+    likely = _class_level(names)
+    if not likely:
+        return f"put the images of each class into a folder of its own at the top, {_WITHOUT}"
+    if isinstance(source, FolderSource):
+        return f"the classes seem to lie in {brief(source.place)}/{brief(likely)}: give that folder, {_WITHOUT}"
+    return (f"the classes seem to lie in {brief(likely)!r}: unpack this and give that folder, or pack that folder "
+            f"alone, {_WITHOUT}")  # fmt: skip
+
+
+def _class_level(names: list[str]) -> str:
+    """The folder whose folders look like classes, or nothing: down past lone folders, and into the training split."""
+    above = ""
+    while True:
+        below = Counter(rest[:end] for name in names
+                        if name.startswith(above) and (end := (rest := name[len(above) :]).find("/")) > 0)  # fmt: skip
+        if not below:
+            return ""
+        if len(below) > 1 and not all(name.casefold() in SPLITS for name in below):
+            return above.rstrip("/")
+        above += min(below, key=lambda name: SPLITS.index(key) if (key := name.casefold()) in SPLITS else 99) + "/"
+
+
+def _tree(names: Iterable[str]) -> str:
+    """What is there, in two levels, with numbers of images."""
+    top: Counter[str] = Counter()
+    second: dict[str, Counter[str]] = {}
+    loose = 0
+    for name in names:
+        parts = name.split("/", 2)
+        if len(parts) == 1:
+            loose += 1
+            continue
+        top[parts[0]] += 1
+        second.setdefault(parts[0], Counter())[f"{parts[1]}/" if len(parts) == 3 else "images"] += 1
+    lines = [f"images at the top: {loose:,}"] if loose else []
+    for folder, n in top.most_common(_ROWS):
+        inside = ", ".join(f"{brief(name)} {m:,}" for name, m in second[folder].most_common(_COLUMNS))
+        more = len(second[folder]) - _COLUMNS
+        lines.append(f"{brief(folder)}/ {n:,}: {inside}" + (f" and {more:,} more folders" if more > 0 else ""))
+    if len(top) > _ROWS:
+        lines.append(f"and {len(top) - _ROWS:,} more folders")
+    return "\n       ".join(["this is what is there, with numbers of images:", *lines])
+
+
+# ── classes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def counts(annotations: Annotations, used: Numbers) -> dict[str, int]:
+    """How many of the items `used` each class has, zeros included; empty without labels."""
+    if annotations.labels is None:
+        return {}
+    labels = annotations.labels[used]
+    number = np.bincount(labels[labels >= 0], minlength=len(annotations.classes))
+    return dict(zip(annotations.classes, number.tolist()))
+
+
+def trimmed(annotations: Annotations, used: Numbers) -> Annotations:
+    """Without the classes that none of the items `used` belongs to; the others keep their order.
+
+    >>> trimmed(Annotations(np.array([2, 0, 1, 2]), ("a", "b", "c")), np.array([0, 1])).classes
+    ('a', 'c')
+    """
+    if annotations.labels is None:
+        return annotations
+    size = np.array(list(counts(annotations, used).values()), np.int64)
+    number = np.where(size > 0, np.cumsum(size > 0) - 1, -1)
+    classes = tuple(name for name, n in zip(annotations.classes, size) if n)
+    return replace(annotations, labels=_mapped(annotations.labels, number), classes=classes)
+
+
+def numbered_as(annotations: Annotations, classes: tuple[str, ...], where: str = "") -> Annotations:
+    """The same annotations, with the numbers that `classes` (those of a run) gives them.
+
+    Raises `DataError` DATA-CLASSES with a diff if they are not the same classes.
+    """
+    if annotations.classes == classes:
+        return annotations
+    if told := difference(classes, annotations.classes):
+        raise DataError(
+            "DATA-CLASSES", "these are not the classes that the run was started with", where=where, why=told,
+            fix="put the classes back as they were, or start a new run",
+        )  # fmt: skip
+    assert annotations.labels is not None
+    place = {name: k for k, name in enumerate(classes)}
+    number = np.array([place[name] for name in annotations.classes], np.int64)
+    return replace(annotations, labels=_mapped(annotations.labels, number), classes=classes)
+
+
+def _mapped(labels: Numbers, number: Numbers) -> Numbers:
+    return np.where(labels >= 0, number[labels], -1) if len(number) else np.full_like(labels, -1)
+
+
+def difference(before: tuple[str, ...], after: tuple[str, ...]) -> str:
+    """How two sets of classes differ, in words; nothing if they do not, whatever their order.
+
+    >>> difference(("bird", "cat"), ("Cat", "dog"))
+    'added: dog; removed: bird; renamed? cat → Cat'
+    >>> difference(("cat",), ())
+    'removed: cat (there are no labels now)'
+    """
+    added, removed = sorted({*after} - {*before}), sorted({*before} - {*after})
+    renamed = _renamed(removed, added)
+    added = [name for name in added if name not in renamed.values()]
+    removed = [name for name in removed if name not in renamed]
+    note = " (there are no labels now)" if before and not after else ""
+    note = " (the run had no labels)" if after and not before else note
+    parts = [f"added: {few(added)}"] * bool(added) + [f"removed: {few(removed)}"] * bool(removed)
+    parts += [f"renamed? {few(f'{old} → {new}' for old, new in renamed.items())}"] * bool(renamed)
+    return "; ".join(parts) + note
+
+
+def _renamed(removed: list[str], added: list[str]) -> dict[str, str]:
+    """Likely new names of removed classes: equal but for case, blanks or Unicode form, else the nearest in spelling."""
+
+    def key(name: str) -> str:
+        return " ".join(composed(name).casefold().replace("_", " ").replace("-", " ").split())
+
+    if len(removed) * len(added) > 100_000:
+        return {}
+    free = {key(name): name for name in added}
+    renamed = {}
+    for cutoff in (1.0, 0.6):
+        for name in removed:
+            near = difflib.get_close_matches(key(name), free, n=1, cutoff=cutoff) if name not in renamed else []
+            if near:
+                renamed[name] = free.pop(near[0])
+    return renamed
