@@ -1,30 +1,50 @@
 """Which files are images: by their first bytes, never by their name.
 
 Only the formats listed here are ever handed to Pillow, so a PDF, an EPS or a FITS file that calls itself ``cat.png``
-reaches no decoder at all.
+reaches no decoder at all. HEIF and JXL are read where somebody installed Pillow's plugin for them.
 """
 
 from __future__ import annotations
 
 import codecs
+import struct
 
 HEAD = 64  # bytes that `sniff` needs
 
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
+CAMERA_RAW = "camera raw: develop it to TIFF or JPEG"
+
 # What people keep beside images. The reason says what to do about it.
 _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF", "a PDF document, not an image"),
     (b"%!PS", "a PostScript file, not an image"),
     (b"8BPS", "a Photoshop file: export it as PNG"),
-    (b"\xff\x0a", "JPEG XL is not read: convert it to PNG or JPEG"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL is not read: convert it to PNG or JPEG"),
     (b"\x00\x00\x00\x0cjP  ", "JPEG 2000 is not read: convert it to PNG or JPEG"),
     (b"SIMPLE  =", "a FITS file: convert it to 16-bit TIFF"),
     (b"PK\x03\x04", "a zip archive inside the data: open it as its own source, or unpack it"),
     (b"\x1f\x8b", "a gzip archive: unpack it"),
     (b"\x1a\x45\xdf\xa3", "a video, not an image: extract its frames"),
+    (b"FUJIFILMCCD-RAW", CAMERA_RAW),
+    (b"IIU\0", CAMERA_RAW),  # Panasonic
+    (b"IIRO", CAMERA_RAW),  # Olympus
+    (b"IIRS", CAMERA_RAW),
+    (b"MMOR", CAMERA_RAW),
+    (b"FOVb", CAMERA_RAW),  # Sigma
+    (b"\0MRM", CAMERA_RAW),  # Minolta
+    (b"\x93NUMPY", "a NumPy array: save its images as PNG"),
+    (b"\x89HDF\r\n\x1a\n", "an HDF5 file: save its images as PNG"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it"),
+    (b"Rar!\x1a\x07", "a RAR archive: unpack it"),
+    (b"\xfd7zXZ\0", "an xz archive: unpack it"),
+    (b"BZh", "a bzip2 archive: unpack it"),
+    (b"\x28\xb5\x2f\xfd", "a Zstandard archive: unpack it"),
+    (b"PAR1", "a parquet file inside the data: give it, or a folder of parquet files alone, as its own source"),
+    (b"FLV\x01", "a video, not an image: extract its frames"),
+    (b"\0\0\x01\xba", "a video, not an image: extract its frames"),
+    (b"\0\0\x01\xb3", "a video, not an image: extract its frames"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a video, not an image: extract its frames"),
     (b"#!AMR", "a sound, not an image"),
     (b"ID3", "a sound, not an image"),
     (b"OggS", "a sound or a video, not an image"),
@@ -50,6 +70,8 @@ def sniff(head: bytes) -> tuple[str, str]:
         (b"MM\x00*", "TIFF"),
         (b"II+\x00", "TIFF"),
         (b"MM\x00+", "TIFF"),
+        (b"\xff\x0a", "JXL"),
+        (b"\x00\x00\x00\x0cJXL ", "JXL"),
     ):
         if head.startswith(magic):
             return name, ""
@@ -70,7 +92,9 @@ def _sniff_container(head: bytes) -> tuple[str, str]:
     if brands.intersection(_AVIF_BRANDS):
         return "AVIF", ""
     if brands.intersection(_HEIF_BRANDS):
-        return "", "HEIC is not read: convert it to JPEG or PNG"
+        return "HEIF", ""
+    if b"crx " in brands:
+        return "", CAMERA_RAW  # Canon
     return "", "a video, not an image: extract its frames"
 
 
@@ -94,3 +118,26 @@ def _is_text(head: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return all(byte >= 32 or byte in b"\t\r\n\f\x1b" for byte in head)
+
+
+def is_camera_raw(data: bytes) -> bool:
+    """Whether a TIFF holds what a sensor saw (DNG, NEF, CR2, ARW, …): such files begin with a tiny picture that any
+    reader of TIFF would take for the image. By its first directory: a DNG's version (tag 50706), samples of a colour
+    filter array (photometric 32803 or 34892), or a thumbnail (254) in front of pictures kept elsewhere (330).
+
+    >>> is_camera_raw(b"II*\\0\\x10\\0\\0\\0CR\\2\\0")
+    True
+    """
+    if data[8:10] == b"CR":
+        return True
+    order = "<" if data[:2] == b"II" else ">"
+    tags: dict[int, int] = {}
+    try:
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        (count,) = struct.unpack_from(order + "H", data, start)
+        for entry in range(count):
+            tag, kind = struct.unpack_from(order + "HH", data, start + 2 + 12 * entry)
+            tags[tag] = struct.unpack_from(order + ("H" if kind == 3 else "I"), data, start + 10 + 12 * entry)[0]
+    except struct.error:
+        return False  # damaged, or BigTIFF, which no camera writes
+    return 50706 in tags or tags.get(262) in (32803, 34892) or (330 in tags and bool(tags.get(254, 0) & 1))
