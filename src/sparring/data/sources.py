@@ -39,21 +39,28 @@ _OPTIONS = Options()
 def open_source(
     text: str, options: Options = _OPTIONS, cache_root: Path | None = None, progress: Progress | None = None
 ) -> Source:
-    """The source that `text` names: a built-in name, a folder, a zip, an idx file or a folder that holds one.
+    """The source that `text` names: a built-in name, a folder, a zip, an idx file or a folder that holds one, or a data
+    set of the hub.
 
     options: what a person said about the data.   cache_root: where what has to be fetched first is kept.
     progress: told of the listing, since nobody knows beforehand how many files there are.
     A path wins over a built-in name only if it is written as one (``./emoji``). Raises `DataError`.
     """
-    from sparring.data import builtin, idx
+    from sparring.data import builtin, idx, shards
 
     if text in builtin.IMAGES:
         return builtin.source(text)
+    if text.startswith("hf:") and not text.startswith("hf://"):
+        from sparring.data.hub import open_hub
+
+        return open_hub(text, options, cache_root, progress)
     path = Path(text).expanduser()
     try:
         info = os.stat(path)
     except (OSError, ValueError):
         raise _missing(path, text) from None
+    if shards.is_shards(path):
+        return shards.open_shards(path, options.columns)
     if stat.S_ISDIR(info.st_mode):
         images = idx.find_in(path)
         return idx.source(images) if images else FolderSource(path)
