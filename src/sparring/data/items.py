@@ -64,7 +64,7 @@ class Items(Sequence[Item]):
             self.append(item)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> Sequence[str]:
         """All names, in order."""
         return self._names
 
