@@ -1,4 +1,5 @@
-"""How long to train, as a person writes it: ``20m``, ``2h``, ``500k``, ``+10m``. Imports neither torch nor numpy."""
+"""What a person writes after a flag, checked for form before anything is loaded: ``20m``, ``500k``, ``+10m``; sizes,
+seeds, shares, ``key=value``. Imports neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -65,6 +66,40 @@ def parse_budget(text: str) -> Budget:
             fix="above zero, at most ten years or 10^15 images",
         )
     return Budget(seconds, images, more=bool(sign))
+
+
+def check_begins(budget: Budget | None) -> None:
+    """`UsageError` for the budget of a new run that adds to something."""
+    if budget is not None and budget.more:
+        raise UsageError(
+            "BUDGET-MORE", "a new run has nothing to add to", where=str(budget), fix="write the budget without +"
+        )
+
+
+def check_seed(seed: int) -> None:
+    """`UsageError` unless 0 ≤ seed < 2^63."""
+    if not 0 <= seed < 2**63:
+        raise UsageError("SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(seed)[:60])
+
+
+def check_held_out(share: float) -> None:
+    """`UsageError` unless 0 ≤ share < 1 (NaN is refused too)."""
+    if not 0 <= share < 1:
+        raise UsageError(
+            "HELD-OUT", "the held-out share is at least 0 and below 1", where=str(share), fix="--held-out 0.05 is 5 %"
+        )
+
+
+def parse_change(text: str) -> tuple[str, str]:
+    """``"lr=1e-4"`` → ("lr", "1e-4"); `UsageError` if it has another form.
+
+    >>> parse_change("play = D:2,G:1")
+    ('play', 'D:2,G:1')
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError("SET-FORM", "a setting is written key=value", where=text, fix="for example --set lr=1e-4")
+    return key.strip(), value.strip()
 
 
 def parse_size(text: str) -> tuple[int, int]:

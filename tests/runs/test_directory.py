@@ -11,7 +11,13 @@ from sparring.errors import CheckpointError, UsageError
 from sparring.runs import directory as directories
 from sparring.runs.directory import RunDirectory
 
-RECIPE = {"recipe": "gan", "config": {}, "data": {}, "run": {}}
+RECIPE = {
+    "recipe": "gan",
+    "config": {},
+    "data": {"source": "ring", "kind": "points", "shape": [2], "crop": "center", "background": [255, 255, 255],
+             "held_out": 0.05, "fingerprint": "1e5"},
+    "run": {"seed": 0, "images": 64, "horizon": 64, "device": "cpu", "threads": 1, "processes": 1},
+}  # fmt: skip
 
 
 def test_what_is_created_is_a_run(tmp_path: Path) -> None:

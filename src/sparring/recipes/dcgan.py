@@ -23,11 +23,10 @@ class DCGANConfig(Training):
 
     objective: Literal["minimax", "nonsaturating"] = "nonsaturating"
     """What G lowers: log(1 − D(G(z))) or −log D(G(z)); the paper plays the second."""
-    z: Annotated[int, Field(ge=1)] = 100
+    z: Annotated[int, Field(ge=1, le=2**16)] = 100
     """Latent dimensions, standard normal."""
-    width: Annotated[int, Field(ge=1)] = 64
+    width: Annotated[int, Field(ge=1, le=2**16)] = 64
     """Channels of the finest hidden map, in both players."""
-    batch: Annotated[int, Field(ge=1)] = 64
     beta1: Decay = Ramp(0.5, 0.5)
     beta2: Decay = Ramp(0.999, 0.999)
     memory_format: Literal["contiguous", "channels_last"] = "channels_last"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
@@ -17,7 +17,15 @@ from sparring.train.game import Decay, Game, Now, Schedule, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Space, Terms, Weights
 
-Fourier = Annotated[tuple[int, float, float] | None, Field()]
+
+def _rising(bands: tuple[int, float, float] | None) -> tuple[int, float, float] | None:
+    if bands is not None and bands[1] > bands[2]:
+        raise ValueError(f"the lowest frequency {bands[1]:g} is above the highest {bands[2]:g}")
+    return bands
+
+
+Frequency = Annotated[float, Field(gt=0, le=1e6)]
+Fourier = Annotated[tuple[Annotated[int, Field(ge=1, le=2**12)], Frequency, Frequency] | None, AfterValidator(_rising)]
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
@@ -26,11 +34,11 @@ class GANConfig(Training):
 
     objective: Literal["minimax", "nonsaturating", "wasserstein", "relativistic"] = "nonsaturating"
     """What G lowers: log(1 − D(G(z))) (minimax, eq. 1), −log D(G(z)) (section 3), or a pairing of real and fake."""
-    z: Annotated[int, Field(ge=1)] = 64
+    z: Annotated[int, Field(ge=1, le=2**16)] = 64
     """Latent dimensions, standard normal."""
-    width: Annotated[int, Field(ge=1)] = 256
+    width: Annotated[int, Field(ge=1, le=2**16)] = 256
     """Hidden units per layer, in both players."""
-    depth: Annotated[int, Field(ge=1)] = 3
+    depth: Annotated[int, Field(ge=1, le=64)] = 3
     """Hidden layers, in both players."""
     gamma: Schedule = Ramp(0.0, 0.0)
     """Weight γ of γ/2 (R1 + R2), Mescheder et al. 2018; 0 is the game of 2014, which need not converge."""

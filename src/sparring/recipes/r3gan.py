@@ -23,7 +23,7 @@ from sparring.train.game import Decay, Fraction, Game, Now, Schedule, Training, 
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Criticises, Dice, HasLatents, Samples, Shared, Space, Terms, Weights
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=2**16)]
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
@@ -44,7 +44,7 @@ class R3GANConfig(Training):
     """Channels of G's finest map; doubled per coarser stage, up to 4 times this (r3gan) or 8 times (dcgan)."""
     d_width: Count = 64
     """The same for D."""
-    blocks: Count = 2
+    blocks: Annotated[int, Field(ge=1, le=64)] = 2
     """Residual blocks per stage (r3gan networks)."""
     group: Count = 16
     """Channels per group of the 3×3 convolutions (r3gan networks)."""

@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 
+from sparring.data import Manifest
 from sparring.errors import CheckpointError, MachineError, UsageError
+from sparring.runs.document import Document, read
 from sparring.train.disk import Disk
 
 
@@ -22,12 +24,14 @@ class RunDirectory:
     recipe.yaml   the resolved recipe, what it was trained on and how; itself a valid --recipe
     data.json     files used, held out and excluded, and why        log.jsonl     one line per event
     samples/      grids from the same latents over time             checkpoints/  what `resume` reads
+    data.npz      every image by name, content and label: so that a run goes on although its files have changed
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.recipe = self.path / "recipe.yaml"
         self.data = self.path / "data.json"
+        self.manifest = self.path / "data.npz"
         self.log = self.path / "log.jsonl"
         self.samples = self.path / "samples"
         self.checkpoints = self.path / "checkpoints"
@@ -60,13 +64,15 @@ class RunDirectory:
         except OSError as error:
             raise self._unwritable(error) from None
 
-    def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any]) -> None:
+    def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any], manifest: Manifest | None = None) -> None:
         """Fill a claimed directory, under its lock: of two that claimed it at once, the second is refused here."""
         self.claim()
         try:
             self.samples.mkdir(exist_ok=True)
             self.checkpoints.mkdir(exist_ok=True)
             write_atomically(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+            if manifest is not None:
+                manifest.save(self.manifest)
             self.write_recipe(recipe)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -76,7 +82,9 @@ class RunDirectory:
 
     def _barely_begun(self) -> bool:
         """Whether nothing is here but what `create` makes before recipe.yaml, and nothing in that."""
-        ours = re.compile(r"samples|checkpoints|data\.json|lock|\.(data\.json|recipe\.yaml)\.\d+\.tmp")
+        ours = re.compile(
+            r"samples|checkpoints|data\.(json|npz)|lock|\.(data\.json|recipe\.yaml)\.\d+\.tmp|\.data\.npz\.tmp"
+        )
         folders = (self.samples, self.checkpoints)
         if self.data.exists() and not all(folder.is_dir() for folder in folders):
             return False  # somebody else's data.json
@@ -96,6 +104,10 @@ class RunDirectory:
 
     def document(self) -> dict[str, Any]:
         """What recipe.yaml says; `CheckpointError` if this is no run."""
+        return dict(self.said().values)
+
+    def said(self) -> Document:
+        """The same with the lines on which it is said."""
         if not self.is_run:
             near = (
                 sorted(str(p.parent) for p in self.path.parent.glob("*/recipe.yaml"))[:5]
@@ -110,13 +122,49 @@ class RunDirectory:
                 fix=f"runs beside it: {', '.join(near)}" if near else "",
             )
         try:
-            document = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
-            assert isinstance(document, dict) and {"recipe", "config", "data", "run"} <= set(document)
-        except (yaml.YAMLError, AssertionError, OSError) as error:
+            document = read(self.recipe)
+        except UsageError as error:
+            where, why = error.where, f"{error.what}: {error.why}" if error.why else error.what
             raise CheckpointError(
-                "RUN-RECIPE", "the run's recipe cannot be read", where=str(self.recipe), why=str(error)
+                "RUN-RECIPE", "the run's recipe cannot be read", where=where, why=why, fix=error.fix
             ) from None
+        _check(document)
         return document
+
+
+_NUMBER = (int, float)
+_SAID: dict[tuple[str, ...], tuple[type, ...]] = {
+    ("recipe",): (str,), ("config",): (dict,), ("data",): (dict,), ("run",): (dict,),
+    ("data", "source"): (str,), ("data", "kind"): (str,), ("data", "shape"): (list,), ("data", "crop"): (str,),
+    ("data", "background"): (list,), ("data", "held_out"): _NUMBER, ("data", "fingerprint"): (str,),
+    ("run", "seed"): (int,), ("run", "images"): (int,), ("run", "horizon"): (int,), ("run", "device"): (str,),
+    ("run", "threads"): (int,), ("run", "processes"): (int,),
+}  # fmt: skip
+"""What a run's recipe.yaml must say for the run to be used."""
+
+
+def _check(document: Document) -> None:
+    """`CheckpointError` unless a run's recipe.yaml says what is needed, in the right form."""
+    wrong = []
+    for path, kinds in _SAID.items():
+        value: Any = document.values
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            said = "is missing" if value is None else f"cannot be {value!r}"[:80]
+            wrong.append(f"{'.'.join(path)} {said}" + f" ({document.where(*path)})" * (path in document.lines))
+    if not wrong and not 0 <= document.values["run"]["seed"] < 2**63:
+        wrong.append(f"run.seed is from 0 to 2^63 − 1 ({document.where('run', 'seed')})")
+    if not wrong and not 0 < document.values["run"]["images"] < 2**63:
+        wrong.append(f"run.images is above 0 ({document.where('run', 'images')})")
+    if wrong:
+        raise CheckpointError(
+            "RUN-RECIPE",
+            "the run's recipe does not say what a run needs",
+            where=document.name,
+            why="; ".join(wrong[:5]),
+            fix="undo what was edited; without it only a new run helps (its config can be used as --recipe)",
+        )
 
 
 def free_directory(source: str, parent: Path = Path("runs")) -> Path:
@@ -135,7 +183,9 @@ def write_atomically(path: Path, text: str) -> None:
     disk = Disk()
     disk.remove(temporary)
     try:
-        disk.write(temporary, text.encode())
+        disk.write(
+            temporary, text.encode("utf-8", "backslashreplace")
+        )  # a name that is no text: \\udcXX, as JSON says it
         disk.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

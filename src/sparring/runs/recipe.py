@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
+import sparring
+from sparring.budget import parse_change
 from sparring.errors import UsageError
 from sparring.recipes import RECIPES
 from sparring.runs import own
+from sparring.runs.document import Document, parse, read
+from sparring.runs.settings import plain
+from sparring.runs.values import configure, unknown
 from sparring.train.game import Game, Training
-from sparring.train.schedule import Ramp
+
+__all__ = ["Recipe", "configure", "describe", "game_class", "load", "of_document", "plain", "presets", "unknown"]
 
 PRESETS = Path(__file__).resolve().parents[1] / "recipes" / "presets"
+PARTS = ("recipe", "config", "sparring", "data", "run")
+"""What a recipe file may say: the method, its settings, the version it was written for; and what a run adds."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,8 @@ def game_class(name: str, *, named: bool = False) -> type[Game]:
         raise UsageError(
             "RECIPE-OWN", "this is not a game", where=name, fix="let the class derive from sparring.train.game.Game"
         )
+    if not any("Config" in vars(base) for base in found.__mro__):
+        raise UsageError("RECIPE-OWN", "the game has no settings", where=name, fix="give the class `Config = Training`")
     return found
 
 
@@ -72,93 +80,88 @@ def load(name: str, changes: Sequence[str] = (), why: str = "") -> Recipe:
     >>> load("dcgan", ["lr=1e-3", "batch=16"]).config.batch
     16
     """
-    given: dict[str, Any] = {}
-    recipe = name
-    path = presets().get(name) or (Path(name) if name.endswith((".yaml", ".yml")) else None)
+    path = presets().get(name) or (Path(name) if name.endswith((".yaml", ".yml", ".json")) else None)
     if path is not None:
-        recipe, given = _read(path)
-    if own.is_own(name):
-        recipe = own.absolute(name)
-    cls = game_class(recipe, named=own.is_own(name))
-    config = configure(cls, given, where=str(path or recipe))
+        recipe, config = of_document(read(path))
+    else:
+        recipe = own.absolute(name) if own.is_own(name) else name
+        config = configure(game_class(recipe, named=True), {}, where=recipe)
     if changes:
-        config = configure(cls, _changed(plain(config), changes, cls), where="--set")
+        cls = game_class(recipe)
+        flags = {change: f"--set {change}" for change in changes}
+        places = {tuple(parse_change(change)[0].split(".")[:1]): flag for change, flag in flags.items()}
+        config = configure(cls, _changed(plain(config), changes, cls), where=" ".join(flags.values()), places=places)
     return Recipe(recipe, config, name, why)
 
 
-def configure(cls: type[Game], values: Mapping[str, Any], *, where: str) -> Training:
-    """The config of a game from plain values; every mistake becomes one `UsageError` that names key and remedy."""
-    fields = [f.name for f in dataclasses.fields(cls.Config)]
-    for key in values:
-        if key not in fields:
-            raise unknown("CONFIG-KEY", "there is no such setting", key, fields, where=where)
-    try:
-        return cls.Config(**values)
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(str(part) for part in e['loc']) or 'config'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        ]
-        raise UsageError(
-            "CONFIG-VALUE",
-            "a setting cannot have this value",
-            where=where,
-            why="; ".join(lines),
-            fix=f"`sparring recipes {next((n for n, c in RECIPES.items() if c.endswith(':' + cls.__name__)), 'NAME')}` "
-            "lists every setting with its meaning and default",
-        ) from None
+def of_document(document: Document) -> tuple[str, Training]:
+    """(name, config) of a recipe file, or of the recipe.yaml of a run, which says more.
 
-
-def plain(config: Training) -> dict[str, Any]:
-    """A config as values that YAML can hold; a ramp that does not move is a number."""
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Ramp):
-        return value.start if value.start == value.end else dataclasses.asdict(value)
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _read(path: Path) -> tuple[str, dict[str, Any]]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(
-            "RECIPE-FILE", "the recipe cannot be read", where=str(path), why=error.strerror or ""
-        ) from None
-    except yaml.YAMLError as error:
-        raise UsageError(
-            "RECIPE-YAML", "this is not valid YAML", where=str(path), why=" ".join(str(error).split())
-        ) from None
-    if not isinstance(document, dict) or not isinstance(document.get("recipe"), str):
+    What is not known stops it, and a file that another version of sparring wrote says so.
+    """
+    values = document.values
+    if not isinstance(values, dict) or not isinstance(values.get("recipe"), str):
         raise UsageError(
             "RECIPE-FORM",
-            "a recipe says which method it is",
-            where=str(path),
+            "a recipe says which method it is" if values is not None else "the recipe is empty",
+            where=document.where("recipe"),
             fix="begin with `recipe: r3gan`, then `config:`",
         )
-    config = document.get("config") or {}
-    if not isinstance(config, dict):
-        raise UsageError("RECIPE-FORM", "config is a mapping of settings", where=str(path))
-    return document["recipe"], {str(key): value for key, value in config.items()}
+    with _written_by(values):
+        for key in values:
+            if key not in PARTS:
+                raise unknown("RECIPE-KEY", "a recipe has no such part", key, PARTS, where=document.where(key))
+        config = values.get("config")
+        if config is not None and not isinstance(config, dict):
+            raise UsageError("RECIPE-FORM", "config is a mapping of settings", where=document.where("config"))
+        places = {path[1:]: document.where(*path) for path in document.lines if path[0] == "config" and path[1:]}
+        cls = game_class(values["recipe"])
+        return values["recipe"], configure(cls, config or {}, where=document.name, places=places)
+
+
+@contextmanager
+def _written_by(values: Mapping[str, Any]) -> Iterator[None]:
+    """Inside, an error about a recipe that another version wrote says so."""
+    try:
+        yield
+    except UsageError as error:
+        version = version_of(values)
+        theirs, ours = _order(version), _order(sparring.__version__)
+        if theirs > ours:
+            hint = f"this was written by sparring {version}, and here is {sparring.__version__}: upgrade sparring"
+        elif version and theirs < ours:
+            hint = (
+                f"this was written by sparring {version}, and here is {sparring.__version__}: CHANGELOG.md says what "
+            )
+            hint += "became of it; leave it out, or use that version"
+        else:
+            raise
+        fix = f"{hint}; {error.fix}" if error.fix else hint
+        raise UsageError(error.code, error.what, where=error.where, why=error.why, fix=fix) from None
+
+
+def version_of(values: Mapping[str, Any]) -> str:
+    """The version of sparring that a recipe was written by, if it says so: ``sparring: 0.2.0``, in a run below run."""
+    run = values.get("run")
+    said = values.get("sparring") or (run.get("sparring") if isinstance(run, dict) else None)
+    return str(said) if said is not None else ""
+
+
+def _order(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"[0-9]{1,9}", version)[:3])
 
 
 def _changed(values: dict[str, Any], changes: Sequence[str], cls: type[Game]) -> dict[str, Any]:
     """`values` with ``key=value`` and ``ramp.end=value`` applied."""
     fields = [f.name for f in dataclasses.fields(cls.Config)]
     for change in changes:
-        key, equals, text = change.partition("=")
-        if not equals:
-            raise UsageError(
-                "SET-FORM", "a setting is written key=value", where=change, fix="for example --set lr=1e-4"
-            )
-        name, _, part = key.strip().partition(".")
+        key, text = parse_change(change)
+        name, _, part = key.partition(".")
         if name not in fields:
-            raise unknown("CONFIG-KEY", "there is no such setting", name, fields, where="--set")
+            raise unknown("CONFIG-KEY", "there is no such setting", name, fields, where=f"--set {change}")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
+            value = parse(text, "--set").values
+        except UsageError:
             value = text
         if part:
             ramp = values[name] if isinstance(values[name], dict) else {"start": values[name], "end": values[name]}
@@ -166,13 +169,6 @@ def _changed(values: dict[str, Any], changes: Sequence[str], cls: type[Game]) ->
         else:
             values[name] = value
     return values
-
-
-def unknown(code: str, what: str, name: str, known: Sequence[str], where: str = "") -> UsageError:
-    """An error about a name, with the nearest known ones."""
-    near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-    fix = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-    return UsageError(code, what, where=f"{name} (in {where})" if where else name, fix=fix)
 
 
 def describe() -> dict[str, str]:

@@ -1,4 +1,5 @@
-"""What every setting of a recipe means: read from the text under each field, which is where it is written once."""
+"""The settings of a recipe as plain values, and what each means: read from the text under each field, which is where it
+is written once."""
 
 from __future__ import annotations
 
@@ -8,20 +9,45 @@ import inspect
 import textwrap
 from typing import Any
 
-from sparring.runs.recipe import plain
+from sparring.train.schedule import Ramp
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """A config as values that YAML can hold; a ramp that does not move is a number."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Ramp):
+        return value.start if value.start == value.end else dataclasses.asdict(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def explained(config: Any) -> list[tuple[str, str, str]]:
     """(name, value, meaning) of every field in the order of definition; the fields of the recipe itself come first."""
     values = plain(config)
+    order, meanings = _definition(type(config))
+    return [(name, short(values[name]), meanings.get(name, "")) for name in order if name in values]
+
+
+def meaning(cls: type, name: str) -> str:
+    """The text under one field of a config's class; nothing where its source cannot be read."""
+    try:
+        return _definition(cls)[1].get(name, "")
+    except (OSError, TypeError, SyntaxError):
+        return ""
+
+
+def _definition(config: type) -> tuple[list[str], dict[str, str]]:
+    """The names of all fields, and the text under each."""
     meanings: dict[str, str] = {}
     order: list[str] = []
-    for cls in type(config).__mro__:  # the recipe's own class comes before the one it extends
+    for cls in config.__mro__:  # the recipe's own class comes before the one it extends
         if dataclasses.is_dataclass(cls):
             names, texts = _fields(cls)
             order += [name for name in names if name not in order]
             meanings = texts | meanings
-    return [(name, _short(values[name]), meanings.get(name, "")) for name in order if name in values]
+    return order, meanings
 
 
 def _fields(cls: type) -> tuple[list[str], dict[str, str]]:
@@ -42,8 +68,14 @@ def _fields(cls: type) -> tuple[list[str], dict[str, str]]:
     return names, texts
 
 
-def _short(value: Any) -> str:
-    """A value as one would write it after --set; a ramp in its short form."""
-    if isinstance(value, dict) and {"start", "end"} <= set(value):
+def short(value: Any) -> str:
+    """A value as one would write it after --set; a ramp in its short form.
+
+    >>> short(True), short(None), short({"start": 1, "end": 0.5, "shape": "log", "begin": 0, "until": 0.5})
+    ('true', 'null', '1 -> 0.5 log 0..0.5')
+    """
+    if isinstance(value, dict) and {"start", "end", "shape", "begin", "until"} <= set(value):
         return f"{value['start']:g} -> {value['end']:g} {value['shape']} {value['begin']:g}..{value['until']:g}"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return str(value)

@@ -100,27 +100,36 @@ def _as_ramp(value: Any) -> Any:
     return value
 
 
-def _between(low: float, high: float, *, open_high: bool = False) -> AfterValidator:
-    """A check that a ramp stays in a range (it does if both of its ends do)."""
-    right = "[" if open_high else "]"
+@dataclass(frozen=True)
+class Between:
+    """A check that a ramp stays in a range (it does if both of its ends do).
 
-    def check(ramp: Ramp) -> Ramp:
+    >>> str(Between(0, 1, open_high=True))
+    '[0, 1['
+    """
+
+    low: float
+    high: float
+    open_high: bool = False
+
+    def __str__(self) -> str:
+        return f"[{self.low:g}, {self.high:g}{'[' if self.open_high else ']'}"
+
+    def __call__(self, ramp: Ramp) -> Ramp:
         for value in (ramp.start, ramp.end):
-            if value < low or value > high or (open_high and value == high):
-                raise ValueError(f"{value:g} is not in [{low:g}, {high:g}{right}")
+            if value < self.low or value > self.high or (self.open_high and value == self.high):
+                raise ValueError(f"{value:g} is not in {self}")
         return ramp
 
-    return AfterValidator(check)
 
-
-Schedule = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, math.inf)]
+Schedule = Annotated[Ramp, BeforeValidator(_as_ramp), AfterValidator(Between(0, math.inf, open_high=True))]
 """A number, ``"5 -> 0.5 cosine 0..0.8"``, or a mapping with start, end, shape, begin, until; never negative."""
-Decay = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1, open_high=True)]
+Decay = Annotated[Ramp, BeforeValidator(_as_ramp), AfterValidator(Between(0, 1, open_high=True))]
 """A `Schedule` of decay rates: from 0, below 1."""
-Fraction = Annotated[Ramp, BeforeValidator(_as_ramp), _between(0, 1)]
+Fraction = Annotated[Ramp, BeforeValidator(_as_ramp), AfterValidator(Between(0, 1))]
 """A `Schedule` of probabilities or step sizes: from 0 to 1."""
 
-Positive = Annotated[int, Field(ge=1)]
+Positive = Annotated[int, Field(ge=1, le=2**20)]
 strict = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -158,7 +167,7 @@ class Training:
     def __post_init__(self) -> None:
         Play.parse(self.play)
         if self.lr.start == 0:
-            raise ValueError("lr begins above 0, or nothing would ever move")
+            raise ValueError("lr begins above 0, at most 1: at 0 nothing would ever move")
         if self.batch % self.micro_batches:
             raise ValueError(f"micro_batches = {self.micro_batches} does not divide batch = {self.batch}")
 
