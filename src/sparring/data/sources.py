@@ -63,7 +63,7 @@ def open_source(
         return shards.open_shards(path, options.columns)
     if stat.S_ISDIR(info.st_mode):
         images = idx.find_in(path)
-        return idx.source(images) if images else FolderSource(path)
+        return idx.source(images) if images else FolderSource(path, progress)
     if not stat.S_ISREG(info.st_mode):
         raise DataError("DATA-KIND", "neither a folder nor a file", where=text, fix="give a folder of images or a zip")
     if idx.is_idx(path):
