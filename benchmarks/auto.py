@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.judge import judge
 from sparring.budget import Budget
-from sparring.data import stream_of
+from sparring.data import Options, stream_of
 from sparring.generate.grid import picture
 from sparring.generate.sample import draw
 from sparring.runs import plan as plans
@@ -74,7 +74,8 @@ def train(data: str, cell: str, seed: int, out: Path) -> dict[str, Any]:
     """One cell, resumed if it was interrupted; returns what it cost."""
     recipe, changes = CELLS[cell]
     if not (out / "recipe.yaml").exists():
-        request = Request(data, recipe, (64, 64), out, Budget(images=10**6), seed, "cpu", tuple(changes), threads=1)
+        size = Options(size=(64, 64))
+        request = Request(data, recipe, size, out, Budget(images=10**6), seed, "cpu", tuple(changes), threads=1)
         plan = plans.make(request)
         rate = rate_per_cpu_second(plan)
         total = max(1, round(rate * CPU_SECONDS / plan.recipe.config.batch)) * plan.recipe.config.batch

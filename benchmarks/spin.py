@@ -21,9 +21,10 @@ BUSY = "while True: pass"
 STEP = """
 import sys, torch
 from sparring.budget import Budget
+from sparring.data import Options
 from sparring.runs import plan as plans
 torch.set_num_threads(2)
-request = plans.Request(sys.argv[1], "r3gan-minutes", (64, 64), None, Budget(images=1000), threads=2)
+request = plans.Request(sys.argv[1], "r3gan-minutes", Options(size=(64, 64)), None, Budget(images=1000), threads=2)
 dataset = plans.open_dataset(request)
 recipe = plans.resolve(request, dataset, torch.device("cpu"))
 engine = plans.make_engine(recipe, torch.device("cpu"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from sparring.budget import Budget, parse_budget
+from sparring.errors import UsageError
 
 if TYPE_CHECKING:
+    from sparring.data.options import Options
     from sparring.runs.plan import Plan, Request
     from sparring.runs.run import Run
     from sparring.runs.session import Session
@@ -18,36 +21,66 @@ def request(
     data: str | Path,
     *,
     recipe: str = "auto",
-    size: int | tuple[int, int] | None = None,
     out: str | Path | None = None,
     budget: str | Budget | None = None,
     seed: int = 0,
     device: str = "auto",
     set: Sequence[str] | dict[str, Any] = (),
-    held_out: float = 0.05,
-    channels: int | None = None,
-    crop: Literal["center", "squeeze", "pad"] = "center",
-    background: tuple[int, int, int] = (255, 255, 255),
     threads: int | None = None,
+    **preparation: Any,
 ) -> Request:
-    """The arguments of `train`, checked for form. size: pixels, or (height, width)."""
+    """The arguments of `train`, checked for form; `preparation`: see `options`."""
     from sparring.runs.plan import Request
 
     changes = tuple(f"{k}={v}" for k, v in set.items()) if isinstance(set, dict) else tuple(set)
     return Request(
         data=str(data),
         recipe=str(recipe),
-        size=(size, size) if isinstance(size, int) else size,
+        options=options(**preparation),
         out=Path(out) if out is not None else None,
         budget=parse_budget(budget) if isinstance(budget, str) else budget,
         seed=seed,
         device=device,
         set=changes,
-        held_out=held_out,
-        channels=channels,
-        crop=crop,
-        background=background,
         threads=threads,
+    )
+
+
+def options(
+    *,
+    size: int | tuple[int, int] | None = None,
+    columns: dict[str, str] | Sequence[tuple[str, str]] = (),
+    min_side: int = 8,
+    max_aspect: float = 4.0,
+    max_megapixels: float = 134.0,
+    **others: Any,
+) -> Options:
+    """How data are read and prepared, in plain values: the fields of `sparring.data.Options`.
+
+    size: pixels, or (height, width).   columns: ``{"label": "breed"}``.   min_side, max_aspect, max_megapixels: what is
+    too small, too long or too large.   The others are channels, crop, background, held_out, labels, levels, frames,
+    enlarge, on_bad and keep.
+    """
+    import dataclasses
+
+    from sparring.data.decode import Limits
+    from sparring.data.options import Options
+
+    known = [field.name for field in dataclasses.fields(Options)]
+    for name in others:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=2) or known
+            raise UsageError("ARGUMENT", "there is no such argument", where=name, fix=f"there is {', '.join(near)}")
+    if min_side < 1 or not max_aspect >= 1 or not max_megapixels > 0:
+        raise UsageError(
+            "DATA-LIMITS", "these limits leave nothing", where=f"{min_side}, {max_aspect}, {max_megapixels}",
+            fix="min_side at least 1, max_aspect at least 1, max_megapixels above 0",
+        )  # fmt: skip
+    return Options(
+        size=(size, size) if isinstance(size, int) else size,
+        columns=tuple(columns.items()) if isinstance(columns, dict) else tuple(columns),
+        limits=Limits(min_side, max_aspect, round(max_megapixels * 1e6)),
+        **others,
     )
 
 

@@ -279,7 +279,8 @@ def test_a_full_disk_is_said_before_it_is_filled(folder: Callable[..., Path], mo
 
     monkeypatch.setattr("shutil.disk_usage", lambda _: _ntuple_diskusage(100, 100, 0))
     with pytest.raises(MachineError, match="DISK-FULL"):
-        open_data(folder(3))
+        open_data(folder(3), keep="on")
+    assert open_data(folder(3)).live  # what is not said goes on without the disk
 
 
 # ── report ────────────────────────────────────────────────────────────────────────────────────────────────────────

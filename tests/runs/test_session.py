@@ -92,13 +92,17 @@ def test_a_longer_budget_goes_on(photos: Path, tmp_path: Path) -> None:
         list(api.resume(out, budget="40"))
 
 
-def test_other_data_is_refused(photos: Path, tmp_path: Path) -> None:
+def test_other_data_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies = tmp_path / "photos"
     copies.mkdir()
     for path in photos.iterdir():
         (copies / path.name).write_bytes(path.read_bytes())
     api.finish(begin(copies, "gan", tmp_path / "run", 40))
     Image.new("RGB", (16, 16)).save(copies / "00.png")
+    told = [event.message for event in api.resume(tmp_path / "run", budget="+40") if isinstance(event, Alarm)]
+    assert told[0].startswith("1 file was changed in content since the run started: 00.png")
+    assert "from their decoded copies" in told[1]
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "another"))
     with pytest.raises(DataError, match="DATA-CHANGED"):
         list(api.resume(tmp_path / "run", budget="+40"))
 

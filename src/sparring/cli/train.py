@@ -5,12 +5,13 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
-from sparring.budget import parse_budget, parse_size
+from sparring.budget import parse_budget
 from sparring.cli.command import Command, Flag
+from sparring.cli.data_flags import DataFlags
 from sparring.cli.follow import STOPPED, follow
 from sparring.cli.launch import launch, launched
 from sparring.cli.talk import Talk
@@ -21,11 +22,9 @@ class Train(Command):
     """Train a generator on images (a folder, a zip, idx files), or on built-in data."""
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
-    """a folder or zip of images, an idx file; or emoji, fashion, ring, grid, swissroll, checkerboard, dirac"""
+    """a folder or zip of images, shards, an idx file, hf:owner/name; or emoji, fashion, ring, grid, swissroll, …"""
     recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "auto"
     """how to train: a name from `sparring recipes`, a recipe.yaml, or auto (by data, machine and budget)"""
-    size: Annotated[str | None, tyro.conf.arg(metavar="W[xH]", help_behavior_hint="(default: the data decides)")] = None
-    """size of the images in pixels, width x height: 64 or 96x64"""
     out: Annotated[
         Path | None, tyro.conf.arg(metavar="RUN", help_behavior_hint="(default: runs/<name of the data>)")
     ] = None
@@ -42,18 +41,11 @@ class Train(Command):
         default_factory=list
     )
     """change a setting of the recipe; `sparring recipes NAME` lists them"""
-    held_out: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.05
-    """share of the images kept aside for measuring; 0 keeps none"""
-    crop: Literal["center", "squeeze", "pad"] = "center"
-    """how images of another shape are fitted: cut off the edges, change the proportions, or add a border"""
-    channels: Annotated[
-        Literal[1, 3, 4] | None, tyro.conf.arg(metavar="1|3|4", help_behavior_hint="(default: the data decides)")
-    ] = None
-    """grey, colour, or colour with transparency"""
     dry_run: Flag = False
     """show the plan and stop"""
     json: Flag = False
     """events as JSON lines on stdout"""
+    prepared: Annotated[DataFlags, tyro.conf.arg(name="data", prefix_name=False)] = field(default_factory=DataFlags)
 
     def run(self, talk: Talk) -> int:
         settings = self.settings()
@@ -77,32 +69,26 @@ class Train(Command):
         """The flags as arguments of `sparring.train`; a form that is wrong is found before anything is loaded."""
         return {
             "recipe": self.recipe,
-            "size": parse_size(self.size) if self.size is not None else None,
             "out": self.out,
             "budget": parse_budget(self.budget) if self.budget is not None else None,
             "seed": self.seed,
             "device": self.device,
             "set": self.set,
-            "held_out": self.held_out,
-            "crop": self.crop,
-            "channels": self.channels,
+            **self.prepared.settings(),
         }
 
     def words(self) -> list[str]:
         """This command as it is typed, with `out` as it stands."""
         values = {
             "--recipe": self.recipe,
-            "--size": self.size,
             "--out": self.out,
             "--budget": self.budget,
             "--seed": self.seed,
             "--device": self.device,
-            "--held-out": self.held_out,
-            "--crop": self.crop,
-            "--channels": self.channels,
         }
         flags = [str(word) for name, value in values.items() if value is not None for word in (name, value)]
         flags += [word for change in self.set for word in ("--set", change)]
+        flags += self.prepared.words()
         flags += ["--processes", str(self.processes)] * (self.processes != 1 and not launched())
         return ["sparring", "train", self.data, *flags, *["--dry-run"] * self.dry_run, *["--json"] * self.json]
 

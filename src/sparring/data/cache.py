@@ -129,13 +129,18 @@ def _flush(folder: Path) -> None:
             os.fsync(file.fileno())
 
 
+def free(folder: Path) -> int:
+    """Bytes that still fit on the disk of `folder`."""
+    return shutil.disk_usage(folder).free
+
+
 def require_space(folder: Path, needed: int) -> None:
     """Raises `MachineError` where `needed` bytes do not fit."""
-    free = shutil.disk_usage(folder).free
-    if free < needed + 2**26:
+    free_bytes = free(folder)
+    if free_bytes < needed + 2**26:
         raise MachineError(
             "DISK-FULL",
-            f"the decoded images need {needed / 2**20:,.0f} MiB, {free / 2**20:,.0f} MiB are free",
+            f"the decoded images need {needed / 2**20:,.0f} MiB, {free_bytes / 2**20:,.0f} MiB are free",
             where=str(folder),
-            fix="free some space, choose a smaller --size, or set SPARRING_CACHE to a larger disk",
+            fix="free some space, choose a smaller --size, set SPARRING_CACHE to a larger disk, or --keep off",
         )

@@ -3,24 +3,54 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import cache, points
-from sparring.data.decode import Crop, Limits
-from sparring.data.prepare import FORMAT, Preparation
+from sparring.data.decode import Recipe
+from sparring.data.items import Progress, Source
+from sparring.data.labels import annotate, judge
+from sparring.data.live import Live
+from sparring.data.options import Options
+from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
-from sparring.data.scan import Progress, content_hash
-from sparring.data.sources import Source, open_source
+from sparring.data.scan import content_hash
+from sparring.data.sources import open_source
 from sparring.data.split import held_out_count
-from sparring.errors import UsageError
+from sparring.errors import DataError
 
-_LIMITS = Limits()
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What is known of each image, held-out rows first, then training rows.
+
+    sides: (n, 2) width and height as stored.   mode: (n,) kind of pixels, a number of `modes`.
+    hashes: (n, 16) of content.   equal: (n,) the same number for equal pixels.   flat: (n,) one colour only.
+    look: (n,) perceptual hash, see `duplicates`.
+    """
+
+    sides: NDArray[np.int32]
+    mode: NDArray[np.uint8]
+    modes: tuple[str, ...]
+    hashes: NDArray[np.uint8]
+    equal: NDArray[np.int64]
+    flat: NDArray[np.bool_]
+    look: NDArray[np.uint64]
+
+    def __len__(self) -> int:
+        return len(self.sides)
+
+    @classmethod
+    def load(cls, entry: Path) -> Survey:
+        """From an entry of the cache."""
+        arrays = {name: np.load(entry / f"{name}.npy") for name in SURVEYED}
+        return cls(**arrays, modes=tuple((cache.meta(entry) or {}).get("modes", ())))
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +58,14 @@ class Dataset:
     """Data ready for training, and what is set aside to judge it.
 
     kind:     "images" or "points".                     shape: (C, H, W) or (D,) of one sample.
-    train:    (N, H, W, C) uint8, memory-mapped, read-only; or points (N, D) float32.
+    train:    (N, H, W, C) uint8, memory-mapped or decoded on demand, read-only; or points (N, D) float32.
     held_out: (M, …) the same, never trained on; M may be 0.
-    report:   what was found, converted, left out.      fingerprint: changes with content, preparation and split.
-    labels, held_out_labels: (N,), (M,) int64, or None.
+    report:   what was found, converted, left out.
+    fingerprint: changes with content, preparation, split, labels and captions; not with names or the container.
+    labels, held_out_labels: (N,), (M,) int64 into `classes`, or None.
+    captions, held_out_captions: for each image the texts that describe it (perhaps none), or None.
     index, held_out_index:   positions in `names` (images), so that a row can be traced to its file.
+    survey:   what is known of each image; points have none.   entry: name of the cache entry.
     scale, modes, spread:    points only; `train · scale` are the coordinates in which `modes` (K, D) are given and
                              each mode has the standard deviation `spread`.
     """
@@ -40,15 +73,20 @@ class Dataset:
     name: str
     kind: Literal["images", "points"]
     shape: tuple[int, ...]
-    train: NDArray[Any]
-    held_out: NDArray[Any]
+    train: NDArray[Any] | Live
+    held_out: NDArray[Any] | Live
     report: DataReport
     fingerprint: str
     labels: NDArray[np.int64] | None = None
     held_out_labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    captions: Sequence[tuple[str, ...]] | None = None
+    held_out_captions: Sequence[tuple[str, ...]] | None = None
     index: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     held_out_index: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     names: Sequence[str] = ()
+    survey: Survey | None = None
+    entry: str = ""
     scale: float = 1.0
     modes: NDArray[np.float32] | None = None
     spread: float | None = None
@@ -56,25 +94,40 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.train)
 
+    @property
+    def live(self) -> bool:
+        """Whether images are decoded whenever they are needed."""
+        return isinstance(self.train, Live)
+
+    def row(self, number: int) -> NDArray[np.uint8]:
+        """The prepared image (H, W, C) in row `number` of the survey."""
+        k = len(self.held_out)
+        image: NDArray[np.uint8] = self.held_out[number] if number < k else self.train[number - k]
+        return image
+
+    def file(self, number: int) -> str:
+        """The name in the source of row `number` of the survey."""
+        k = len(self.held_out_index)
+        return self.names[int(self.held_out_index[number] if number < k else self.index[number - k])]
+
+    def close(self) -> None:
+        """End what decodes on demand; nothing else is held open."""
+        for images in (self.train, self.held_out):
+            if isinstance(images, Live):
+                images.close()
+
 
 def open_data(
     source: str | Path,
+    options: Options | None = None,
     *,
-    size: tuple[int, int] | None = None,
-    channels: int | None = None,
-    crop: Crop = "center",
-    background: tuple[int, int, int] = (255, 255, 255),
-    held_out: float = 0.05,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
-    limits: Limits = _LIMITS,
+    **settings: Any,
 ) -> Dataset:
-    """Open images (a folder, a zip, idx files, "emoji", "fashion") or 2-D points ("ring", "grid", …).
+    """Open images (a folder, a zip, idx files, shards, "hf:owner/name", "emoji", …) or 2-D points ("ring", "grid", …).
 
-    size: (H, W) in pixels; None takes the median shorter side, rounded down to 256, 128, 64 or 32, square.
-    channels: 1, 3 or 4; None takes 1 where most images are grey, else 3. Transparency is kept only with 4.
-    crop: "center" cuts to the aspect of `size`, "squeeze" distorts, "pad" adds `background`.
-    held_out: fraction set aside, at least 50 images where there are 500, 0 for none.
+    options, or settings by name: see `Options` (size, channels, crop, held_out, labels, …).
     progress: called with (stage, done, total).
 
     Raises `DataError` (nothing usable, all images equal, no such file), `UsageError` (arguments), `MachineError`.
@@ -82,36 +135,52 @@ def open_data(
     >>> open_data("ring").shape
     (2,)
     """
-    _check(size, channels, crop, background, held_out)
+    options = replace(options or Options(), **settings)
     if str(source) in points.NAMES:
-        return _open_points(str(source), held_out)
+        return _open_points(str(source), options.held_out)
     root, warning = cache.directory(cache_dir)
-    opened = open_source(str(source))
+    opened = open_source(str(source), options, root, progress)
     try:
-        asked = (FORMAT, size, channels, crop, background, held_out, limits)
-        ticket = root / "opened" / hashlib.blake2b(f"{opened.stamp} {asked}".encode(), digest_size=16).hexdigest()
-        meta = cache.meta(ticket)
-        if meta is None or cache.meta(root / "images" / meta["key"]) is None:
-            work = Preparation(opened, root, limits, progress)
-            meta = work.run(ticket, size, channels, crop, background, held_out)
-        return _assemble(opened, root, ticket, meta, warning)
-    finally:
+        dataset = _opened(opened, options, root, progress, warning)
+    except BaseException:
         opened.close()
+        raise
+    if not isinstance(dataset.train, Live):
+        opened.close()
+    return dataset
 
 
-def _check(
-    size: tuple[int, int] | None, channels: int | None, crop: str, background: tuple[int, ...], held_out: float
-) -> None:
-    if size is not None and not (len(size) == 2 and all(1 <= side <= 4096 for side in size)):
-        raise UsageError("DATA-SIZE", f"size {size} is not usable", fix="give height and width between 1 and 4096")
-    if channels not in (None, 1, 3, 4):
-        raise UsageError("DATA-CHANNELS", f"{channels} channels", fix="1 is grey, 3 is colour, 4 has transparency")
-    if crop not in get_args(Crop):
-        raise UsageError("DATA-CROP", f"no crop policy {crop!r}", fix=f"choose one of {', '.join(get_args(Crop))}")
-    if len(background) != 3 or not all(0 <= level <= 255 for level in background):
-        raise UsageError("DATA-BACKGROUND", f"background {background}", fix="red, green and blue, each 0 to 255")
-    if not 0.0 <= held_out <= 0.5:
-        raise UsageError("DATA-HELD-OUT", f"held-out fraction {held_out}", fix="0 to 0.5; 0.05 is the default")
+def _opened(source: Source, options: Options, root: Path, progress: Progress | None, warning: str) -> Dataset:
+    asked = replace(options, labels="auto", columns=(), on_bad="quarantine")  # what the pixels depend on
+    ticket = root / "opened" / hashlib.blake2b(f"{FORMAT} {source.stamp} {asked}".encode(), digest_size=16).hexdigest()
+    meta = cache.meta(ticket)
+    if meta is None or cache.meta(root / "images" / meta["key"]) is None:
+        meta = Preparation(source, root, options, progress).run(ticket)
+    if options.on_bad == "stop" and meta["report"]["excluded"]:
+        raise _bad_images(source, meta["report"]["excluded"])
+    number = np.load(ticket / "number.npy")
+    annotations = annotate(source, options)
+    report = DataReport.of(meta["report"])
+    report.warnings.extend([*annotations.warnings, *judge(annotations, number, source)])
+    report.warnings.extend([warning] if warning else [])
+    entry = root / "images" / meta["key"]
+    survey = Survey.load(entry)
+    live = Live(source, number, np.load(ticket / "frame.npy"), survey.hashes, recipe_of(report, options))
+    labels = annotations.labels[number] if annotations.labels is not None else None
+    captions = [annotations.captions[n] for n in number.tolist()] if annotations.captions is not None else None
+    known = Known(labels, annotations.classes, captions, annotations.origin)
+    return assembled(
+        source.name, report, images_of(entry, live), known, number, source.items.names, survey, meta["key"]
+    )
+
+
+def _bad_images(source: Source, excluded: list[tuple[str, str]]) -> DataError:
+    named = [f"{name}: {reason}" for name, reason in excluded[:20]]
+    more = [f"… and {len(excluded) - 20:,} more"] if len(excluded) > 20 else []
+    return DataError(
+        "DATA-BAD", f"{len(excluded):,} files cannot be used", where=source.place,
+        why="\n       ".join([*named, *more]), fix="mend or remove them, or leave them out with --on-bad quarantine",
+    )  # fmt: skip
 
 
 def _open_points(name: str, held_out: float) -> Dataset:
@@ -129,25 +198,79 @@ def _open_points(name: str, held_out: float) -> Dataset:
     )  # fmt: skip
 
 
-def _assemble(source: Source, root: Path, ticket: Path, meta: dict[str, Any], warning: str) -> Dataset:
-    report = DataReport.of(meta["report"])
-    if warning:
-        report.warnings.append(warning)
-    images = np.load(root / "images" / meta["key"] / "images.npy", mmap_mode="r")
-    index = np.load(ticket / "index.npy")
-    labels = source.own.labels[index] if source.own.labels is not None else None
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of each row beside its pixels: labels (n,) into `classes` or None, captions or None, and where the
+    classes come from."""
+
+    labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+    captions: Sequence[tuple[str, ...]] | None = None
+    origin: str = ""
+
+    def counts(self) -> dict[str, int]:
+        """Images of each class."""
+        if self.labels is None:
+            return {}
+        counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
+        return dict(zip(self.classes, counts, strict=True))
+
+    def mark(self, fingerprint: str) -> str:
+        """The fingerprint of the pixels, and of what is known beside them."""
+        if self.labels is None and self.captions is None:
+            return fingerprint
+        digest = hashlib.blake2b(fingerprint.encode(), digest_size=16)
+        if self.labels is not None:
+            digest.update(json.dumps(self.classes).encode() + self.labels.astype("<i8").tobytes())
+        for texts in self.captions or ():
+            digest.update(json.dumps(texts).encode())
+        return digest.hexdigest()
+
+
+def recipe_of(report: DataReport, options: Options) -> Recipe:
+    """How the images of a report were prepared."""
+    assert report.size and report.channels and report.background
+    return Recipe(report.size, report.channels, options.crop, report.background, options.limits, options.levels)
+
+
+def images_of(entry: Path | None, live: Live | None) -> Live | NDArray[np.uint8]:
+    """All images by row: from an entry of the cache, or decoded on demand."""
+    if entry is not None and (entry / "images.npy").exists():
+        images: NDArray[np.uint8] = np.load(entry / "images.npy", mmap_mode="r")
+        return images
+    assert live is not None
+    return live
+
+
+def assembled(
+    name: str, report: DataReport, images: Live | NDArray[np.uint8], known: Known, number: NDArray[np.int64],
+    names: Sequence[str], survey: Survey | None, entry: str,
+) -> Dataset:  # fmt: skip
+    """The data set with these rows, of which the first `report.held_out` are held out."""
     k = report.held_out
+    fingerprint = known.mark(report.fingerprint)
+    captioned = sum(1 for texts in known.captions or () if texts)
+    report = replace(
+        report, fingerprint=fingerprint, labels=known.origin if known.classes else "", classes=known.counts(),
+        captions=captioned,
+    )  # fmt: skip
+    labels, captions = known.labels, known.captions
     return Dataset(
-        name=source.name,
+        name=name,
         kind="images",
         shape=(images.shape[3], images.shape[1], images.shape[2]),
-        train=images[k:],
-        held_out=images[:k],
+        train=images[k:] if isinstance(images, np.ndarray) else images.part(k, None),
+        held_out=images[:k] if isinstance(images, np.ndarray) else images.part(0, k),
         report=report,
-        fingerprint=report.fingerprint,
+        fingerprint=fingerprint,
         labels=None if labels is None else labels[k:],
         held_out_labels=None if labels is None else labels[:k],
-        index=index[k:],
-        held_out_index=index[:k],
-        names=[item.name for item in source.items],
+        classes=known.classes,
+        captions=None if captions is None else captions[k:],
+        held_out_captions=None if captions is None else captions[:k],
+        index=number[k:],
+        held_out_index=number[:k],
+        names=names,
+        survey=survey,
+        entry=entry,
     )

@@ -5,21 +5,26 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data import cache
-from sparring.data.decode import Crop, Decoded, Limits, Recipe, Unusable, decode, decoding
+from sparring.data import cache, duplicates
+from sparring.data.decode import Decoded, Recipe, Unusable, decode, decoding
+from sparring.data.options import Options
 from sparring.data.report import DataReport
 from sparring.data.scan import HASH_BYTES, Progress, Scan, content_hash, each, nothing_usable, scan, threads
 from sparring.data.sources import Source, Unreadable
-from sparring.data.split import boundary, held_out_count, split_order
+from sparring.data.split import boundary, held_out_count, numbered, split_order
 from sparring.errors import DataError
 
-FORMAT = 1  # of the cache's own files
+FORMAT = 2  # of the cache's own files
+SURVEYED = ("sides", "mode", "hashes", "equal", "flat", "look")
+"""What an entry of the cache knows of each image beside its pixels."""
 _FEW = 100
 
 
@@ -32,54 +37,57 @@ class _Gone(Exception):
 
 
 class Preparation:
-    """One source on its way into the cache."""
+    """One source on its way into the cache.
 
-    def __init__(self, source: Source, root: Path, limits: Limits, progress: Progress | None) -> None:
-        self.source, self.root, self.limits, self.progress = source, root, limits, progress
-        self.found: Scan | None = None
+    An entry ``images/<key>`` holds what depends on the contents alone: the prepared images in the order of the split
+    (unless they are decoded on demand), their hashes, which of them are equal, flat, alike. A ticket ``opened/<…>``
+    holds what depends on the source: which item each image is.
+    """
 
-    def run(
-        self,
-        ticket: Path,
-        size: tuple[int, int] | None,
-        channels: int | None,
-        crop: Crop,
-        background: tuple[int, int, int],
-        held_out: float,
-    ) -> dict[str, Any]:
+    def __init__(self, source: Source, root: Path, options: Options, progress: Progress | None) -> None:
+        self.source, self.root, self.options, self.progress = source, root, options, progress
+        self._found: Scan | None = None
+
+    def run(self, ticket: Path) -> dict[str, Any]:
         """Everything, ending with the ticket by which the next call finds all this at once."""
-        found = self.found = self.found or self._scan()
-        recipe = Recipe(size or found.auto_size(), channels or found.auto_channels(), crop, background, self.limits)
-        key = found.key(f"{recipe.key} split-{FORMAT}")
+        found, options = self.scan(), self.options
+        recipe = recipe_of(found, options)
+        content = found.key(f"{recipe.key} split-{FORMAT}")
+        stored = self._keeps(len(found), recipe, content)
+        key = content if stored else f"{content}-live"
         entry = self.root / "images" / key
         entry.parent.mkdir(parents=True, exist_ok=True)
         try:
-            meta = cache.create(entry, lambda folder: self._build(folder, found, recipe), self._waiting)
+            meta = cache.create(entry, lambda folder: self._build(folder, found, recipe, stored), self._waiting)
         except _Gone as gone:  # between the first look and the second: leave these out, keep nothing of it
-            self.found = found.without(gone.rows, self.source)
-            return self.run(ticket, size, channels, crop, background, held_out)
-        hashes, groups = np.load(entry / "hashes.npy"), np.load(entry / "groups.npy")
-        if len(hashes) > 1 and groups[0] == groups[-1]:
+            self._found = found.without(gone.rows, self.source)
+            return self.run(ticket)
+        equal = np.load(entry / "equal.npy")
+        if len(equal) > 1 and not equal.any():
             raise DataError(
-                "DATA-IDENTICAL", f"all {len(hashes):,} images are the same", where=self.source.place,
+                "DATA-IDENTICAL", f"all {len(equal):,} images are the same", where=self.source.place,
                 fix="check how the images were exported",
             )  # fmt: skip
-        index, unused = self._index(found, hashes)
+        hashes = np.load(entry / "hashes.npy")
+        rows, unused = matched(found.hashes, hashes)
         bad = {bytes.fromhex(digest): reason for digest, reason in meta["bad"].items()}
         excluded = found.excluded + [
-            (self.source.items[int(found.number[row])].name, bad[found.hashes[row].tobytes()]) for row in unused
+            (self._name(found, row), bad[found.hashes[row].tobytes()]) for row in unused.tolist()
         ]
-        k = boundary(groups, held_out_count(len(hashes), held_out))
-        fingerprint = hashlib.blake2b(f"{key} {k}".encode(), digest_size=HASH_BYTES).hexdigest()
+        k = boundary(np.load(entry / "groups.npy"), held_out_count(len(hashes), options.held_out))
+        digest = hashlib.blake2b(f"{recipe.key} {k}".encode(), digest_size=HASH_BYTES)
+        digest.update(hashes.tobytes())
         report = DataReport(
-            source=self.source.place, kind="images", found=len(index) + len(excluded), used=len(index) - k, held_out=k,
+            source=self.source.place, kind="images", found=len(rows) + len(excluded), used=len(rows) - k, held_out=k,
             excluded=sorted(excluded), ignored=dict(self.source.ignored), conversions=meta["conversions"],
             sizes=found.histogram(), size=recipe.size, channels=recipe.channels, crop=recipe.crop,
-            background=recipe.background, warnings=_warnings(found, recipe, meta, groups), fingerprint=fingerprint,
+            background=recipe.background, fingerprint=digest.hexdigest(),
+            warnings=[*found.warnings, *_warnings(found, options, recipe, meta, equal)],
         )  # fmt: skip
 
         def write(folder: Path) -> dict[str, Any]:
-            np.save(folder / "index.npy", index)
+            np.save(folder / "number.npy", found.number[rows])
+            np.save(folder / "frame.npy", found.frame[rows])
             return {"key": key, "report": report.record()}
 
         ticket.parent.mkdir(parents=True, exist_ok=True)
@@ -89,19 +97,20 @@ class Preparation:
             cache.forget(ticket)
         return said
 
-    def _waiting(self) -> None:
-        if self.progress:
-            self.progress("waiting for another process that decodes the same images", 0, 1)
+    def scan(self) -> Scan:
+        """The first look at this source, from the cache if no file has changed since."""
+        if self._found is None:
+            self._found = self._look()
+        return self._found
 
-    def _scan(self) -> Scan:
-        """The scan of this source, from the cache if no file has changed since."""
-        name = hashlib.blake2b(f"{FORMAT} {self.source.stamp} {self.limits}".encode(), digest_size=16).hexdigest()
-        folder = self.root / "scans" / name
+    def _look(self) -> Scan:
+        asked = f"{FORMAT} {self.source.stamp} {self.options.limits} {self.options.frames}"
+        folder = self.root / "scans" / hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
         folder.parent.mkdir(parents=True, exist_ok=True)
         made: list[Scan] = []
 
         def write(part: Path) -> dict[str, Any]:
-            made.append(scan(self.source, self.limits, self.progress))
+            made.append(scan(self.source, self.options.limits, self.progress, frames=self.options.frames))
             return made[0].save(part)
 
         meta = cache.create(folder, write, self._waiting)
@@ -109,62 +118,124 @@ class Preparation:
             cache.forget(folder)
         return made[0] if made else Scan.load(folder, meta)
 
-    def _index(self, found: Scan, hashes: NDArray[np.uint8]) -> tuple[NDArray[np.int64], list[int]]:
-        """For each row of the cache its item in the source, and the rows of the scan that are not in the cache."""
-        waiting: dict[bytes, list[int]] = {}
-        for row in range(len(found) - 1, -1, -1):
-            waiting.setdefault(found.hashes[row].tobytes(), []).append(row)
-        rows = [waiting[digest.tobytes()].pop() for digest in hashes]
-        return found.number[rows], sorted(row for left in waiting.values() for row in left)
+    def _waiting(self) -> None:
+        if self.progress:
+            self.progress("waiting for another process that decodes the same images", 0, 1)
 
-    def _build(self, folder: Path, found: Scan, recipe: Recipe) -> dict[str, Any]:
-        """Decode everything into `folder`: images.npy (in the order of the split), hashes.npy, groups.npy."""
+    def _keeps(self, n: int, recipe: Recipe, content: str) -> bool:
+        """Whether decoded images are kept on disk: as asked, or where they fit in half of what is free."""
+        if self.options.keep != "auto":
+            return self.options.keep == "on"
+        needed = 2 * n * int(np.prod((*recipe.size, recipe.channels), dtype=np.int64))
+        there = cache.meta(self.root / "images" / content) is not None
+        return there or needed <= cache.free(self.root) // 2
+
+    def _name(self, found: Scan, row: int) -> str:
+        frame = int(found.frame[row])
+        return self.source.items[int(found.number[row])].name + (f" (picture {frame + 1})" if frame else "")
+
+    def _build(self, folder: Path, found: Scan, recipe: Recipe, stored: bool) -> dict[str, Any]:
+        """Decode everything once, and write into `folder`, in the order of the split: images.npy (if they are to be
+        `stored`), what is `SURVEYED`, and groups.npy: equal for rows that must not be divided."""
         n, shape = len(found), (*recipe.size, recipe.channels)
-        cache.require_space(folder, 2 * n * int(np.prod(shape)))
-        unordered = np.lib.format.open_memmap(folder / "unordered.npy", mode="w+", dtype=np.uint8, shape=(n, *shape))
-        pixel_hashes: list[bytes] = [b""] * n
+        unordered: NDArray[np.uint8] | None = None
+        if stored:
+            cache.require_space(folder, 2 * n * int(np.prod(shape, dtype=np.int64)))
+            unordered = np.lib.format.open_memmap(
+                folder / "unordered.npy", mode="w+", dtype=np.uint8, shape=(n, *shape)
+            )
+        pixel_hashes = np.zeros((n, HASH_BYTES), np.uint8)
+        usable, flat, look = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.uint64)
         bad: dict[str, str] = {}
         gone: dict[int, str] = {}
         counts: Counter[str] = Counter()
-        flat = 0
         with ThreadPoolExecutor(threads()) as pool, decoding():
-            for row, result in enumerate(each(pool, lambda row: self._decode(found, row, recipe), list(range(n)))):
+            for row, result in enumerate(each(pool, lambda row: self._decode(found, row, recipe), range(n))):
                 if isinstance(result, Unreadable):
                     gone[row] = str(result)
                 elif isinstance(result, Unusable):
                     bad[found.hashes[row].tobytes().hex()] = str(result)
                 else:
-                    unordered[row] = result.pixels
-                    pixel_hashes[row] = content_hash(result.pixels)
-                    counts.update(result.notes)
-                    flat += result.flat
+                    usable[row], flat[row], look[row] = True, result.image.flat, result.look
+                    pixel_hashes[row] = np.frombuffer(result.digest, np.uint8)
+                    counts.update(result.image.notes)
+                    if unordered is not None:
+                        unordered[row] = result.image.pixels
                 if self.progress and (row + 1 == n or row % 64 == 63):
                     self.progress("decoding", row + 1, n)
         if gone:
             raise _Gone(gone)
-        rows, groups = split_order([row.tobytes() for row in found.hashes], pixel_hashes)
-        if not rows:
-            names = [self.source.items[int(number)].name for number in found.number]
+        kept = np.flatnonzero(usable)
+        if not len(kept):
             reasons = [bad[digest.tobytes().hex()] for digest in found.hashes]
+            names = [self._name(found, row) for row in range(n)]
             raise nothing_usable(self.source, found.excluded + list(zip(names, reasons, strict=True)))
-        _reorder(unordered, rows, folder / "images.npy")
-        del unordered
-        (folder / "unordered.npy").unlink()
-        np.save(folder / "hashes.npy", found.hashes[rows])
+        together = found.together()[kept]
+        alone = ~together.any(axis=1)
+        together[alone] = pixel_hashes[kept][alone]
+        order, groups = split_order(found.hashes[kept], together)
+        rows = kept[order]
+        if unordered is not None:
+            _reorder(unordered, rows, folder / "images.npy")
+            del unordered
+            (folder / "unordered.npy").unlink()
+        columns: dict[str, NDArray[Any]] = {
+            "hashes": found.hashes, "sides": found.sides, "mode": found.mode, "flat": flat, "look": look
+        }  # fmt: skip
+        for name, values in columns.items():
+            np.save(folder / f"{name}.npy", values[rows])
         np.save(folder / "groups.npy", groups)
-        return {"bad": bad, "conversions": dict(counts), "flat": flat}
+        np.save(folder / "equal.npy", numbered(pixel_hashes[rows]))
+        return {"bad": bad, "conversions": dict(counts), "flat": int(flat.sum()), "modes": found.modes}
 
-    def _decode(self, found: Scan, row: int, recipe: Recipe) -> Decoded | Unreadable | Unusable:
+    def _decode(self, found: Scan, row: int, recipe: Recipe) -> _Seen | Unreadable | Unusable:
         try:
-            data = self.source.read(int(found.number[row]))
-            if content_hash(data) != found.hashes[row].tobytes():
+            data, frame = self.source.read(int(found.number[row])), int(found.frame[row])
+            if frame == 0 and content_hash(data) != found.hashes[row].tobytes():
                 return Unreadable("changed while it was being read")
-            return decode(data, recipe)
+            image = decode(data, recipe, frame)
+            return _Seen(image, content_hash(image.pixels), duplicates.look(image.pixels))
         except (Unreadable, Unusable) as error:
             return error
 
 
-def _reorder(images: NDArray[np.uint8], rows: list[int], path: Path) -> None:
+@dataclass(frozen=True)
+class _Seen:
+    """A decoded image, the hash of its pixels, and its perceptual hash."""
+
+    image: Decoded
+    digest: bytes
+    look: int
+
+
+def recipe_of(found: Scan, options: Options) -> Recipe:
+    """How the images of a scan are prepared: as asked, and where nothing is asked as most of them are."""
+    return Recipe(
+        options.size or found.auto_size(), options.channels or found.auto_channels(), options.crop, options.background,
+        options.limits, options.levels,
+    )  # fmt: skip
+
+
+def matched(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each row of `wanted` (m, 16) a row of `found` (n, 16) with the same hash, none twice, equal ones in order,
+    or −1; and the rows of `found` that nobody wants."""
+    ids = numbered(np.concatenate([found, wanted]))
+    have, want = _counted(ids[: len(found)], len(ids)), _counted(ids[len(found) :], len(ids))
+    order = np.argsort(have)
+    place = np.minimum(np.searchsorted(have, want, sorter=order), len(have) - 1)
+    rows = np.where(have[order[place]] == want, order[place], -1)
+    return rows, np.setdiff1d(np.arange(len(found)), rows)
+
+
+def _counted(ids: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Numbers, different for every row: which id, and the how-manieth of its kind."""
+    order = np.argsort(ids, kind="stable")
+    rank = np.empty(len(ids), np.int64)
+    rank[order] = np.arange(len(ids)) - np.searchsorted(ids[order], ids[order])
+    return ids * (most + 1) + rank
+
+
+def _reorder(images: NDArray[np.uint8], rows: NDArray[np.int64], path: Path) -> None:
     """`images[rows]` to `path`, in pieces of about 64 MiB."""
     ordered = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(rows), *images.shape[1:]))
     piece = max(1, 2**26 // max(1, int(np.prod(images.shape[1:]))))
@@ -173,17 +244,25 @@ def _reorder(images: NDArray[np.uint8], rows: list[int], path: Path) -> None:
     ordered.flush()
 
 
-def _warnings(found: Scan, recipe: Recipe, meta: dict[str, Any], groups: NDArray[np.int64]) -> list[str]:
+def _warnings(
+    found: Scan, options: Options, recipe: Recipe, meta: dict[str, Any], equal: NDArray[np.int64]
+) -> list[str]:
     """What a person should know before training, in plain words."""
-    n, said = len(groups), []
+    n, said = len(equal), []
     enlarged = meta["conversions"].get("enlarged", 0)
-    if enlarged:
-        reached = int(np.sort(found.sides.min(axis=1))[len(found) // 20])
-        said.append(
-            f"{enlarged:,} of {n:,} images are smaller than {recipe.size[1]}x{recipe.size[0]} and were enlarged; "
-            f"95 % have a shorter side of at least {reached}"
-        )
-    repeated = n - len(np.unique(groups))
+    if enlarged and not options.enlarge:
+        said.append(_enlarged(enlarged, n, found, recipe))
+    hidden = meta["conversions"].get("transparency on background", 0)
+    if hidden:
+        red, green, blue = recipe.background
+        colour = "white" if recipe.background == (255, 255, 255) else f"#{red:02x}{green:02x}{blue:02x}"
+        said.append(f"{hidden:,} of {n:,} images are transparent and were put on {colour}; --background changes it")
+    frames = meta["conversions"].get("first frame of an animation", 0) + meta["conversions"].get(
+        "first of several pages", 0
+    )
+    if frames and options.frames == "first":
+        said.append(f"of {frames:,} files with several pictures only the first is used; --frames all uses every one")
+    repeated = n - len(np.unique(equal))
     if repeated:
         said.append(f"{repeated:,} of {n:,} images are exact duplicates of others")
     if meta["flat"]:
@@ -191,3 +270,18 @@ def _warnings(found: Scan, recipe: Recipe, meta: dict[str, Any], groups: NDArray
     if n < _FEW:
         said.append(f"only {n:,} image{'s' if n > 1 else ''}: a generator will learn what is there by heart")
     return said
+
+
+def _enlarged(count: int, n: int, found: Scan, recipe: Recipe) -> str:
+    """How many images are smaller than wanted, how small they are, and the largest size that 95 % reach."""
+    shorter = np.sort(found.sides.min(axis=1))
+    reached = int(shorter[len(shorter) // 20])
+    edges = [0, 32, 64, 128, 256, 512, 2**31]
+    bins = np.histogram(shorter, edges)[0].tolist()
+    names = [f"{low} to {high - 1}" if high < 2**31 else f"{low} and more" for low, high in pairwise(edges)]
+    spread = ", ".join(f"{name}: {found_here:,}" for name, found_here in zip(names, bins, strict=True) if found_here)
+    return (
+        f"{count:,} of {n:,} images are smaller than {recipe.size[1]}x{recipe.size[0]} and were enlarged; 95 % have a "
+        f"shorter side of at least {reached} (shorter sides: {spread}); choose a --size that they reach, or say "
+        "--allow-upscale"
+    )

@@ -23,7 +23,8 @@ def shown(name: str) -> str:
 
 @dataclass(frozen=True)
 class DataReport:
-    """found = used + held_out + len(excluded). sizes: the files' own sizes, width x height, most frequent first."""
+    """found = used + held_out + len(excluded). sizes: the files' own sizes, width x height, most frequent first.
+    labels: where the classes come from.   classes: images of each.   captions: images that have one."""
 
     source: str
     kind: str
@@ -40,6 +41,9 @@ class DataReport:
     background: tuple[int, int, int] | None = None
     warnings: list[str] = field(default_factory=list)
     fingerprint: str = ""
+    labels: str = ""
+    classes: dict[str, int] = field(default_factory=dict)
+    captions: int = 0
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values; file names round-trip even if they are not UTF-8 (JSON's \\u escapes)."""
@@ -70,6 +74,11 @@ class DataReport:
             top = ", ".join(f"{size} ({count:,})" for size, count in list(self.sizes.items())[:3])
             more = " …" if len(self.sizes) > 3 else ""
             yield f"prepared as {width}x{height} {colours}, crop: {self.crop}; files are {top}{more}"
+        if self.classes:
+            most = ", ".join(f"{shown(name)} ({count:,})" for name, count in list(self.classes.items())[:8])
+            yield f"{len(self.classes):,} classes ({self.labels}): {most}{' …' if len(self.classes) > 8 else ''}"
+        if self.captions:
+            yield f"{self.captions:,} images have a caption"
         if self.conversions:
             yield "converted: " + ", ".join(f"{what} ({count:,})" for what, count in sorted(self.conversions.items()))
         reasons = Counter(reason for _, reason in self.excluded)

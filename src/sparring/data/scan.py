@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.decode import Limits, Unusable, decoding, header
+from sparring.data.decode import Header, Limits, Unusable, decoding, header
 from sparring.data.sources import Source, Unreadable
+from sparring.data.split import words
 from sparring.errors import DataError
 
 HASH_BYTES = 16
 _CHUNK = 512
 _SIDES = (256, 128, 64, 32)
+_SLOW = 2.0  # MB/s
 
 Progress = Callable[[str, int, int], None]
 """Called with (what is being done, items done, items in all)."""
@@ -29,26 +33,32 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scan:
-    """Usable items of a source. number: (n,) their positions in it.   hashes: (n, 16) of their content.
-    sides: (n, 2) width and height as stored.   grey: (n,).   excluded: (name, reason).
+    """Usable pictures of a source. number: (n,) their items in it.   frame: (n,) which picture of the item.
+    hashes: (n, 16) of their content.   sides: (n, 2) width and height as stored.   grey: (n,).
+    mode: (n,) their kind of pixels, a number of `modes`.   excluded: (name, reason).
     lasting: whether another look at unchanged files would find the same."""
 
     number: NDArray[np.int64]
+    frame: NDArray[np.int32]
     hashes: NDArray[np.uint8]
     sides: NDArray[np.int32]
     grey: NDArray[np.bool_]
+    mode: NDArray[np.uint8]
+    modes: tuple[str, ...]
     excluded: list[tuple[str, str]]
+    warnings: tuple[str, ...] = ()
     lasting: bool = True
 
     def without(self, gone: dict[int, str], source: Source) -> Scan:
         """The scan without these rows, which could be read once and no more (row: reason)."""
-        keep = np.array([row not in gone for row in range(len(self))], np.bool_)
+        keep = np.ones(len(self), np.bool_)
+        keep[list(gone)] = False
         excluded = self.excluded + [(source.items[int(self.number[row])].name, why) for row, why in gone.items()]
         if not keep.any():
             raise nothing_usable(source, excluded)
-        return Scan(self.number[keep], self.hashes[keep], self.sides[keep], self.grey[keep], excluded, lasting=False)
+        return replace(self, excluded=excluded, lasting=False, **{k: getattr(self, k)[keep] for k in _COLUMNS})
 
     def __len__(self) -> int:
         return len(self.number)
@@ -56,8 +66,20 @@ class Scan:
     def key(self, preparation: str) -> str:
         """The name of these contents, prepared so: whatever their names, their order and where they lie."""
         digest = hashlib.blake2b(preparation.encode(), digest_size=HASH_BYTES)
-        digest.update(b"".join(sorted(row.tobytes() for row in self.hashes)))
+        high, low = words(self.hashes)
+        digest.update(self.hashes[np.lexsort((low, high))].tobytes())
         return digest.hexdigest()
+
+    def together(self) -> NDArray[np.uint8]:
+        """(n, 16): for pictures of one file of several the hash of the file, else zeros."""
+        marks = np.zeros_like(self.hashes)
+        rows = np.flatnonzero(self.frame)
+        if len(rows):
+            first = {int(number): self.hashes[row] for row, number in enumerate(self.number) if not self.frame[row]}
+            several = np.isin(self.number, self.number[rows])
+            for row in np.flatnonzero(several):
+                marks[row] = first.get(int(self.number[row]), self.hashes[row])
+        return marks
 
     def auto_size(self) -> tuple[int, int]:
         """A square: the median shorter side, rounded down to 256, 128, 64 or 32 (32 too where images are smaller)."""
@@ -77,14 +99,51 @@ class Scan:
         return {**top, "other": rest} if rest else top
 
     def save(self, folder: Path) -> dict[str, Any]:
-        for name in ("number", "hashes", "sides", "grey"):
+        for name in _COLUMNS:
             np.save(folder / f"{name}.npy", getattr(self, name))
-        return {"excluded": self.excluded}
+        return {"excluded": self.excluded, "modes": self.modes, "warnings": self.warnings}
 
     @classmethod
     def load(cls, folder: Path, meta: dict[str, Any]) -> Scan:
-        arrays = {name: np.load(folder / f"{name}.npy") for name in ("number", "hashes", "sides", "grey")}
-        return cls(**arrays, excluded=[(name, reason) for name, reason in meta["excluded"]])
+        arrays = {name: np.load(folder / f"{name}.npy") for name in _COLUMNS}
+        excluded = [(name, reason) for name, reason in meta["excluded"]]
+        return cls(**arrays, excluded=excluded, modes=tuple(meta["modes"]), warnings=tuple(meta["warnings"]))
+
+
+_COLUMNS = ("number", "frame", "hashes", "sides", "grey", "mode")
+
+
+class _Found:
+    """What is found, row by row, in a few bytes each: a million images are ordinary."""
+
+    def __init__(self) -> None:
+        self.number, self.frame, self.sides = array("q"), array("i"), array("i")
+        self.hashes, self.grey, self.mode = bytearray(), bytearray(), bytearray()
+        self.modes: dict[str, int] = {}
+
+    def add(self, number: int, digest: bytes, header: Header) -> None:
+        """All pictures of one item."""
+        for frame in range(header.frames):
+            self.number.append(number)
+            self.frame.append(frame)
+            self.hashes += digest if frame == 0 else content_hash(digest + frame.to_bytes(8, "little"))
+            self.sides.extend((header.width, header.height))
+            self.grey.append(header.grey)
+            self.mode.append(min(255, self.modes.setdefault(header.mode, len(self.modes))))
+
+    def done(self, excluded: list[tuple[str, str]], warnings: tuple[str, ...], lasting: bool) -> Scan:
+        return Scan(
+            number=np.array(self.number, np.int64),
+            frame=np.array(self.frame, np.int32),
+            hashes=np.frombuffer(bytes(self.hashes), np.uint8).reshape(-1, HASH_BYTES),
+            sides=np.array(self.sides, np.int32).reshape(-1, 2),
+            grey=np.frombuffer(bytes(self.grey), np.bool_),
+            mode=np.frombuffer(bytes(self.mode), np.uint8),
+            modes=tuple(self.modes),
+            excluded=excluded,
+            warnings=warnings,
+            lasting=lasting,
+        )
 
 
 def threads() -> int:
@@ -92,7 +151,7 @@ def threads() -> int:
     return min(8, os.cpu_count() or 1)
 
 
-def each(pool: ThreadPoolExecutor, function: Callable[[A], B], items: list[A]) -> Iterator[B]:
+def each(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
     """``map`` in order, with a bounded number of items in flight."""
     for start in range(0, len(items), _CHUNK):
         yield from pool.map(function, items[start : start + _CHUNK])
@@ -108,42 +167,43 @@ def content_hash(data: bytes | NDArray[np.uint8]) -> bytes:
     return digest.digest()
 
 
-def scan(source: Source, limits: Limits, progress: Progress | None = None) -> Scan:
+def scan(
+    source: Source, limits: Limits, progress: Progress | None = None, *, frames: Literal["first", "all"] = "first"
+) -> Scan:
     """Read every item once. Raises `DataError` if none is usable."""
 
-    def look(number: int) -> tuple[bytes, tuple[int, int], bool] | Exception:
+    def look(number: int) -> tuple[bytes, Header, int] | Exception:
         try:
             data = source.read(number)
-            found = header(data, limits)
+            return content_hash(data), header(data, limits, count_frames=frames == "all"), len(data)
         except (Unreadable, Unusable) as error:
             return error
-        return content_hash(data), (found.width, found.height), found.grey
 
     total = len(source.items)
     excluded = list(source.listed_out)
-    numbers: list[int] = []
-    seen: list[tuple[bytes, tuple[int, int], bool]] = []
-    lasting = True
+    found, lasting = _Found(), True
+    began, size = time.monotonic(), 0
     with ThreadPoolExecutor(threads()) as pool, decoding():
-        for number, result in enumerate(each(pool, look, list(range(total)))):
+        for number, result in enumerate(each(pool, look, range(total))):
             if isinstance(result, Exception):
                 excluded.append((source.items[number].name, str(result)))
                 lasting = lasting and not (isinstance(result, Unreadable) and result.passing)
             else:
-                numbers.append(number)
-                seen.append(result)
+                found.add(number, *result[:2])
+                size += result[2]
             if progress and (number + 1 == total or number % 64 == 63):
                 progress("looking", number + 1, total)
-    if not numbers:
+    if not found.number:
         raise nothing_usable(source, excluded)
-    return Scan(
-        number=np.array(numbers, np.int64),
-        hashes=np.frombuffer(b"".join(row[0] for row in seen), np.uint8).reshape(-1, HASH_BYTES),
-        sides=np.array([row[1] for row in seen], np.int32),
-        grey=np.array([row[2] for row in seen], np.bool_),
-        excluded=excluded,
-        lasting=lasting,
-    )
+    return found.done(excluded, _slow(size, time.monotonic() - began), lasting)
+
+
+def _slow(size: int, seconds: float) -> tuple[str, ...]:
+    """A warning where reading took long: a network drive, a USB stick, files that lie in a cloud."""
+    rate = size / 2**20 / max(seconds, 1e-9)
+    if seconds < 30 or rate > _SLOW:
+        return ()
+    return (f"the files are read slowly ({rate:.1f} MB/s): copy them to a local disk, or pack them (sparring pack)",)
 
 
 def nothing_usable(source: Source, excluded: list[tuple[str, str]]) -> DataError:

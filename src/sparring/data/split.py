@@ -7,6 +7,9 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+Hashes = NDArray[np.uint8]
+"""(n, 16): one hash per row."""
+
 
 def held_out_count(n: int, fraction: float) -> int:
     """How many of n images to set aside: the fraction, but at least 50 where n ≥ 500 and 1 where n ≥ 20.
@@ -20,31 +23,46 @@ def held_out_count(n: int, fraction: float) -> int:
     return min(max(int(n * fraction), least), n // 2)
 
 
-def split_order(hashes: list[bytes], pixel_hashes: list[bytes]) -> tuple[list[int], NDArray[np.int64]]:
-    """Rows in the order of the split, and the group of equal images of each: the first rows are the held-out ones.
+def words(hashes: Hashes) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """The two halves of each hash as numbers, which sort as the bytes do."""
+    halves = np.ascontiguousarray(hashes).view(">u8").astype(np.uint64).reshape(-1, 2)
+    return halves[:, 0], halves[:, 1]
 
-    The order depends on content alone: never on names, on the order of files, or on chance. Groups of equal images stay
-    together, and images without a duplicate come first, so that the held-out ones are as different as possible.
+
+def numbered(hashes: Hashes) -> NDArray[np.int64]:
+    """For each row the number of its hash among the different ones: equal exactly where the hashes are."""
+    high, low = words(hashes)
+    order = np.lexsort((low, high))
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (high[order][1:] != high[order][:-1]) | (low[order][1:] != low[order][:-1])
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = np.cumsum(new) - 1
+    return numbers
+
+
+def split_order(hashes: Hashes, together: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows in the order of the split, and the group of each: the first rows are the held-out ones.
+
+    hashes: (n, 16) of content.   together: (n, 16), equal for rows that must not be divided (equal pixels).
+    The order depends on content alone: never on names, on the order of files, or on chance. Groups stay together, and
+    small ones come first, so that the held-out images are as different as possible.
     """
-    members: dict[bytes, list[int]] = {}
-    for row, digest in enumerate(pixel_hashes):
-        if digest:
-            members.setdefault(digest, []).append(row)
-
-    def place(group: list[int]) -> tuple[int, bytes]:
-        first = min(hashes[row] for row in group)
-        return len(group), hashlib.blake2b(first, digest_size=16, person=b"held-out").digest()
-
-    rows: list[int] = []
-    groups: list[int] = []
-    for number, group in enumerate(sorted(members.values(), key=place)):
-        rows += sorted(group, key=lambda row: (hashes[row], row))
-        groups += [number] * len(group)
-    return rows, np.array(groups, np.int64)
+    n = len(hashes)
+    group = numbered(together)
+    high, low = words(hashes)
+    order = np.lexsort((np.arange(n), low, high, group))  # by group, then by content
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    sizes = np.diff(starts, append=n)
+    firsts = hashes[order[starts]]
+    places = b"".join(hashlib.blake2b(row.tobytes(), digest_size=16, person=b"held-out").digest() for row in firsts)
+    place_high, place_low = words(np.frombuffer(places, np.uint8).reshape(-1, 16))
+    ranked = np.lexsort((place_low, place_high, sizes))
+    within = np.arange(n) - np.repeat(np.cumsum(sizes[ranked]) - sizes[ranked], sizes[ranked])
+    return order[np.repeat(starts[ranked], sizes[ranked]) + within], np.repeat(np.arange(len(ranked)), sizes[ranked])
 
 
 def boundary(groups: NDArray[np.int64], k: int) -> int:
-    """`k`, moved to where no group of equal images is cut: onwards, or back if that took more than half."""
+    """`k`, moved to where no group is cut: onwards, or back if that took more than half."""
     n, end = len(groups), k
     while 0 < end < n and groups[end] == groups[end - 1]:
         end += 1

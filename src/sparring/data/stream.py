@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sparring.chance import Dice, permutation
 from sparring.data.dataset import Dataset
+from sparring.data.live import Live
 from sparring.errors import DataError
 from sparring.types import Batch, News, Stream
 
@@ -63,31 +64,48 @@ def _labels(labels: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> Tensor
 
 
 class ImageStream:
-    """Training images of a data set, shuffled, each mirrored left to right with probability ½ if `flip`."""
+    """Training images of a data set, shuffled, each mirrored left to right with probability ½ if `flip`.
+
+    Of several captions of an image one is drawn whenever it is delivered; an image without any has an empty one.
+    """
 
     def __init__(self, dataset: Dataset, seed: int = 0, flip: bool = False) -> None:
         self.dataset, self.seed, self.flip = dataset, seed, flip
         self._order = _Order(len(dataset.train), seed)
-        self._images: NDArray[np.uint8] = np.asarray(dataset.train)  # the same memory without memmap's overhead
+        # the same memory without memmap's overhead
+        self._images = dataset.train if isinstance(dataset.train, Live) else np.asarray(dataset.train)
         self.fingerprint = hashlib.blake2b(f"{dataset.fingerprint} {flip}".encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
         return self._order.n
 
     def take(self, start: int, count: int) -> Batch:
-        """x: (count, C, H, W) uint8 with channels_last strides; labels where the data has them."""
+        """x: (count, C, H, W) uint8 with channels_last strides; labels and captions where the data has them."""
         rows = self._order.rows(start, count)
-        images = self._images[rows]  # (count, H, W, C), a copy
+        if isinstance(self._images, Live):
+            images, rows = self._images.fetch(rows)  # the rows change where a file is broken
+        else:
+            images = self._images[rows]  # (count, H, W, C), a copy
         if self.flip:
             dice = Dice(seed=self.seed, purpose="flip", samples=range(start, start + count))
             mirrored = dice.uniform().numpy() < 0.5
             for channel in range(images.shape[3]):  # one plane at a time: three times as fast as all at once
                 images[mirrored, :, :, channel] = images[mirrored, :, ::-1, channel]
-        return Batch(torch.from_numpy(images).permute(0, 3, 1, 2), label=_labels(self.dataset.labels, rows))
+        x = torch.from_numpy(images).permute(0, 3, 1, 2)
+        return Batch(x, label=_labels(self.dataset.labels, rows), text=self._texts(rows, start))
+
+    def _texts(self, rows: NDArray[np.int64], start: int) -> tuple[str, ...] | None:
+        captions = self.dataset.captions
+        if captions is None:
+            return None
+        dice = Dice(seed=self.seed, purpose="caption", samples=range(start, start + len(rows)))
+        places = dice.uniform().tolist()
+        texts = [captions[row] for row in rows.tolist()]
+        return tuple(some[int(u * len(some))] if some else "" for some, u in zip(texts, places, strict=True))
 
     def news(self) -> Sequence[News]:
-        """Nothing: what is prepared does not break."""
-        return ()
+        """Files that broke since the last call."""
+        return self._images.news() if isinstance(self._images, Live) else ()
 
 
 class PointStream:

@@ -6,15 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 import sparring
 from sparring.budget import Budget, duration
-from sparring.data import BUILT_IN, Dataset, open_data, stream_of
+from sparring.data import BUILT_IN, Dataset, Options, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto
 from sparring.runs.directory import free_directory
@@ -34,16 +34,12 @@ class Request:
 
     data: str
     recipe: str = "auto"
-    size: tuple[int, int] | None = None
+    options: Options = field(default_factory=Options)
     out: Path | None = None
     budget: Budget | None = None
     seed: int = 0
     device: str = "auto"
     set: tuple[str, ...] = ()
-    held_out: float = 0.05
-    channels: int | None = None
-    crop: Literal["center", "squeeze", "pad"] = "center"
-    background: tuple[int, int, int] = (255, 255, 255)
     threads: int | None = None
 
 
@@ -74,15 +70,13 @@ class Plan:
         return {
             **self.recipe.document(),
             "data": {
-                "source": request.data if request.data in BUILT_IN else os.path.abspath(request.data),
+                "source": lasting_name(request.data, data),
                 "kind": data.kind,
                 "shape": list(data.shape),
-                "size": list(data.shape[1:]) if data.kind == "images" else None,
-                "channels": data.shape[0] if data.kind == "images" else None,
-                "crop": request.crop,
-                "background": list(request.background),
-                "held_out": request.held_out,
+                **settled(request.options, data).record(),
                 "fingerprint": data.fingerprint,
+                "classes": list(data.classes),
+                "captions": data.captions is not None,
             },
             "run": {
                 "seed": request.seed,
@@ -135,7 +129,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     device = choose_device(request.device)
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress)
-    if dataset.kind == "points" and request.size is not None:
+    if dataset.kind == "points" and request.options.size is not None:
         raise UsageError("SIZE", "points have no size", where=request.data, fix="leave --size out")
     recipe = resolve(request, dataset, device)
     check_needs(recipe, space_of(dataset), request.data)
@@ -158,10 +152,26 @@ def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:
 
 
 def open_dataset(request: Request, progress: Callable[..., None] | None = None) -> Dataset:
-    return open_data(
-        request.data, size=request.size, channels=request.channels, crop=request.crop, background=request.background,
-        held_out=request.held_out, progress=progress,
-    )  # fmt: skip
+    return open_data(request.data, request.options, progress=progress)
+
+
+def lasting_name(source: str, dataset: Dataset) -> str:
+    """What opens the same data from any directory, at any time: an absolute path, a built-in name, a pinned address."""
+    if source in BUILT_IN:
+        return source
+    return (
+        dataset.report.source
+        if ":" in dataset.report.source[:10] and not os.path.exists(source)
+        else os.path.abspath(source)
+    )
+
+
+def settled(options: Options, dataset: Dataset) -> Options:
+    """The options with what the data decided."""
+    if dataset.kind != "images":
+        return options
+    channels, height, width = dataset.shape
+    return replace(options, size=(height, width), channels=channels)
 
 
 def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int = 1) -> Engine:
@@ -279,11 +289,8 @@ def set_threads(threads: int | None) -> int:
 def _check(request: Request) -> None:
     if not 0 <= request.seed < 2**63:
         raise UsageError("SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(request.seed))
-    if not 0 <= request.held_out < 1:
-        raise UsageError("HELD-OUT", "the held-out share is at least 0 and below 1", where=str(request.held_out))
     if request.budget is not None and request.budget.more:
         raise UsageError("BUDGET-MORE", "a new run has nothing to add to", fix="write the budget without +")
-    if request.size is not None and not all(8 <= side <= 2048 for side in request.size):
-        raise UsageError(
-            "SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, request.size[::-1]))
-        )
+    size = request.options.size
+    if size is not None and not all(8 <= side <= 2048 for side in size):
+        raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from sparring.budget import Budget
-from sparring.data import Dataset, Prefetch, stream_of
+from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen, stream_of
 from sparring.errors import DataError, UsageError
 from sparring.generate.grid import picture
 from sparring.runs import plan as plans
@@ -116,7 +116,8 @@ def start(
         if rank == 0:
             directory.claim()
             stack.enter_context(RunLock(directory.path))
-            directory.create(plan.document(), plan.dataset.report.record())
+            manifest = Manifest.of(plan.dataset) if plan.request.data not in BUILT_IN else None
+            directory.create(plan.document(), plan.dataset.report.record(), manifest)
         loop = _loop(
             directory, plan.recipe, plan.dataset, plan.request.seed, plan.total, plan.total,
             device=plan.device, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
@@ -145,8 +146,7 @@ def resume(
         if rank == 0:
             stack.enter_context(RunLock(directory.path))
         plans.set_threads(int(run["threads"]))
-        dataset = plans.open_dataset(request, progress)
-        _same_data(dataset, document, directory.path)
+        dataset, changes = _reopened(directory, request, document, progress)
         total = int(run["images"])
         if budget is not None:
             total = _extended(budget, document, recipe, dataset, where, rank, size, directory)
@@ -156,7 +156,7 @@ def resume(
             directory, recipe, dataset, int(run["seed"]), total, int(run["horizon"]),
             device=where, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
         )  # fmt: skip
-        loop.remarks = [*_differences(run, where, size), *loop.remarks]
+        loop.remarks = [*changes, *_differences(run, where, size), *loop.remarks]
         return loop, dataset
 
     return Session(directory, begin)
@@ -169,7 +169,9 @@ def _loop(
 ) -> Loop:  # fmt: skip
     """The loop of this run, at its newest valid checkpoint if there is one."""
     engine = plans.make_engine(recipe, device, rank, size)
-    stream = Prefetch(stream_of(dataset, seed, recipe.config.flip), workers=0 if device.type == "cpu" else 2)
+    workers = 2 if device.type != "cpu" else 1 if dataset.live else 0  # a cached batch is a copy; decoding takes time
+    stream = Prefetch(stream_of(dataset, seed, recipe.config.flip), workers)
+    stack.callback(dataset.close)
     stack.callback(stream.close)
     game = plans.build(recipe, plans.space_of(dataset), seed)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
@@ -202,28 +204,27 @@ def recipe_of(document: dict[str, Any]) -> Recipe:
 
 def request_of(document: dict[str, Any]) -> Request:
     """What opens the same data again."""
-    data, run = document["data"], document["run"]
-    size = data.get("size")
-    return Request(
-        data=data["source"],
-        size=(int(size[0]), int(size[1])) if size else None,
-        channels=data.get("channels"),
-        crop=data["crop"],
-        background=tuple(data["background"]),
-        held_out=float(data["held_out"]),
-        seed=int(run["seed"]),
-    )
+    data = document["data"]
+    return Request(data=data["source"], options=Options.of(data), seed=int(document["run"]["seed"]))
 
 
-def _same_data(dataset: Dataset, document: dict[str, Any], path: Path) -> None:
+def _reopened(
+    directory: RunDirectory, request: Request, document: dict[str, Any], progress: Callable[..., None] | None
+) -> tuple[Dataset, list[str]]:
+    """The data of a run, as it was when the run began; and what has changed meanwhile."""
+    manifest = Manifest.load(directory.manifest)
+    if manifest is not None:
+        return reopen(manifest, request.data, request.options, progress=progress)
+    dataset = plans.open_dataset(request, progress)
     if dataset.fingerprint != document["data"]["fingerprint"]:
         raise DataError(
             "DATA-CHANGED",
             "the data is not what the run was started on",
-            where=str(document["data"]["source"]),
-            why=f"then {_found(RunDirectory(path).report())}; now {_found(dataset.report.record())}",
+            where=request.data,
+            why=f"then {_found(directory.report())}; now {_found(dataset.report.record())}",
             fix="restore the data (data.json lists what was left out), or start a new run",
         )
+    return dataset, []
 
 
 def _found(report: dict[str, Any]) -> str:

@@ -1,0 +1,184 @@
+"""Images that are decoded whenever they are needed, and what happens when a file breaks meanwhile.
+
+A broken file (deleted, truncated, unreadable, another content) does not stop a run: another image takes its place, the
+same one whenever the same files are broken, and the file is named. Where more than 1 % is lost the run should end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sparring.data.decode import Recipe, Unusable, decode
+from sparring.data.items import Source, Unreadable
+from sparring.data.scan import content_hash, threads
+from sparring.errors import DataError
+from sparring.types import News
+
+MOST_LOST = 0.01
+"""Share of the images that may be lost before a run ends."""
+_TRIES = 100
+_NAMED = 20  # lost files that get a message of their own; the rest are counted
+
+
+class Live:
+    """N images by row, decoded on demand; indexed like a uint8 array (N, H, W, C).
+
+    number, frame: (N,) where each row lies in `source`; a negative number is a row that is known to be lost.
+    hashes: (N, 16) what each file held when the run began.   names: of the rows, where the source does not tell them.
+    """
+
+    dtype = np.dtype(np.uint8)
+    ndim = 4
+
+    def __init__(
+        self,
+        source: Source,
+        number: NDArray[np.int64],
+        frame: NDArray[np.int32],
+        hashes: NDArray[np.uint8],
+        recipe: Recipe,
+        names: Sequence[str] = (),
+    ) -> None:
+        self.source, self.recipe = source, recipe
+        self._number, self._frame, self._hashes, self._names = number, frame, hashes, names
+        self._lost: dict[int, str] = {}
+        self._news: list[News] = []
+        self._told = False
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        # not `decoding()`, which is for one thread: batches are fetched by several. Each image is judged by its limits.
+        warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (len(self._number), *self.recipe.size, self.recipe.channels)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images, if they were decoded."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return len(self._number)
+
+    def __getitem__(self, rows: int | slice | NDArray[np.integer] | Sequence[int]) -> NDArray[np.uint8]:
+        if isinstance(rows, (int, np.integer)):
+            image: NDArray[np.uint8] = self.fetch(np.array([range(len(self))[int(rows)]]))[0][0]
+            return image
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        rows = np.asarray(rows)
+        if rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)
+        return self.fetch(rows.astype(np.int64))[0]
+
+    def fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Images (n, H, W, C) of `rows` (n,), and the rows they are really from: others where a file is broken."""
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        used = rows.copy()
+
+        def one(at: int) -> None:
+            images[at], used[at] = self._one(int(rows[at]))
+
+        if len(rows) < 4 or threads() == 1:
+            for at in range(len(rows)):
+                one(at)
+        else:
+            list(self._threads().map(one, range(len(rows))))
+        return images, used
+
+    def news(self) -> list[News]:
+        """What broke since the last call."""
+        with self._lock:
+            news, self._news = self._news, []
+        return news
+
+    @property
+    def lost(self) -> dict[int, str]:
+        """Rows whose file is broken, and why."""
+        with self._lock:
+            return dict(self._lost)
+
+    def part(self, start: int, end: int | None) -> Live:
+        """Some of the rows as images of their own, with news of their own."""
+        some = slice(start, end)
+        return Live(
+            self.source, self._number[some], self._frame[some], self._hashes[some], self.recipe, self._names[some]
+        )
+
+    def name(self, row: int) -> str:
+        """The name of a row's file."""
+        return self._names[row] if len(self._names) else self.source.items[int(self._number[row])].name
+
+    def close(self) -> None:
+        """End the threads and close the source."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True, cancel_futures=True)
+        self.source.close()
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(threads(), thread_name_prefix="decode")
+            return self._pool
+
+    def _one(self, row: int) -> tuple[NDArray[np.uint8], int]:
+        """The image of `row`, or of the first of the rows that stand in for it whose file is whole."""
+        n, candidate = len(self), row
+        for attempt in range(1, _TRIES):
+            with self._lock:
+                known = candidate in self._lost
+            if not known:
+                try:
+                    return self._read(candidate), candidate
+                except (Unreadable, Unusable) as error:
+                    self._lose(candidate, str(error))
+            candidate = int.from_bytes(hashlib.blake2b(f"{row} {attempt}".encode(), digest_size=8).digest()) % n
+        raise DataError(
+            "DATA-LOST", "the images can no longer be read", where=self.source.place, why=self.lost.get(row, ""),
+            fix="bring the files back and resume the run",
+        )  # fmt: skip
+
+    def _read(self, row: int) -> NDArray[np.uint8]:
+        if self._number[row] < 0:
+            raise Unreadable("no longer there")
+        data = self.source.read(int(self._number[row]))
+        digest, frame = content_hash(data), int(self._frame[row])
+        if frame:
+            digest = content_hash(digest + frame.to_bytes(8, "little"))
+        if digest != self._hashes[row].tobytes():
+            raise Unreadable("its content changed since the run started")
+        return decode(data, self.recipe, frame).pixels
+
+    def _lose(self, row: int, reason: str) -> None:
+        with self._lock:
+            if row in self._lost:
+                return
+            self._lost[row] = reason
+            count, n = len(self._lost), len(self)
+            if count <= _NAMED:
+                text = f"{self.name(row)}: {reason}; another image takes its place ({count:,} of {n:,} lost)"
+                self._news.append(News("DATA-BROKEN", text))
+            elif count & (count - 1) == 0:
+                self._news.append(News("DATA-BROKEN", f"{count:,} of {n:,} images are lost by now"))
+            if count > MOST_LOST * n and not self._told:
+                self._told = True
+                self._news.append(News("DATA-LOST", self._verdict(count, n), fatal=True))
+
+    def _verdict(self, count: int, n: int) -> str:
+        names = ", ".join(self.name(row) for row in list(self._lost)[:3])
+        return (
+            f"{count:,} of {n:,} images can no longer be read, more than {MOST_LOST:.0%}: {names}"
+            f"{' …' if count > 3 else ''} in {self.source.place}. The run ends here with everything saved; "
+            "bring the files back and resume it"
+        )

@@ -1,0 +1,218 @@
+"""What a run was started on, image by image, so that it can go on although the files have changed meanwhile.
+
+A run keeps its manifest (``data.npz``): the name, content hash, label and captions of every image, in the order of the
+split. When the data are no longer the same, the run goes on with the images it was started on: from the cache of
+decoded images, or by decoding the files that are still what they were.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparring.data import cache
+from sparring.data.dataset import Dataset, Known, Survey, assembled, images_of, open_data, recipe_of
+from sparring.data.items import Annotations, Progress, Source
+from sparring.data.labels import annotate, difference
+from sparring.data.live import MOST_LOST, Live
+from sparring.data.options import Options
+from sparring.data.prepare import Preparation, matched
+from sparring.data.report import DataReport, shown
+from sparring.data.scan import Scan
+from sparring.data.sources import open_source
+from sparring.errors import DataError
+
+_VERSION = 1
+_NAMED = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """names (n) and content hashes (n, 16) of all images, held-out ones
+    first.   known: their labels, classes and captions.   report: as it was.   entry: of the cache."""
+
+    names: Sequence[str]
+    hashes: NDArray[np.uint8]
+    known: Known
+    report: DataReport
+    entry: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Manifest | None:
+        """The manifest of a data set of images; None for points."""
+        if dataset.survey is None:
+            return None
+        n = len(dataset.survey)
+        labels = None
+        if dataset.labels is not None and dataset.held_out_labels is not None:
+            labels = np.concatenate([dataset.held_out_labels, dataset.labels])
+        captions = None
+        if dataset.captions is not None and dataset.held_out_captions is not None:
+            captions = [*dataset.held_out_captions, *dataset.captions]
+        known = Known(labels, dataset.classes, captions, dataset.report.labels)
+        names = [dataset.file(row) for row in range(n)]
+        return cls(names, dataset.survey.hashes, known, dataset.report, dataset.entry)
+
+    def save(self, path: Path) -> None:
+        """To a compressed npz without pickles."""
+        said = {
+            "version": _VERSION, "entry": self.entry, "classes": self.known.classes, "origin": self.known.origin,
+            "report": self.report.record(),
+        }  # fmt: skip
+        arrays: dict[str, NDArray[Any]] = {
+            "said": _bytes(said),
+            "names": _bytes(list(self.names)),
+            "hashes": self.hashes,
+        }
+        if self.known.labels is not None:
+            arrays["labels"] = self.known.labels
+        if self.known.captions is not None:
+            arrays["captions"] = _bytes([list(texts) for texts in self.known.captions])
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        temporary.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest | None:
+        """None if there is none, or it cannot be read: then only unchanged data will do."""
+        try:
+            with np.load(path, allow_pickle=False) as found:
+                said = _value(found["said"])
+                captions = [tuple(texts) for texts in _value(found["captions"])] if "captions" in found else None
+                labels = found.get("labels", None)
+                known = Known(labels, tuple(said["classes"]), captions, said["origin"])
+                report = DataReport.of(said["report"])
+                return cls(_value(found["names"]), found["hashes"], known, report, said["entry"])
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            return None
+
+
+def _bytes(value: Any) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(value).encode(), np.uint8)  # ASCII: names that are no text survive as \\udcXX
+
+
+def _value(array: NDArray[np.uint8]) -> Any:
+    return json.loads(array.tobytes().decode())
+
+
+# ── going on ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def reopen(
+    manifest: Manifest,
+    source: str,
+    options: Options,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Dataset, list[str]]:
+    """The data set that `manifest` describes, although files may have been added, removed or changed since; and the
+    differences, in plain words. Raises `DataError`: the classes are no longer the same, or more
+    than 1 % of the images are lost and were not kept decoded.
+    """
+    root, _ = cache.directory(cache_dir)
+    entry = root / "images" / manifest.entry
+    meta = cache.meta(entry)
+    kept = meta is not None and (entry / "images.npy").exists()
+    try:
+        opened = open_source(source, options, root, progress)
+        work = Preparation(opened, root, options, progress)
+        found = work.scan()
+    except DataError as error:
+        if not kept:
+            raise
+        warning = f"the data cannot be opened ({error.what}: {error.where}); the run goes on with its decoded images"
+        return _restored(manifest, None, entry), [warning]
+    try:
+        annotations = annotate(opened, options)
+        if annotations.classes != manifest.known.classes:
+            raise _classes_changed(manifest, annotations.classes, opened.place)
+        rows, spare = matched(found.hashes, manifest.hashes)
+        warnings = _differences(manifest, found, rows, spare, opened)
+        warnings += _relabelled(manifest, annotations, found, rows)
+        if not warnings:
+            opened.close()
+            return open_data(source, options, cache_dir=cache_dir, progress=progress), []
+        lost = int((rows < 0).sum())
+        if not kept and lost > MOST_LOST * len(rows):
+            raise _too_much(manifest, rows, opened.place)
+        number = np.where(rows >= 0, found.number[rows], -1)
+        live = Live(
+            opened, number, np.where(rows >= 0, found.frame[rows], 0), manifest.hashes,
+            recipe_of(manifest.report, options), manifest.names,
+        )  # fmt: skip
+        where = "from their decoded copies" if kept else "from the files that are still the same"
+        said = [*warnings, f"the run goes on with the images it was started on, {where}"]
+        return _restored(manifest, live, entry), said
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _restored(manifest: Manifest, live: Live | None, entry: Path) -> Dataset:
+    """The data set as it was; the images from the entry of the cache, or live."""
+    report = manifest.report
+    there = cache.meta(entry) is not None
+    rows = np.arange(len(manifest.names))  # `names` are in the order of the rows here
+    made = assembled(
+        Path(report.source).stem or report.source, report, images_of(entry if there else None, live), manifest.known,
+        rows, manifest.names, Survey.load(entry) if there else None, manifest.entry,
+    )  # fmt: skip
+    return replace(made, fingerprint=manifest.report.fingerprint, report=report)
+
+
+def _differences(
+    manifest: Manifest, found: Scan, rows: NDArray[np.int64], spare: NDArray[np.int64], source: Source
+) -> list[str]:
+    """What changed since the run was started, in plain words, naming files. spare: rows of the scan that are new."""
+    lost = [manifest.names[row] for row in np.flatnonzero(rows < 0).tolist()]
+    left_out = {name for name, _ in manifest.report.excluded}
+    new = [name for row in spare.tolist() if (name := source.items[int(found.number[row])].name) not in left_out]
+    changed = sorted(set(lost) & set(new))
+    what = {
+        "removed": [name for name in lost if name not in changed],
+        "changed in content": changed,
+        "added": [name for name in new if name not in changed],
+    }
+    return [
+        f"{len(names):,} file{'s were' if len(names) > 1 else ' was'} {how} since the run started: {_some(names)}"
+        for how, names in what.items() if names
+    ]  # fmt: skip
+
+
+def _relabelled(manifest: Manifest, now: Annotations, found: Scan, rows: NDArray[np.int64]) -> list[str]:
+    """Whether images have another class by now."""
+    if now.labels is None or manifest.known.labels is None:
+        return []
+    there = rows >= 0
+    moved = int((now.labels[found.number[rows[there]]] != manifest.known.labels[there]).sum())
+    return [f"{moved:,} images have another class than when the run started; the run keeps the old one"] * bool(moved)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(shown(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
+
+
+def _classes_changed(manifest: Manifest, now: tuple[str, ...], place: str) -> DataError:
+    return DataError(
+        "DATA-CLASSES", "the classes are not those that the run was started with", where=place,
+        why=difference(manifest.known.classes, now),
+        fix="bring the classes back, or start a new run: the generator knows the old ones by number",
+    )  # fmt: skip
+
+
+def _too_much(manifest: Manifest, rows: NDArray[np.int64], place: str) -> DataError:
+    lost = [manifest.names[row] for row in np.flatnonzero(rows < 0).tolist()]
+    return DataError(
+        "DATA-CHANGED", f"{len(lost):,} of {len(rows):,} images of the run are no longer there", where=place,
+        why=f"gone or changed: {_some(lost)}; their decoded copies are gone too",
+        fix="bring the files back (data.json and data.npz name them), or start a new run",
+    )  # fmt: skip
