@@ -13,26 +13,29 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
 from sparring.train.turn import only
-from sparring.types import Criticises, HasLatents, Samples, Space, Stream
+from sparring.types import Criticises, HasLatents, Samples, SamplesByClass, Space, Stream
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 def check_game(
-    cls: type[Game], shape: tuple[int, ...], stream: Stream, *, coupled: bool = False, **settings: Any
+    cls: type[Game], space: Space | tuple[int, ...], stream: Stream, *, coupled: bool = False, **settings: Any
 ) -> None:
     """Every law below, on a small game of `cls` with `settings`.
 
-    shape: of the data.   stream: gives it, uint8 for images.   coupled: samples of a batch influence each other (batch
-    normalisation), so that pieces of a batch are not the batch.
+    space: of the data, or its shape where that is all.   stream: gives it, uint8 for images, with labels and captions
+    where the game needs them.   coupled: samples of a batch influence each other (batch normalisation), so that pieces
+    of a batch are not the batch.
     """
+    space = space if isinstance(space, Space) else Space(space)
 
     def match(**changes: Any) -> Match:
         config = cls.Config(**({"batch": 8} | settings | changes))
-        game = seeded(0, lambda: cls.build(config, Space(shape)))
+        game = seeded(0, lambda: cls.build(config, space))
         return Match(game, stream, Engine(torch.device("cpu"), memory_format=LAYOUTS[config.memory_format]), config,
                      seed=0, horizon=400)  # fmt: skip
 
+    what_it_needs_is_there(cls, space, stream)
     players_share_no_parameter(match().game)
     terms_are_unreduced_and_weighed(match())
     looking_changes_nothing(match())
@@ -40,7 +43,22 @@ def check_game(
     if not coupled:
         pieces_are_the_batch(match(), match(micro_batches=2))
     stopping_and_going_on_changes_nothing(match)
-    sampling_does_not_depend_on_the_batch(match().game, shape)
+    sampling_does_not_depend_on_the_batch(match().game, space.shape)
+    if issubclass(cls, SamplesByClass):
+        samples_are_of_the_class_asked_for(match().game, space)
+
+
+def what_it_needs_is_there(cls: type[Game], space: Space, stream: Stream) -> None:
+    """The stream brings what the game says it needs, whole, and nothing that `space` does not announce."""
+    assert cls.needs <= {"label", "text"}, f"{cls.__name__} needs what no batch brings"
+    batch = stream.take(3, 6)
+    assert tuple(batch.x.shape) == (6, *space.shape)
+    if "label" in cls.needs:
+        assert space.classes and batch.label is not None
+        assert batch.label.shape == (6,) and batch.label.dtype == torch.int64
+        assert int(batch.label.min()) >= 0 and int(batch.label.max()) < space.classes
+    if "text" in cls.needs:
+        assert space.captions and batch.text is not None and len(batch.text) == 6
 
 
 def players_share_no_parameter(game: Game) -> None:
@@ -133,6 +151,19 @@ def sampling_does_not_depend_on_the_batch(game: Game, shape: tuple[int, ...]) ->
         assert z.shape[0] == 4 and tuple(game.decode(z).shape) == (4, *shape)
     if isinstance(game, Criticises):
         assert game.relative in (True, False)
+
+
+def samples_are_of_the_class_asked_for(game: Game, space: Space) -> None:
+    """A class is a function of the label given, sample by sample; without one the game draws classes by the dice."""
+    assert isinstance(game, SamplesByClass) and space.classes > 1
+    game.eval().requires_grad_(False)
+    label = torch.arange(6) % space.classes
+    many = game.sample(Dice(0, "samples", range(6)), label=label)
+    assert tuple(many.shape) == (6, *space.shape) and bool(many.isfinite().all())
+    few = game.sample(Dice(0, "samples", range(2, 4)), label=label[2:4])
+    torch.testing.assert_close(few, many[2:4], rtol=1e-4, atol=1e-5)
+    other = game.sample(Dice(0, "samples", range(6)), label=(label + 1) % space.classes)
+    assert not torch.equal(other, many), "the label changes nothing"
 
 
 def _gradients(match: Match, player: str) -> Iterator[tuple[str, Tensor]]:

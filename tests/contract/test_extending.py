@@ -22,14 +22,18 @@ from sparring.runs.recipe import game_class, load
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
 
 
-@pytest.fixture
-def game_file(tmp_path: Path) -> Path:
-    """lsgan.py as the page prints it."""
-    found = re.search(r"^<!-- file: lsgan.py -->\n```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
+def printed(name: str, folder: Path) -> Path:
+    """A file as the page prints it."""
+    found = re.search(rf"^<!-- file: {name} -->\n```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
     assert found is not None
-    path = tmp_path / "lsgan.py"
+    path = folder / name
     path.write_text(found[1], "utf-8")
     return path
+
+
+@pytest.fixture
+def game_file(tmp_path: Path) -> Path:
+    return printed("lsgan.py", tmp_path)
 
 
 SMALL = {"batch": 8, "width": 8, "z": 2}

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.train.arena import NANO, game_of, match_of, stream
-from tests.train.together import played
+from tests.train.together import CASES, played
 
 from sparring.errors import UsageError
 from sparring.train.engine import Engine
@@ -38,7 +38,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     return load_file(out)
 
 
-@pytest.mark.parametrize("name", NANO)
+@pytest.mark.parametrize("name", CASES)
 def test_two_processes_are_one(name: str, two: dict[str, torch.Tensor]) -> None:
     """Gradients to 1e-5 relative, penalties and augmentation included, with equal micro-batch grouping; and the weights
     after three rounds of Adam, as far as rounding allows.

@@ -12,13 +12,19 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from tests.train.arena import LAYOUTS, NANO, game_of, gradients, stream
+from tests.train.conditional import told_match
 from torch import Tensor
 
 from sparring.train.engine import Engine, join
 from sparring.train.match import Match
 
+CASES = [*NANO, "told"]
+"""What two processes play: every nano game, and one that is told labels and captions."""
+
 
 def match_in(name: str, rank: int, size: int, **changes: object) -> Match:
+    if name == "told":
+        return told_match(engine=Engine(torch.device("cpu"), rank=rank, size=size), **changes)
     game = game_of(name, 0, **changes)
     engine = Engine(torch.device("cpu"), memory_format=LAYOUTS[game.config.memory_format], rank=rank, size=size)
     return Match(game, stream(NANO[name][1]), engine, game.config, seed=0, horizon=400)
@@ -47,7 +53,7 @@ def main(out: Path) -> None:
     rank, size = join(torch.device("cpu"))
     assert join(torch.device("cpu")) == (rank, size) == (rank, 2)  # joining twice is joining once
     found: dict[str, Tensor] = {}
-    for name in NANO:
+    for name in CASES:
         found |= played(name, rank, size)
     engine = Engine(torch.device("cpu"), rank=rank, size=size)
     assert engine.agree(rank) == 1 and engine.agree(2 - rank) == 2
