@@ -16,7 +16,7 @@ import sparring
 from sparring.budget import Budget, duration
 from sparring.data import BUILT_IN, Dataset, Options, open_data, stream_of
 from sparring.errors import UsageError
-from sparring.runs import auto
+from sparring.runs import auto, checks
 from sparring.runs.directory import free_directory
 from sparring.runs.recipe import Recipe, load
 from sparring.train.engine import Engine, choose_device, join, local_rank
@@ -116,7 +116,7 @@ class Plan:
 
     def _hints(self) -> list[str]:
         """What was perhaps not meant."""
-        said = unused(self.recipe, space_of(self.dataset))
+        said = checks.notes(self.dataset.kind, self.recipe) + unused(self.recipe, space_of(self.dataset))
         asked = self.request.budget.images if self.request.budget is not None else None
         if asked is not None and asked < 1000:
             said.append(f"--budget {asked} means {asked} images; minutes are written {asked}m")
@@ -125,13 +125,14 @@ class Plan:
 
 def make(request: Request, *, progress: Callable[..., None] | None = None) -> Plan:
     """Open the data, choose and check the recipe, time a discarded copy, and turn the budget into images once."""
-    _check(request)
+    asked = checks.before_data(request)
     device = choose_device(request.device)
+    checks.check_processes(device)
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress)
-    if dataset.kind == "points" and request.options.size is not None:
-        raise UsageError("SIZE", "points have no size", where=request.data, fix="leave --size out")
-    recipe = resolve(request, dataset, device)
+    recipe = asked or resolve(request, dataset, device)
+    checks.check_kind(dataset.kind, request.options, recipe, request.data)
+    checks.check_batch(recipe)
     check_needs(recipe, space_of(dataset), request.data)
     out = request.out or free_directory(request.data)
     rank, size = join(device)
@@ -182,8 +183,7 @@ def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int =
 
 def space_of(dataset: Dataset) -> Space:
     """What a game is told of its data."""
-    classes = 0 if dataset.labels is None else int(dataset.labels.max(initial=-1)) + 1
-    return Space(dataset.shape, classes)
+    return Space(dataset.shape, len(dataset.classes), dataset.captions is not None)
 
 
 def space_of_document(document: dict[str, Any]) -> Space:
