@@ -243,7 +243,7 @@ def test_encrypted_and_damaged_entries_are_named(tmp_path: Path, noise: Callable
     data[at + 8] |= 1
     path.write_bytes(bytes(data))
     found = open_data(path)
-    assert set(reasons(found)) == {"0.png", "2.png"} and reasons(found)["0.png"] == "encrypted"
+    assert set(reasons(found)) == {"0.png", "2.png"} and "encrypted" in reasons(found)["0.png"]
     assert "damaged" in reasons(found)["2.png"]
     path.write_bytes(bytes(data[:-40]))
     with pytest.raises(DataError, match="DATA-ZIP"):

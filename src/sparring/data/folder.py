@@ -16,12 +16,16 @@ from typing import Any, TypeVar
 
 from sparring.data.formats import HEAD, sniff
 from sparring.data.items import BESIDE, CLUTTER, MAX_FILE_BYTES, Item, Progress, Source, Unreadable, stamp_of
+from sparring.errors import DataError
 
 ANSWER_WITHIN = 60.0  # seconds that a file on a network may take
 _SILENT = 3  # after so many files in a row without an answer, the next ones get one second each
 
 _RETRIED = frozenset({errno.EIO, errno.ESTALE})  # a network file system that stumbles
-_REMOTE = frozenset("9p afs ceph cifs davfs fuse glusterfs lustre ncpfs nfs nfs4 smb3 smbfs virtiofs webdav".split())
+_REMOTE = frozenset({
+    "9p", "afs", "ceph", "cifs", "davfs", "fuse", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs",
+    "virtiofs", "webdav",
+})  # fmt: skip
 _CLOUD = 0x1000 | 0x40000 | 0x400000  # Windows: offline, recall on open, recall on data access (OneDrive, …)
 _DATALESS = 0x40000000  # macOS: SF_DATALESS
 
@@ -105,7 +109,13 @@ class FolderSource(Source):
         return False
 
     def read_beside(self, name: str) -> bytes:
-        return (self._root / name).read_bytes()
+        try:
+            return _patiently((self._root / name).read_bytes)
+        except OSError as error:
+            raise DataError(
+                "DATA-BESIDE", "this file cannot be read", where=str(self._root / name), why=str(error.strerror),
+                fix="make it readable, or take it away",
+            ) from error  # fmt: skip
 
     def read(self, number: int) -> bytes:
         path = self._root / self.items.names[number]

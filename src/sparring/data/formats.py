@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import struct
 
-HEAD = 64  # bytes that `sniff` needs
+HEAD = 512  # bytes that `sniff` needs
 
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -45,6 +45,9 @@ _STRANGERS: tuple[tuple[bytes, str], ...] = (
     (b"\0\0\x01\xba", "a video, not an image: extract its frames"),
     (b"\0\0\x01\xb3", "a video, not an image: extract its frames"),
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a video, not an image: extract its frames"),
+    (b"SQLite format 3", "a SQLite database, not an image"),
+    (b"ARROW1", "an Arrow file: save it as parquet, which is read"),
+    (b"\xd0\xcf\x11\xe0", "a Windows document, not an image"),
     (b"#!AMR", "a sound, not an image"),
     (b"ID3", "a sound, not an image"),
     (b"OggS", "a sound or a video, not an image"),
@@ -82,6 +85,10 @@ def sniff(head: bytes) -> tuple[str, str]:
     # "BM" alone begins many a text: the two reserved words of a bitmap header are zero.
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
         return "BMP", ""
+    if head[257:262] == b"ustar":
+        return "", "a tar archive: unpack it"
+    if head[16:20] in (b"\xde\xc0\xef\xbe", b"\xbe\xef\xc0\xde"):
+        return "", "an LMDB database: save its images as files"
     return "", next((reason for magic, reason in _STRANGERS if head.startswith(magic)), _unknown(head))
 
 

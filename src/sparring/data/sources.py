@@ -8,10 +8,10 @@ import stat
 import zipfile
 from pathlib import Path
 
+from sparring.data import foreign
 from sparring.data.archive import ZipSource
 from sparring.data.arrays import ArraySource
 from sparring.data.folder import FolderSource
-from sparring.data.formats import sniff
 from sparring.data.items import (
     BESIDE,
     CLUTTER,
@@ -46,7 +46,7 @@ def open_source(
     progress: told of the listing, since nobody knows beforehand how many files there are.
     A path wins over a built-in name only if it is written as one (``./emoji``). Raises `DataError`.
     """
-    from sparring.data import builtin, idx, shards
+    from sparring.data import builtin, idx, remote, shards
 
     if text in builtin.IMAGES:
         return builtin.source(text)
@@ -54,6 +54,8 @@ def open_source(
         from sparring.data.hub import open_hub
 
         return open_hub(text, options, cache_root, progress)
+    if remote.is_url(text):
+        return remote.open_remote(text, options, cache_root, progress)
     path = Path(text).expanduser()
     try:
         info = os.stat(path)
@@ -62,6 +64,8 @@ def open_source(
     if shards.is_shards(path):
         return shards.open_shards(path, options.columns)
     if stat.S_ISDIR(info.st_mode):
+        if stranger := foreign.of_folder(path, text):
+            raise stranger
         images = idx.find_in(path)
         return idx.source(images) if images else FolderSource(path, progress)
     if not stat.S_ISREG(info.st_mode):
@@ -71,8 +75,12 @@ def open_source(
     with path.open("rb") as file:
         head = file.read(512)
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06") or zipfile.is_zipfile(path):
-        return ZipSource(path)
-    raise _not_a_source(text, head)
+        archive = ZipSource(path)
+        if stranger := foreign.of_zip(archive.items.names, text):
+            archive.close()
+            raise stranger
+        return archive
+    raise foreign.of_file(path, text, head)
 
 
 def _missing(path: Path, text: str) -> DataError:
@@ -91,16 +99,3 @@ def _missing(path: Path, text: str) -> DataError:
     fix = f"did you mean {' or '.join(near)}?" if near else "give a folder, a zip, an idx file or a built-in name: "
     fix += "" if near else ", ".join([*builtin.IMAGES, *points.NAMES])
     return DataError("DATA-MISSING", "there is no such folder or file", where=text, fix=fix)
-
-
-def _not_a_source(text: str, head: bytes) -> DataError:
-    kind, reason = sniff(head)
-    if kind:
-        return DataError(
-            "DATA-KIND", f"this is one single image ({kind})", where=text, fix="give the folder that holds the images"
-        )
-    if head[257:262] == b"ustar" or head[:2] == b"\x1f\x8b":
-        return DataError("DATA-KIND", "tar archives are not read", where=text, fix="unpack it and give the folder")
-    if head[16:20] == b"\xde\xc0\xef\xbe":
-        return DataError("DATA-KIND", "LMDB is not read", where=text, fix="export its images to a folder or a zip")
-    return DataError("DATA-KIND", "not a source of images", where=text, why=reason, fix="give a folder or a zip")
