@@ -66,13 +66,7 @@ class ZipSource(Source):
         return bool(found)
 
     def read_beside(self, name: str) -> bytes:
-        try:
-            return self._zip.read(name)
-        except Exception as error:
-            why, fix = f"damaged zip entry: {error}", "pack the zip anew"
-            raise DataError(
-                "DATA-BESIDE", "this file cannot be read", where=f"{self.place}/{name}", why=why, fix=fix
-            ) from error
+        return self._zip.read(name)
 
     def read(self, number: int) -> bytes:
         info = self._entries[number]

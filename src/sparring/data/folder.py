@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from sparring.data.formats import HEAD, sniff
 from sparring.data.items import BESIDE, CLUTTER, MAX_FILE_BYTES, Item, Progress, Source, Unreadable, stamp_of
-from sparring.errors import DataError
 
 ANSWER_WITHIN = 60.0  # seconds that a file on a network may take
 _SILENT = 3  # after so many files in a row without an answer, the next ones get one second each
@@ -109,13 +108,7 @@ class FolderSource(Source):
         return False
 
     def read_beside(self, name: str) -> bytes:
-        try:
-            return _patiently((self._root / name).read_bytes)
-        except OSError as error:
-            raise DataError(
-                "DATA-BESIDE", "this file cannot be read", where=str(self._root / name), why=str(error.strerror),
-                fix="make it readable, or take it away",
-            ) from error  # fmt: skip
+        return _patiently((self._root / name).read_bytes)
 
     def read(self, number: int) -> bytes:
         path = self._root / self.items.names[number]

@@ -15,8 +15,9 @@ _NUMPY = (
     "[I.fromarray(x).save(f'images/{{i:07}}.png') for i, x in enumerate({load})]\"{then}"
 )
 _LMDB = (
-    "pip install lmdb && mkdir images && python -c \"import lmdb; [open(f'images/{{i:07}}', 'wb').write(v) for i, (k, v) "
-    'in enumerate(lmdb.open({path!r}, readonly=True, lock=False, subdir={folder}).begin().cursor())]"{then}'
+    'pip install lmdb && mkdir images && python -c "import lmdb; '
+    "[open(f'images/{{i:07}}', 'wb').write(pair[1]) for i, pair in enumerate("
+    'lmdb.open({path!r}, readonly=True, lock=False, subdir={folder}).begin().cursor())]"{then}'
 )
 _THEN = ", then give the folder images"
 _PACKED = {"gzip": "gunzip --keep", "bzip2": "bunzip2 --keep", "xz": "unxz --keep", "Zstandard": "unzstd"}
