@@ -103,7 +103,7 @@ def _one_hot(entries: list[tuple[str, Any]], where: str) -> list[int] | None:
     for name, label in entries:
         if len(label) != length:
             problems.append(f"{brief(name)}: {len(label)} numbers where others have {length}")
-        elif not all(isinstance(x, int | float) and math.isfinite(x) for x in label):
+        elif not all(isinstance(x, int) or (isinstance(x, float) and math.isfinite(x)) for x in label):
             problems.append(f"{brief(name)}: NaN, infinite or not a number")
         else:
             classes = classes and label.count(0) == length - 1 and label.count(1) == 1

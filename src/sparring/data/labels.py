@@ -8,16 +8,14 @@ A run stores them, and `numbered_as` gives a later look at the data the numbers 
 from __future__ import annotations
 
 import difflib
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.data.class_folders import FOLDERS, WITHOUT, empty_folders, of_folders, refuse_other_folders
 from sparring.data.classes import Value, brief, composed, few, number_classes
 from sparring.data.dataset_json import read_dataset_json
-from sparring.data.folder import FolderSource
 from sparring.data.items import Annotations, Source
 from sparring.data.metadata import Metadata, Names, read_metadata
 from sparring.data.options import Options
@@ -25,13 +23,7 @@ from sparring.errors import DataError
 
 Numbers = NDArray[np.int64]
 
-SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval")
-"""Folders of these names divide data; they are no classes where a source has no others."""
-
-FOLDERS = "folders"  # the origin of labels that are class folders
-_ROWS, _COLUMNS = 8, 5  # of the tree in a message
 _UNEVEN, _HOPELESS = 100, 10_000  # images of the largest class for one of the smallest
-_WITHOUT = "or train without classes: --labels none"
 
 
 # ── reading ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -52,8 +44,8 @@ def annotate(source: Source, options: Options) -> Annotations:
     captions = own.captions if found.captions is None else found.captions
     warnings = [*own.warnings, *found.warnings]
     if options.labels == "folders":
-        labels, classes = _of_folders(source)
-        return Annotations(labels, classes, captions, FOLDERS, (*warnings, *_empty_folders(source)))
+        labels, classes = _numbered(*of_folders(source), source.place)
+        return Annotations(labels, classes, captions, FOLDERS, (*warnings, *empty_folders(source)))
     if wanted and found.labels is not None:
         labels, classes = _numbered(found.labels, found.values, source.place)
         return Annotations(labels, classes, captions, found.origin, tuple(warnings))
@@ -74,7 +66,7 @@ def annotate(source: Source, options: Options) -> Annotations:
 def _numbered(labels: Numbers, values: list[Value], where: str) -> tuple[Numbers, tuple[str, ...]]:
     """Labels that are positions in `values` become class numbers."""
     classes, number = number_classes(values, where)
-    return np.where(labels >= 0, number[labels], -1), classes
+    return _mapped(labels, number), classes
 
 
 def _of_numbers(labels: Numbers, where: str) -> tuple[Numbers, tuple[str, ...]]:
@@ -83,29 +75,6 @@ def _of_numbers(labels: Numbers, where: str) -> tuple[Numbers, tuple[str, ...]]:
     dense = np.full(len(labels), -1, np.int64)
     dense[labels >= 0] = position
     return _numbered(dense, values.tolist(), where)
-
-
-def _of_folders(source: Source) -> tuple[Numbers, tuple[str, ...]]:
-    """The first folder of each name; −1 where there is none."""
-    seen: dict[str, int] = {}
-    names = source.items.names
-    labels = np.fromiter(
-        (seen.setdefault(name[:end], len(seen)) if (end := name.find("/")) > 0 else -1 for name in names),
-        np.int64, len(names),
-    )  # fmt: skip
-    if not seen:
-        raise DataError(
-            "DATA-LABELS", "there are no class folders: all files lie at the top", where=source.place,
-            fix=f"put the images of each class into a folder of its own, {_WITHOUT}",
-        )  # fmt: skip
-    return _numbered(labels, list(seen), source.place)
-
-
-def _empty_folders(source: Source) -> list[str]:
-    """Top folders without any file: they are no classes, but somebody made them."""
-    full = {name[: name.find("/")] for name in source.items.names if "/" in name}
-    empty = [name for name in source.folders if name not in full]
-    return [f"empty class folders, which are no classes: {few(empty)}"] if empty else []
 
 
 def _no_labels(source: Source, found: Metadata, reasons: list[str]) -> DataError:
@@ -121,7 +90,7 @@ def _no_labels(source: Source, found: Metadata, reasons: list[str]) -> DataError
         "DATA-LABELS", "labels from metadata were asked for, but there are none",
         where=", ".join(f"{source.place}/{name}" for name in sorted(source.beside)[:3]),
         why="; ".join(reasons) or f"no label in any row (columns: {few(found.columns, most=20)})",
-        fix=f"name the column: --columns label={brief(likely[0]) if likely else '…'}, {_WITHOUT}",
+        fix=f"name the column: --columns label={brief(likely[0]) if likely else '…'}, {WITHOUT}",
     )  # fmt: skip
 
 
@@ -137,7 +106,7 @@ def judge(annotations: Annotations, used: Numbers, source: Source) -> list[str]:
     warnings: list[str] = []
     if annotations.labels is not None and len(used):
         if annotations.origin == FOLDERS:
-            _judge_folders(annotations, used, source)
+            refuse_other_folders(source, used, counts(annotations, used))
         _refuse_unlabelled(annotations, used, source)
         warnings += _judge_sizes(annotations, used)
     if annotations.captions is not None and len(used):
@@ -159,12 +128,12 @@ def _refuse_unlabelled(annotations: Annotations, used: Numbers, source: Source) 
     if annotations.origin == FOLDERS:
         raise DataError(
             "DATA-LABELS", f"{len(bare):,} images lie at the top, beside the class folders", where=source.place,
-            why=told, fix=f"move them into a class folder, or away, {_WITHOUT}",
+            why=told, fix=f"move them into a class folder, or away, {WITHOUT}",
         )  # fmt: skip
     raise DataError(
         "DATA-LABELS", f"{len(bare):,} of {len(np.unique(used)):,} images have no label in {annotations.origin}",
         where=source.place, why="; ".join([told, *annotations.warnings]),
-        fix=f"give them a label there, or take them away, {_WITHOUT}",
+        fix=f"give them a label there, or take them away, {WITHOUT}",
     )  # fmt: skip
 
 
@@ -192,68 +161,6 @@ def _judge_sizes(annotations: Annotations, used: Numbers) -> list[str]:
                if ratio >= _HOPELESS else "the small ones will be learnt late or not at all")
         )  # fmt: skip
     return warnings
-
-
-def _judge_folders(annotations: Annotations, used: Numbers, source: Source) -> None:
-    """Stop where the top folders are no classes: one only, splits, or none that holds an image."""
-    size = counts(annotations, used)
-    present = [name for name, n in size.items() if n]
-    splits = len(present) > 1 and all(name.casefold() in SPLITS for name in present)
-    if len(present) > 1 and not splits:
-        return
-    names = [source.items.names[k] for k in np.unique(used).tolist()]
-    if not present:
-        what = "no folder holds an image: all lie at the top"
-    elif splits:
-        what = f"the top folders divide the data, they are no classes: {few(present)}"
-    else:
-        what = f"there is one class folder only, {brief(present[0])!r}"
-    raise DataError("DATA-LABELS", what, where=source.place, why=_tree(names), fix=_right_path(source, names))
-
-
-def _right_path(source: Source, names: list[str]) -> str:
-    likely = _class_level(names)
-    if not likely:
-        return f"put the images of each class into a folder of its own at the top, {_WITHOUT}"
-    if isinstance(source, FolderSource):
-        return f"the classes seem to lie in {brief(source.place)}/{brief(likely)}: give that folder, {_WITHOUT}"
-    return (f"the classes seem to lie in {brief(likely)!r}: unpack this and give that folder, or pack that folder "
-            f"alone, {_WITHOUT}")  # fmt: skip
-
-
-def _class_level(names: list[str]) -> str:
-    """The folder whose folders look like classes, or nothing: down past lone folders, and into the training split."""
-    above = ""
-    while True:
-        below = Counter(rest[:end] for name in names
-                        if name.startswith(above) and (end := (rest := name[len(above) :]).find("/")) > 0)  # fmt: skip
-        if not below:
-            return ""
-        if len(below) > 1 and not all(name.casefold() in SPLITS for name in below):
-            return above.rstrip("/")
-        above += min(below, key=lambda name: SPLITS.index(key) if (key := name.casefold()) in SPLITS else 99) + "/"
-
-
-def _tree(names: Iterable[str]) -> str:
-    """What is there, in two levels, with numbers of images."""
-    top: Counter[str] = Counter()
-    second: dict[str, Counter[str]] = {}
-    loose = 0
-    for name in names:
-        parts = name.split("/", 2)
-        if len(parts) == 1:
-            loose += 1
-            continue
-        top[parts[0]] += 1
-        second.setdefault(parts[0], Counter())[f"{parts[1]}/" if len(parts) == 3 else "images"] += 1
-    lines = [f"images at the top: {loose:,}"] if loose else []
-    for folder, n in top.most_common(_ROWS):
-        inside = ", ".join(f"{brief(name)} {m:,}" for name, m in second[folder].most_common(_COLUMNS))
-        more = len(second[folder]) - _COLUMNS
-        lines.append(f"{brief(folder)}/ {n:,}: {inside}" + (f" and {more:,} more folders" if more > 0 else ""))
-    if len(top) > _ROWS:
-        lines.append(f"and {len(top) - _ROWS:,} more folders")
-    return "\n       ".join(["this is what is there, with numbers of images:", *lines])
 
 
 # ── classes ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -329,7 +236,7 @@ def _renamed(removed: list[str], added: list[str]) -> dict[str, str]:
     def key(name: str) -> str:
         return " ".join(composed(name).casefold().replace("_", " ").replace("-", " ").split())
 
-    if len(removed) * len(added) > 100_000:
+    if len(removed) * len(added) > 10_000:
         return {}
     free = {key(name): name for name in added}
     renamed = {}

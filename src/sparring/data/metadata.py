@@ -7,10 +7,7 @@ are merged; several rows about one image give it several captions.
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
-import json
 import posixpath
 import re
 import zipfile
@@ -26,26 +23,33 @@ from numpy.typing import NDArray
 from sparring.data.classes import Value, brief, composed, few
 from sparring.data.items import Source
 from sparring.data.options import Options
+from sparring.data.tables import OR_REMOVE, csv_rows, jsonl_rows, unclear
 from sparring.errors import DataError
 
 COLUMNS = {"image": "file_name", "label": "label", "text": "text"}
 
 _MOST = 10  # problems named in one message
-_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))(?:\.0*)?")
-_HARMLESS = "or remove the file"
+_WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]{0,17}))(?:\.0*)?")
 
 
 class Names:
     """Finds the item that a metadata file means, whatever the separator or the Unicode form it is spelt in."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._exact = {name: number for number, name in enumerate(names)}
-        self._composed = {form: number for number, name in enumerate(names)
+        self.names = names
+        self._exact: dict[str, int] = {}
+        self._composed: dict[str, int] = {}
+
+    def _index(self) -> None:
+        """Only when the first is looked for: a source without metadata pays nothing."""
+        self._exact = {name: number for number, name in enumerate(self.names)}
+        self._composed = {form: number for number, name in enumerate(self.names)
                           if not name.isascii() and (form := composed(name)) != name}  # fmt: skip
 
     def find(self, folder: str, name: str) -> int:
         """The number of the item `name`, relative to `folder` ("" or ending in "/"); −1 if there is none."""
+        if not self._exact:
+            self._index()
         number = self._exact.get(folder + name, -1)
         if number >= 0:
             return number
@@ -55,7 +59,7 @@ class Names:
     def nearest(self, name: str) -> str:
         """An item whose last part is that of `name` but for case: the usual mistake is another folder. Or nothing."""
         last = composed(name.replace("\\", "/").rsplit("/", 1)[-1]).casefold()
-        return next((other for other in self._names if other.rsplit("/", 1)[-1].casefold() == last), "")
+        return next((other for other in self.names if other.rsplit("/", 1)[-1].casefold() == last), "")
 
 
 @dataclass(eq=False)
@@ -110,7 +114,7 @@ def bytes_of(source: Source, name: str) -> bytes:
     except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise DataError(
             "DATA-METADATA", "this file cannot be read", where=f"{source.place}/{name}", why=str(error),
-            fix=f"make it readable, {_HARMLESS}",
+            fix=f"make it readable, {OR_REMOVE}",
         ) from error  # fmt: skip
 
 
@@ -148,7 +152,7 @@ class _File:
     def __init__(self, name: str, where: str, columns: dict[str, str], names: Names, labels: bool) -> None:
         self.name, self.where, self._folder = name, where, folder_of(name)
         self._image, self._label, self._text = (columns[what] for what in ("image", "label", "text"))
-        self._names, self._wanted = names, labels
+        self.names, self._wanted = names, labels
         self.items, self.lines, self.codes = array("q"), array("q"), array("q")
         self.captions: list[tuple[str, ...]] = []
         self.values: list[Value] = []
@@ -163,11 +167,11 @@ class _File:
 
     def read(self, data: bytes) -> None:
         is_csv = self.name.endswith(".csv")
-        rows = _csv(data, self.where, self._image) if is_csv else _jsonl(data, self.where)
+        rows = csv_rows(data, self.where, self._image) if is_csv else jsonl_rows(data, self.where)
         for line, row in rows:
             self._add(line, row)
         if self.named and self._unnamed:
-            raise _bad(self.where, f"line {self._unnamed}: no {self._image!r}", "name the image in every row")
+            raise unclear(self.where, f"line {self._unnamed}: no {self._image!r}", "name the image in every row")
         self.values = self._cells() if is_csv else [value for _, value in self._raw]
         if self._problems:
             raise DataError(
@@ -184,11 +188,11 @@ class _File:
             self._unnamed = self._unnamed or line
             return
         if not isinstance(name, str):
-            raise _bad(self.where, f"line {line}: {self._image!r} is {brief(name)}, not a name", "name one file")
+            raise unclear(self.where, f"line {line}: {self._image!r} is {brief(name)}, not a name", "name one file")
         self.named += 1
         code = self._code(line, name, row.get(self._label)) if self._wanted else -1
         caption = self._caption(line, row.get(self._text))
-        number = self._names.find(self._folder, name)
+        number = self.names.find(self._folder, name)
         if number < 0:
             self._lost_count += 1
             if len(self._lost) < _MOST:
@@ -239,11 +243,11 @@ class _File:
         texts = text if isinstance(text, list) else [] if text is None else [text]
         for one in texts:
             if not isinstance(one, str):
-                raise _bad(
+                raise unclear(
                     self.where, f"line {line}: {self._text!r} is {brief(one)}, not text", "text or a list of texts"
                 )
             if not one.isascii() and any("\ud800" <= letter <= "\udfff" for letter in one):
-                raise _bad(self.where, f"line {line}: {self._text!r} holds half a character", "write it again")
+                raise unclear(self.where, f"line {line}: {self._text!r} holds half a character", "write it again")
         return tuple(stripped for one in texts if (stripped := one.strip()))
 
     def useless(self, column: str) -> str:
@@ -254,7 +258,7 @@ class _File:
 
     def warnings(self) -> Iterator[str]:
         if self._lost_count:
-            near = self._names.nearest(self._lost[0])
+            near = self.names.nearest(self._lost[0])
             hint = f" (there is {brief(near)}: names are relative to the metadata file's folder)" if near else ""
             yield (f"{brief(self.name)}: {self._lost_count:,} of {self.named:,} rows name files that are not there: "
                    f"{few(self._lost, self._lost_count)}{hint}")  # fmt: skip
@@ -328,7 +332,7 @@ class _Merged:
     def _clash(self, rows: _File, clashes: list[tuple[int, int, int]]) -> DataError:
         assert self.labels is not None
         told = [
-            f"{brief(rows._names._names[item])} is {brief(self.values[int(self.labels[item])])!r} "
+            f"{brief(rows.names.names[item])} is {brief(self.values[int(self.labels[item])])!r} "
             f"(line {self._line[item]}) and {brief(self.values[other])!r} (line {line})"
             for item, other, line in clashes[:_MOST]
         ]
@@ -336,61 +340,3 @@ class _Merged:
             "DATA-LABELS", f"{len(clashes):,} rows give an image a second, different label", where=rows.where,
             why=few(told, len(clashes)), fix="keep one label for each image",
         )  # fmt: skip
-
-
-# ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _jsonl(data: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of each line that is not blank."""
-    _refuse_utf16(data, where)
-    for line, raw in enumerate(io.BytesIO(data.removeprefix(b"\xef\xbb\xbf")), 1):
-        if not raw.strip():
-            continue
-        try:
-            row = json.loads(raw.decode("utf-8"))
-        except UnicodeDecodeError as error:
-            raise _bad(where, f"line {line} is not UTF-8", "save the file as UTF-8") from error
-        except (ValueError, RecursionError) as error:
-            raise _bad(where, f"line {line} is not JSON: {error}", "one JSON object on each line") from error
-        if not isinstance(row, dict):
-            raise _bad(where, f"line {line} is not a JSON object", 'one object on each line: {"file_name": …}')
-        yield line, row
-
-
-def _csv(data: bytes, where: str, image: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, cells by column) of each row that is not blank; separated by comma, semicolon or tab."""
-    _refuse_utf16(data, where)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _bad(where, f"line {line} is not UTF-8", "save the file as UTF-8") from error
-    head = text.split("\n", 1)[0]
-    between = next((mark for mark in ",;\t" if image in (cell.strip().strip('"') for cell in head.split(mark))), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=between, strict=True)
-    header: list[str] | None = None
-    try:
-        for cells in reader:
-            if not any(cells):
-                continue
-            if header is None:
-                header = [cell.strip() for cell in cells]
-                if twice := [name for name in header if name and header.count(name) > 1]:
-                    raise _bad(where, f"two columns are called {brief(twice[0])!r}", "rename one")
-                continue
-            if len(cells) != len(header):
-                raise _bad(where, f"line {reader.line_num} has {len(cells)} cells, the header {len(header)}",
-                           'put cells that hold a separator in quotes: "a cat, sleeping"')  # fmt: skip
-            yield reader.line_num, dict(zip(header, cells))
-    except csv.Error as error:
-        raise _bad(where, f"line {reader.line_num}: {error}", "check the quotes in this line") from error
-
-
-def _refuse_utf16(data: bytes, where: str) -> None:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise _bad(where, "it is UTF-16, not UTF-8", "save the file as UTF-8")
-
-
-def _bad(where: str, why: str, fix: str) -> DataError:
-    return DataError("DATA-METADATA", "this file cannot be understood", where=where, why=why, fix=f"{fix}, {_HARMLESS}")
