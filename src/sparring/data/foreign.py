@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import tarfile
 from collections.abc import Sequence
@@ -10,15 +11,6 @@ from pathlib import Path, PurePosixPath
 from sparring.data.formats import sniff
 from sparring.errors import DataError
 
-_NUMPY = (
-    'mkdir images && python -c "import numpy, PIL.Image as I; '
-    "[I.fromarray(x).save(f'images/{{i:07}}.png') for i, x in enumerate({load})]\"{then}"
-)
-_LMDB = (
-    'pip install lmdb && mkdir images && python -c "import lmdb; '
-    "[open(f'images/{{i:07}}', 'wb').write(pair[1]) for i, pair in enumerate("
-    'lmdb.open({path!r}, readonly=True, lock=False, subdir={folder}).begin().cursor())]"{then}'
-)
 _THEN = ", then give the folder images"
 _PACKED = {"gzip": "gunzip --keep", "bzip2": "bunzip2 --keep", "xz": "unxz --keep", "Zstandard": "unzstd"}
 
@@ -39,7 +31,7 @@ def of_file(path: Path, text: str, head: bytes) -> DataError:
     if "LMDB" in reason:
         return lmdb(text, folder=False)
     if "NumPy" in reason:
-        return numpy(text, f"numpy.load({text!r})")
+        return numpy(text)
     packed = next((command for word, command in _PACKED.items() if f"a {word} archive" in reason), "")
     if packed:
         return DataError("DATA-KIND", "a packed file is not read", where=text, why=reason, fix=f"{packed} {name}")
@@ -53,7 +45,7 @@ def of_zip(names: Sequence[str], text: str) -> DataError | None:
     """What a zip is that holds no images but something else, by the names in it."""
     kinds = {PurePosixPath(name).suffix.lower() for name in names[:1000]}
     if kinds == {".npy"}:
-        return numpy(text, f"numpy.load({text!r})[{PurePosixPath(names[0]).stem!r}]")
+        return numpy(text, PurePosixPath(names[0]).stem)
     if any(PurePosixPath(name).name == "data.pkl" for name in names[:1000]):
         why, fix = "it holds a Python pickle (PyTorch)", "save its images as PNG; pickles are never opened here"
         return DataError("DATA-KIND", "not a source of images", where=text, why=why, fix=fix)
@@ -66,12 +58,18 @@ def of_folder(path: Path, text: str) -> DataError | None:
 
 
 def lmdb(text: str, *, folder: bool) -> DataError:
-    fix = _LMDB.format(path=text, folder=folder, then=_THEN)
+    code = (
+        'import lmdb; [open(f"images/{i:07}", "wb").write(pair[1]) for i, pair in enumerate('
+        f"lmdb.open({json.dumps(text)}, readonly=True, lock=False, subdir={folder}).begin().cursor())]"
+    )
+    fix = f"pip install lmdb && mkdir images && python -c {shlex.quote(code)}{_THEN}"
     return DataError("DATA-KIND", "LMDB is not read", where=text, why="its values have no common format", fix=fix)
 
 
-def numpy(text: str, load: str) -> DataError:
-    fix = _NUMPY.format(load=load, then=_THEN)
+def numpy(text: str, entry: str = "") -> DataError:
+    load = f"numpy.load({json.dumps(text)})" + (f"[{json.dumps(entry)}]" if entry else "")
+    code = f'import numpy, PIL.Image as I; [I.fromarray(x).save(f"images/{{i:07}}.png") for i, x in enumerate({load})]'
+    fix = f"mkdir images && python -c {shlex.quote(code)}{_THEN}"
     return DataError("DATA-KIND", "NumPy arrays are not read", where=text, fix=fix)
 
 
@@ -81,9 +79,9 @@ def _is_packed_tar(path: Path) -> bool:
 
 
 def _web_data_set(path: Path) -> str:
-    """A word about WebDataset: one sample is several files of one name."""
+    """A word about WebDataset: one sample is several files of one name. Looks at unpacked archives only."""
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:") as archive:
             names = [member.name for member, _ in zip(archive, range(8), strict=False)]
     except (tarfile.TarError, OSError, EOFError):
         return ""

@@ -85,6 +85,8 @@ def sniff(head: bytes) -> tuple[str, str]:
     # "BM" alone begins many a text: the two reserved words of a bitmap header are zero.
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
         return "BMP", ""
+    if head[0] == 0x80 and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        return "", "a Python pickle, which is never opened: save its images as PNG"
     if head[257:262] == b"ustar":
         return "", "a tar archive: unpack it"
     if head[16:20] in (b"\xde\xc0\xef\xbe", b"\xbe\xef\xc0\xde"):
