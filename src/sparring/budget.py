@@ -11,7 +11,7 @@ from sparring.errors import UsageError
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _IMAGES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _FORM = re.compile(r"\s*(\+?)\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
-_LONGEST = 10**15  # images; or 10 years below: more than that is a slip of the finger
+_LONGEST = 10**12 - 1  # images; or 10 years below: more than that is a slip of the finger
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def parse_budget(text: str) -> Budget:
             "BUDGET-RANGE",
             "this budget is out of range",
             where=repr(text),
-            fix="above zero, at most ten years or 10^15 images",
+            fix="above zero, at most ten years, below 10^12 images",
         )
     return Budget(seconds, images, more=bool(sign))
 

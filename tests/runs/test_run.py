@@ -68,7 +68,7 @@ def test_a_run_that_has_begun_is_given_more_time_not_another_time(tmp_path: Path
 
 
 def test_points_have_no_size(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="points have no size"):
+    with pytest.raises(UsageError, match="--size is about images"):
         api.plan("ring", size=64, budget="640", out=tmp_path / "run")
 
 

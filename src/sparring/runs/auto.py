@@ -12,6 +12,12 @@ from sparring.train.game import Training
 DEFAULT_BUDGET = Budget(seconds=20 * 60.0)
 """What ``train`` does when no budget is named."""
 
+CHOICES = ("r3gan-minutes", "r3gan-hours", "gan-points")
+"""Everything that `choose` may choose."""
+IMAGES_ONLY = ("dcgan", "r3gan")
+"""Recipes whose networks are made for images."""
+MEANT_FOR_POINTS = ("gan-points",)
+
 HOURS = 4 * 3600.0
 """From here on, on a GPU, the published R3GAN networks pay off."""
 

@@ -41,7 +41,15 @@ class RunDirectory:
         return self.recipe.is_file()
 
     def claim(self) -> None:
-        """Make the directory if it is free; `UsageError` if anything is in it. Nothing of the user's is overwritten.
+        """Make the directory if it is free; `UsageError` if anything is in it. Nothing of the user's is overwritten."""
+        self.check_free()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def check_free(self) -> None:
+        """`UsageError` if anything is in the directory.
 
         What `create` leaves when it is killed half-way is free: recipe.yaml, which makes it a run, comes last.
         """
@@ -55,14 +63,10 @@ class RunDirectory:
         if self.path.exists() and (not self.path.is_dir() or not self._barely_begun()):
             raise UsageError(
                 "RUN-OUT",
-                "the directory is not empty",
+                "the directory is not empty" if self.path.is_dir() else "this is a file, not a directory",
                 where=str(self.path),
                 fix="choose another --out; nothing was changed",
             )
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._unwritable(error) from None
 
     def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any], manifest: Manifest | None = None) -> None:
         """Fill a claimed directory, under its lock: of two that claimed it at once, the second is refused here."""

@@ -153,15 +153,16 @@ class _Builder:
         mark = event.start_mark
         if isinstance(event, events.NodeEvent):
             self._count(1, mark)
-        if getattr(event, "tag", None) not in (None, "!"):
-            raise _wrong(f"tags such as {event.tag} are not used here", self.name, mark, fix="write the plain value")
+        tag = getattr(event, "tag", None)
+        if tag not in (None, "!"):
+            raise _wrong(f"tags such as {tag} are not used here", self.name, mark, fix="write the plain value")
         match event:
             case events.DocumentStartEvent():
                 self._documents += 1
                 if self._documents > 1:
                     raise _wrong("there is a second document after ---", self.name, mark, fix="one file, one recipe")
             case events.AliasEvent():
-                self._alias(event.anchor, mark)
+                self._alias(event.anchor or "", mark)
             case events.ScalarEvent():
                 self._scalar(event, mark)
             case events.MappingStartEvent() | events.SequenceStartEvent():

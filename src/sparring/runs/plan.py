@@ -284,13 +284,3 @@ def set_threads(threads: int | None) -> int:
     if threads is not None and threads != torch.get_num_threads():
         torch.set_num_threads(threads)
     return torch.get_num_threads()
-
-
-def _check(request: Request) -> None:
-    if not 0 <= request.seed < 2**63:
-        raise UsageError("SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(request.seed))
-    if request.budget is not None and request.budget.more:
-        raise UsageError("BUDGET-MORE", "a new run has nothing to add to", fix="write the budget without +")
-    size = request.options.size
-    if size is not None and not all(8 <= side <= 2048 for side in size):
-        raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])))

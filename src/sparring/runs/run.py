@@ -12,6 +12,7 @@ from sparring.errors import CheckpointError
 from sparring.generate import interpolate, sample
 from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory
+from sparring.runs.recipe import Recipe
 from sparring.runs.session import recipe_of
 from sparring.train.checkpoint import Checkpoint, Store, match_tensors
 from sparring.train.engine import choose_device
@@ -27,7 +28,8 @@ class Run:
 
     def __init__(self, path: Path | str, *, device: str = "auto") -> None:
         self.directory = RunDirectory(path)
-        self.document: dict[str, Any] = self.directory.document()
+        said = self.directory.said()
+        self.document: dict[str, Any] = said.values
         checkpoint = Store(self.directory.checkpoints).newest()
         if checkpoint is None:
             raise CheckpointError(
@@ -39,7 +41,7 @@ class Run:
         self.checkpoint: Checkpoint = checkpoint
         self.images = checkpoint.images
         self.device = choose_device(device)
-        self.game = self._open()
+        self.game = self._open(recipe_of(said))
 
     @property
     def path(self) -> Path:
@@ -54,8 +56,8 @@ class Run:
         """The number of a class from its name or number; `UsageError` if there is none, or the game takes none."""
         return sample.class_of(self, label, self.classes)
 
-    def _open(self) -> Game:
-        recipe, space = recipe_of(self.document), plans.space_of_document(self.document)
+    def _open(self, recipe: Recipe) -> Game:
+        space = plans.space_of_document(self.document)
         game = plans.build(recipe, space, int(self.document["run"]["seed"]))
         for name, player in game.players.items():
             stem = f"{name}-ema" if f"{name}-ema" in self.checkpoint.stems else name

@@ -18,11 +18,13 @@ from sparring.budget import Budget
 from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen, stream_of
 from sparring.errors import DataError, UsageError
 from sparring.generate.grid import picture
+from sparring.runs import edits
 from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory
+from sparring.runs.document import Document
 from sparring.runs.lock import RunLock
 from sparring.runs.plan import Plan, Request
-from sparring.runs.recipe import Recipe, configure, game_class
+from sparring.runs.recipe import Recipe, of_document
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
 from sparring.train.engine import choose_device, join
@@ -136,8 +138,9 @@ def resume(
     `budget` adds to it ("+10m") or names a new total in images; schedules stay at their end values beyond the horizon.
     """
     directory = RunDirectory(path)
-    document = directory.document()
-    run, recipe = document["run"], recipe_of(document)
+    said = directory.said()
+    document = said.values
+    run, recipe = document["run"], recipe_of(said)
     request = request_of(document)
     where = choose_device(device or _device_of(run))
 
@@ -180,9 +183,12 @@ def _loop(
     shown = POINTS if dataset.kind == "points" else 64
     moments = replace(Pace.of(horizon, recipe.config.batch, total, grid=shown), **(pace or {}))
     loop = Loop(match, total=total, pace=moments, store=store, log=log, watch=watch)
+    loop.record = edits.record(recipe, seed, horizon)
     checkpoint = store.newest()
     if checkpoint is not None:
-        loop.remarks = [f"passed over: {line}" for line in checkpoint.rejected]
+        trained = checkpoint.state.get("record", {})
+        loop.remarks = edits.compare(trained, recipe, seed, horizon, str(directory.recipe))
+        loop.remarks += [f"passed over: {line}" for line in checkpoint.rejected]
         loop.load(checkpoint)
         if checkpoint.images >= total:
             loop.remarks.append(f"the run has seen all of its {total:,} images; add to it with --budget +10m")
@@ -194,11 +200,10 @@ def _loop(
 # ── what a run says about itself ──────────────────────────────────────────────────────────────────────────────────
 
 
-def recipe_of(document: dict[str, Any]) -> Recipe:
-    """The recipe of a run, checked again."""
-    name = document["recipe"]
-    run = document.get("run", {})
-    config = configure(game_class(name), document["config"], where="recipe.yaml")
+def recipe_of(said: Document) -> Recipe:
+    """The recipe of a run, checked again; mistakes are named with their lines."""
+    name, config = of_document(said)
+    run = said.values["run"]
     return Recipe(name, config, str(run.get("preset", "")), str(run.get("why", "")))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sparring.chance import Dice
-from sparring.errors import Diverged, MachineError
+from sparring.errors import DataError, Diverged, MachineError
 from sparring.train.checkpoint import Checkpoint, Store
 from sparring.train.log import Log
 from sparring.train.match import Match
@@ -82,6 +82,7 @@ class Loop(Iterator[Event]):
         self.phase = "start"
         self._exact = torch.float32 if self.engine.device.type == "mps" else torch.float64  # mps has no float64
         self.remarks: list[str] = []  # what a person should know before it goes on
+        self.record: dict[str, Any] = {}  # what was decided about the run, in plain values; kept in every checkpoint
         self.lost = ""  # why the data cannot go on, if this process met the reason
         self._told: set[News] = set()
         self._sums: dict[str, Tensor] = {}
@@ -115,6 +116,14 @@ class Loop(Iterator[Event]):
             except Diverged as error:
                 yield Alarm(match.images, error.code, str(error))
                 raise
+            except DataError as error:
+                if self.engine.size > 1 or match.images > before:
+                    raise  # in the middle of a round, or while others go on: the last checkpoint is where to go on from
+                self.lost = self.lost or f"{error.what}: {error.where}"
+                yield from self._news()
+                yield from self._save()
+                yield Done(match.images, "data")
+                return
             yield from self._news()
             if match.images // self.pace.log > before // self.pace.log or match.images >= self.total:
                 yield from self._turn()
@@ -260,6 +269,7 @@ class Loop(Iterator[Event]):
             "sums": dict(zip(names, values, strict=True)),
             "times": dict(self._times),
             "holding": self._holding,
+            "record": self.record,
             "log": self.log.position() if writes else 0,  # type: ignore[union-attr]
             "watch": self.watch.state_dict() if self.watch is not None else {},
         }

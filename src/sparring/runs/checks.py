@@ -1,0 +1,126 @@
+"""What can be said against a request before its data are opened, and before anything is computed with them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from sparring.budget import check_begins, check_seed
+from sparring.data import BUILT_IN, Options
+from sparring.errors import UsageError
+from sparring.runs import auto
+from sparring.runs.directory import RunDirectory, free_directory
+from sparring.runs.recipe import Recipe, load
+from sparring.train.engine import world
+
+if TYPE_CHECKING:
+    from sparring.runs.plan import Request
+
+_FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
+"""Flags that have another name than their field in `Options`."""
+_ANY_DATA = ("held_out", "limits", "keep", "on_bad")
+"""Options that mean something, or do no harm, whatever the data are."""
+
+
+def before_data(request: Request) -> Recipe | None:
+    """Everything that needs no data: seed, budget, the run's directory, the recipe and the names of its settings.
+
+    Returns the recipe, or None for "auto": then the settings are checked against all that may be chosen.
+    """
+    check_seed(request.seed)
+    check_begins(request.budget)
+    size = request.options.size
+    if size is not None and not all(8 <= side <= 2048 for side in size):
+        raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])))
+    _check_directory(request.out, request.data)
+    if request.recipe != "auto":
+        return load(request.recipe, request.set)
+    if request.set:
+        _fits_one(request.set)
+    return None
+
+
+def _fits_one(changes: tuple[str, ...]) -> None:
+    """`UsageError` unless the changes suit one of the presets that "auto" chooses from."""
+    refused: list[UsageError] = []
+    for preset in auto.CHOICES:
+        try:
+            load(preset, changes)
+            return
+        except UsageError as error:
+            refused.append(error)
+    raise refused[0]
+
+
+def _check_directory(out: Path | None, data: str) -> None:
+    """The directory is free, and not inside the data: its pictures would be taken for data the next time."""
+    if out is not None:
+        RunDirectory(out).check_free()
+    if data in BUILT_IN or not os.path.isdir(data):
+        return
+    place, source = Path(out or free_directory(data)).resolve(), Path(data).resolve()
+    if place.is_relative_to(source):
+        free = source.parent / "runs" / source.name
+        raise UsageError(
+            "RUN-IN-DATA", "the run would lie inside its own data", where=str(out or place),
+            why="its pictures would be taken for data the next time", fix=f"--out {free}",
+        )  # fmt: skip
+
+
+def check_kind(kind: str, options: Options, recipe: Recipe, data: str) -> None:
+    """`UsageError` for what does not go together with this kind of data."""
+    if kind != "points":
+        return
+    usual = Options()
+    for field in dataclasses.fields(Options):
+        if field.name not in _ANY_DATA and getattr(options, field.name) != getattr(usual, field.name):
+            flag = _FLAGS.get(field.name, field.name.replace("_", "-"))
+            raise UsageError(
+                "POINTS-FLAG", f"--{flag} is about images, and these data are points", where=data,
+                fix=f"leave it out, or train on images instead of {data}",
+            )  # fmt: skip
+    if recipe.name in auto.IMAGES_ONLY:
+        raise UsageError(
+            "POINTS-RECIPE", f"--recipe {recipe.preset or recipe.name} is for images, and these data are points",
+            where=data, fix="--recipe gan-points, or leave --recipe out; or train on images",
+        )  # fmt: skip
+
+
+def notes(kind: str, recipe: Recipe) -> list[str]:
+    """What is possible, but perhaps not meant."""
+    if kind == "images" and recipe.preset in auto.MEANT_FOR_POINTS:
+        return [f"{recipe.preset} is made for 2-D points; for images leave --recipe out, or take r3gan-minutes"]
+    return []
+
+
+def check_processes(device: torch.device) -> None:
+    """`UsageError` if the processes of this run cannot share this kind of device."""
+    _, size = world()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if size == 1:
+        return
+    if device.type == "mps":
+        raise UsageError(
+            "PROCESSES-DEVICE", f"--processes {size} and --device mps do not go together",
+            why="processes cannot exchange gradients on mps", fix="--processes 1, or --device cpu",
+        )  # fmt: skip
+    if device.type == "cuda" and here > torch.cuda.device_count():
+        raise UsageError(
+            "PROCESSES-DEVICE", f"--processes {here} needs as many GPUs, and here are {torch.cuda.device_count()}",
+            fix=f"--processes {torch.cuda.device_count()}, or --device cpu",
+        )  # fmt: skip
+
+
+def check_batch(recipe: Recipe) -> None:
+    """`UsageError` if the processes of this run cannot share its batch equally."""
+    _, size = world()
+    batch = recipe.config.batch
+    if batch % size:
+        raise UsageError(
+            "BATCH-PROCESSES", f"--processes {size} cannot share a batch of {batch} equally",
+            fix=f"--set batch={size * max(1, round(batch / size))}, or another number of processes",
+        )  # fmt: skip
