@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.train.arena import match_of
+from tests.train.arena import digest, match_of
 
-from sparring.errors import Diverged, MachineError
+from sparring.errors import DataError, Diverged, MachineError
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
 from sparring.train.engine import Engine
 from sparring.train.log import Log, read
 from sparring.train.loop import Loop, Pace, sample_averaged
-from sparring.types import Alarm, Decision, Done, Event, Probed, Sampled, Saved, Turn
+from sparring.types import Alarm, Batch, Decision, Done, Event, News, Probed, Sampled, Saved, Stream, Turn
 
 
 def kinds(events: list[Event]) -> list[str]:
@@ -182,6 +182,109 @@ def test_divergence_is_said_and_raised(tmp_path: Path) -> None:
     assert events[-1].kind == "alarm" and "D" in str(caught.value)
     newest = Store(tmp_path / "checkpoints").newest()
     assert newest is not None and newest.images == 8
+
+
+class Breaking:
+    """A stream with news at some positions, told twice; from `end` on nothing can be read."""
+
+    fingerprint = "breaking"
+
+    def __init__(self, stream: Stream, news: dict[int, News], end: float = math.inf) -> None:
+        self.stream, self.at, self.end, self.waiting = stream, news, end, []
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def take(self, start: int, count: int) -> Batch:
+        if start + count > self.end:
+            raise DataError("DATA-LOST", "the images can no longer be read", where="photos/")
+        self.waiting += [self.at[k] for k in range(start, start + count) if k in self.at] * 2
+        return self.stream.take(start, count)
+
+    def news(self) -> list[News]:
+        news, self.waiting = self.waiting, []
+        return news
+
+
+BROKE = News("DATA-BROKEN", "b.png: truncated; another image takes its place")
+LOST = News("DATA-LOST", "9 of 400 images can no longer be read", fatal=True)
+
+
+def breaking(loop: Loop, news: dict[int, News], end: float = math.inf) -> Loop:
+    loop.match.stream = Breaking(loop.match.stream, news, end)
+    return loop
+
+
+def test_news_of_the_data_is_said_once_and_written_down(tmp_path: Path) -> None:
+    events = list(breaking(loop_of(tmp_path), {3: BROKE, 70: BROKE, 75: News("DATA-BROKEN", "c.png: deleted")}))
+    alarms = [event for event in events if isinstance(event, Alarm)]
+    assert alarms == [Alarm(8, *_said(BROKE)), Alarm(80, "DATA-BROKEN", "c.png: deleted")]
+    assert events[-1] == Done(160, "budget")
+    logged = [record for record in read(tmp_path / "log.jsonl") if record["event"] == "alarm"]
+    assert [(record["images"], record["message"]) for record in logged] == [
+        (8, BROKE.message), (80, "c.png: deleted"),
+    ]  # fmt: skip
+
+
+def _said(news: News) -> tuple[str, str]:
+    return news.code, news.message
+
+
+def test_lost_data_ends_a_run_politely_and_it_goes_on(tmp_path: Path) -> None:
+    """Saved, `Done("data")`; with the data whole again the run ends as if nothing had happened."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    loop = breaking(loop_of(tmp_path / "a"), {60: LOST})
+    events = list(loop)
+    assert kinds(events)[-3:] == ["alarm", "saved", "done"] and loop.lost == LOST.message
+    assert events[-1] == Done(64, "data") and events[-3] == Alarm(64, *_said(LOST))
+    again, whole = loop_of(tmp_path / "a"), loop_of(tmp_path / "b")
+    newest = again.store.newest() if again.store is not None else None
+    assert newest is not None and newest.images == 64
+    again.load(newest)
+    assert list(again)[-1] == list(whole)[-1] == Done(160, "budget")
+    assert digest(again.match.tensors()) == digest(whole.match.tensors())
+
+
+def test_data_that_is_gone_at_once_costs_no_round(tmp_path: Path) -> None:
+    """Nothing can be read any more: all rounds so far are saved."""
+    loop = breaking(loop_of(tmp_path), {}, end=64)
+    events = list(loop)
+    assert events[-1] == Done(64, "data") and isinstance(events[-2], Saved) and events[-2].images == 64
+    later = breaking(loop_of(tmp_path), {}, end=64)
+    newest = later.store.newest() if later.store is not None else None
+    assert newest is not None
+    later.load(newest)
+    assert list(later)[-1] == Done(64, "data") and later.lost == loop.lost == "the images can no longer be read: photos/"
+
+
+def test_in_the_middle_of_a_round_nothing_is_saved(tmp_path: Path) -> None:
+    """D has moved and G has not: the last checkpoint is the place to go on from."""
+    match = match_of("gan-images")  # D:2,G:1: two batches a round
+    match.stream = Breaking(match.stream, {}, end=40)
+    loop = Loop(match, total=160, pace=Pace(log=32, saves=(16,), save_seconds=1e9), store=Store(tmp_path))
+    with pytest.raises(DataError, match="DATA-LOST"):
+        list(loop)
+    newest = Store(tmp_path).newest()
+    assert newest is not None and newest.images == 16
+
+
+def test_processes_agree_that_the_data_is_lost(tmp_path: Path) -> None:
+    """News between two agreements is kept until the next; of several, whoever did not meet it ends all the same."""
+    match = match_of("gan")
+    match.engine = Sharing(torch.device("cpu"))
+    loop = breaking(Loop(match, total=800, pace=Pace(log=80, save_seconds=1e9), store=Store(tmp_path)), {60: LOST})
+    events = list(loop)
+    assert [e.images for e in events if isinstance(e, Alarm)] == [64] and events[-1] == Done(128, "data")
+
+    class Others(Sharing):
+        def agree(self, flag: int) -> int:
+            return 4  # as another process says that has lost its data
+
+    match = match_of("gan")
+    match.engine = Others(torch.device("cpu"))
+    loop = Loop(match, total=800, pace=Pace(log=80, save_seconds=1e9), store=Store(tmp_path / "other"))
+    assert list(loop)[-1] == Done(128, "data") and loop.lost == ""
 
 
 class Full(Disk):
