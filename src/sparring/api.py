@@ -154,6 +154,24 @@ def info(path: str | Path) -> dict[str, Any]:
     return described(directory, directory.document())
 
 
+def pack(
+    data: str | Path,
+    out: str | Path,
+    *,
+    shard_mib: int = 256,
+    progress: Callable[..., None] | None = None,
+    **preparation: Any,
+) -> dict[str, Any]:
+    """Write the usable images of `data`, with labels and captions, as parquet files of about `shard_mib` MiB into `out`.
+
+    preparation: see `options`; labels and columns say what goes along, the limits what is left out. `out` is then data
+    like any other: the same stream as from `data`. Returns what it also writes to ``out/sparring.json``.
+    """
+    from sparring.data.pack import pack_data
+
+    return pack_data(str(data), Path(out), options(**preparation), shard_bytes=shard_mib << 20, progress=progress)
+
+
 def recipes() -> dict[str, str]:
     """Every recipe and preset by name, with its first line of description."""
     from sparring.runs.recipe import describe

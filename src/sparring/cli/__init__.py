@@ -28,6 +28,7 @@ def commands() -> dict[str, type[Command]]:
     from sparring.cli.demo import Demo
     from sparring.cli.info import Info
     from sparring.cli.interpolate import Interpolate
+    from sparring.cli.pack import Pack
     from sparring.cli.recipes import Recipes
     from sparring.cli.resume import Resume
     from sparring.cli.sample import Sample
@@ -38,6 +39,7 @@ def commands() -> dict[str, type[Command]]:
         "resume": Resume,
         "sample": Sample,
         "interpolate": Interpolate,
+        "pack": Pack,
         "recipes": Recipes,
         "info": Info,
         "demo": Demo,

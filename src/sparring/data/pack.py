@@ -11,6 +11,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparring.data.items import Annotations, Pixels, Progress, Source, Unreadable
+from sparring.data.options import Options
 from sparring.data.scan import HASH_BYTES, content_hash
 from sparring.data.shards import FORMAT, KEY, MANIFEST, parquet
 from sparring.errors import DataError, MachineError, UsageError
@@ -71,12 +73,50 @@ def pack(
         raise
 
 
-def _claim(out: Path) -> bool:
-    """Make the directory; whether it was not there before."""
+def pack_data(
+    text: str,
+    out: Path,
+    options: Options,
+    *,
+    shard_bytes: int = 2**28,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """`pack` what `open_data` finds usable in the data that `text` names; `excluded` names the rest.
+
+    What images look like prepared (size, crop, …) does not matter here: they are packed as they are.
+    """
+    from sparring.data.dataset import open_data
+    from sparring.data.labels import annotate
+    from sparring.data.live import Live
+
+    parquet()
+    refuse(out, text)
+    dataset = open_data(text, replace(options, keep="off"), cache_dir=cache_dir, progress=progress)
+    try:
+        if not isinstance(dataset.train, Live):
+            raise UsageError("PACK-POINTS", "these are points, which need no packing", where=text,
+                             fix="give images: a folder, a zip, hf:owner/name, …")  # fmt: skip
+        source = dataset.train.source
+        keep = np.unique(np.concatenate([dataset.held_out_index, dataset.index]))
+        return pack(
+            source, annotate(source, options), keep, out, shard_bytes=shard_bytes, excluded=dataset.report.excluded,
+            progress=progress,
+        )  # fmt: skip
+    finally:
+        dataset.close()
+        if isinstance(dataset.train, Live):
+            dataset.train.source.close()
+
+
+def refuse(out: Path, text: str = "") -> list[str] | None:
+    """Raise `UsageError` where something lies in `out`, or `out` lies in the data; what is there, None for nothing."""
+    if text and Path(text).is_dir() and out.resolve().is_relative_to(Path(text).resolve()):
+        raise UsageError("PACK-OUT", "this lies inside the data", where=str(out), fix="choose a place beside them")
     try:
         left = sorted(os.listdir(out))
     except FileNotFoundError:
-        left = None
+        return None
     except NotADirectoryError:
         raise UsageError("PACK-OUT", "this is a file", where=str(out), fix="choose another place") from None
     if left:
@@ -86,6 +126,12 @@ def _claim(out: Path) -> bool:
             where=str(out), why=f"it holds {', '.join(left[:3])}{', …' if len(left) > 3 else ''}",
             fix="remove it and run again" if interrupted else "choose another place; nothing was changed",
         )  # fmt: skip
+    return left
+
+
+def _claim(out: Path) -> bool:
+    """Make the directory; whether it was not there before."""
+    left = refuse(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
