@@ -13,6 +13,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import overload
 
 import numpy as np
@@ -130,7 +131,8 @@ class Source(ABC):
     def stamp(self) -> str:
         """A fast fingerprint: equal as long as names, sizes and times of change are equal. Reads no content."""
         digest = hashlib.blake2b(digest_size=16)
-        for part in (self.place, *(f"{item.name}\0{item.stamp}" for item in self.items), *map(str, self.listed_out)):
+        items = (f"{item.name}\0{item.stamp}" for item in self.items)
+        for part in chain([self.place], items, map(str, self.listed_out)):
             digest.update(part.encode("utf-8", "surrogateescape") + b"\x1f")
         return digest.hexdigest()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -84,14 +85,14 @@ class Manifest:
     def load(cls, path: Path) -> Manifest | None:
         """None if there is none, or it cannot be read: then only unchanged data will do."""
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
                 said = _value(found["said"])
                 captions = [tuple(texts) for texts in _value(found["captions"])] if "captions" in found else None
                 labels = found.get("labels", None)
                 known = Known(labels, tuple(said["classes"]), captions, said["origin"])
                 report = DataReport.of(said["report"])
                 return cls(_value(found["names"]), found["hashes"], known, report, said["entry"])
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile):
             return None
 
 
@@ -173,14 +174,14 @@ def _differences(
     manifest: Manifest, found: Scan, rows: NDArray[np.int64], spare: NDArray[np.int64], source: Source
 ) -> list[str]:
     """What changed since the run was started, in plain words, naming files. spare: rows of the scan that are new."""
-    lost = [manifest.names[row] for row in np.flatnonzero(rows < 0).tolist()]
-    left_out = {name for name, _ in manifest.report.excluded}
-    new = [name for row in spare.tolist() if (name := source.items[int(found.number[row])].name) not in left_out]
-    changed = sorted(set(lost) & set(new))
+    lost = _lost(manifest, rows)
+    there = {source.items[number].name for number in found.number.tolist()} if lost or len(spare) else set()
+    known = {*manifest.names, *(name for name, _ in manifest.report.excluded)} if len(spare) else set()
+    new = (source.items[int(found.number[row])].name for row in spare.tolist())
     what = {
-        "removed": [name for name in lost if name not in changed],
-        "changed in content": changed,
-        "added": [name for name in new if name not in changed],
+        "removed": [name for name in lost if name not in there],
+        "changed in content": [name for name in lost if name in there],
+        "added": sorted(name for name in new if name not in known),
     }
     return [
         f"{len(names):,} file{'s were' if len(names) > 1 else ' was'} {how} since the run started: {_some(names)}"
@@ -194,7 +195,13 @@ def _relabelled(manifest: Manifest, now: Annotations, found: Scan, rows: NDArray
         return []
     there = rows >= 0
     moved = int((now.labels[found.number[rows[there]]] != manifest.known.labels[there]).sum())
-    return [f"{moved:,} images have another class than when the run started; the run keeps the old one"] * bool(moved)
+    many = "images have" if moved > 1 else "image has"
+    return [f"{moved:,} {many} another class than when the run started; the run keeps the old one"] * bool(moved)
+
+
+def _lost(manifest: Manifest, rows: NDArray[np.int64]) -> list[str]:
+    """The names of the rows that were not found."""
+    return sorted(manifest.names[row] for row in np.flatnonzero(rows < 0).tolist())
 
 
 def _some(names: Sequence[str]) -> str:
@@ -210,7 +217,7 @@ def _classes_changed(manifest: Manifest, now: tuple[str, ...], place: str) -> Da
 
 
 def _too_much(manifest: Manifest, rows: NDArray[np.int64], place: str) -> DataError:
-    lost = [manifest.names[row] for row in np.flatnonzero(rows < 0).tolist()]
+    lost = _lost(manifest, rows)
     return DataError(
         "DATA-CHANGED", f"{len(lost):,} of {len(rows):,} images of the run are no longer there", where=place,
         why=f"gone or changed: {_some(lost)}; their decoded copies are gone too",
