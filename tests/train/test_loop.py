@@ -234,13 +234,13 @@ def test_lost_data_ends_a_run_politely_and_it_goes_on(tmp_path: Path) -> None:
     """Saved, `Done("data")`; with the data whole again the run ends as if nothing had happened."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-    loop = breaking(loop_of(tmp_path / "a"), {60: LOST})
+    loop = breaking(loop_of(tmp_path / "a"), {52: LOST})
     events = list(loop)
     assert kinds(events)[-3:] == ["alarm", "saved", "done"] and loop.lost == LOST.message
-    assert events[-1] == Done(64, "data") and events[-3] == Alarm(64, *_said(LOST))
+    assert events[-1] == Done(56, "data") and events[-3] == Alarm(56, *_said(LOST))
     again, whole = loop_of(tmp_path / "a"), loop_of(tmp_path / "b")
     newest = again.store.newest() if again.store is not None else None
-    assert newest is not None and newest.images == 64
+    assert newest is not None and newest.images == 56
     again.load(newest)
     assert list(again)[-1] == list(whole)[-1] == Done(160, "budget")
     assert digest(again.match.tensors()) == digest(whole.match.tensors())
