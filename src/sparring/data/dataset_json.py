@@ -79,7 +79,7 @@ def _class_numbers(entries: list[tuple[str, Any]], where: str) -> list[int] | No
         return _one_hot(entries, where)
     problems = [f"{brief(name)}: {problem}" for name, label in entries if (problem := _problem(label))]
     if problems:
-        raise _stop(f"{len(problems):,} labels that are no class numbers", where, few(problems))
+        raise _stop(f"labels that are no class numbers ({len(problems):,})", where, few(problems))
     return [int(label) for _, label in entries]
 
 
@@ -108,7 +108,7 @@ def _one_hot(entries: list[tuple[str, Any]], where: str) -> list[int] | None:
         else:
             classes = classes and label.count(0) == length - 1 and label.count(1) == 1
     if problems:
-        raise _stop(f"{len(problems):,} labels that do not fit", where, few(problems))
+        raise _stop(f"labels that do not fit ({len(problems):,})", where, few(problems))
     return [label.index(1) for _, label in entries] if classes else None
 
 
@@ -129,11 +129,11 @@ def _place(
         else:
             labels[item] = number
     if clashes:
-        raise _stop(f"{len(clashes):,} images with two different labels", where, few(clashes))
+        raise _stop(f"images with two different labels ({len(clashes):,})", where, few(clashes))
     if lost:
         near = names.nearest(lost[0])
         hint = f" (there is {brief(near)})" if near else ""
-        raise _stop(f"{len(lost):,} labels of images that are not there", where, few(lost) + hint)
+        raise _stop(f"labels of images that are not there ({len(lost):,})", where, few(lost) + hint)
 
 
 def _refuse_outliers(source: Source, labels: NDArray[np.int64], where: str) -> None:
@@ -146,7 +146,8 @@ def _refuse_outliers(source: Source, labels: NDArray[np.int64], where: str) -> N
     far = np.flatnonzero(labels >= classes[together])
     told = (f"{brief(source.items.names[k])}: {labels[k]}" for k in far[:10].tolist())
     raise DataError(
-        "DATA-LABELS", f"{len(far):,} labels far beyond the others, which are {classes[0]} to {classes[together - 1]}",
+        "DATA-LABELS",
+        f"labels far beyond the others ({len(far):,}): those are {classes[0]} to {classes[together - 1]}",
         where=where, why=few(told, len(far)),
         fix="correct them; where they are meant, give labels in metadata.jsonl; " + _NONE,
     )  # fmt: skip

@@ -114,7 +114,7 @@ def judge(annotations: Annotations, used: Numbers, source: Source) -> list[str]:
         bare = [k for k in np.unique(used).tolist() if not captions[k]]
         if bare:
             told = few((source.items.names[k] for k in bare[:10]), len(bare))
-            warnings.append(f"{len(bare):,} of {len(np.unique(used)):,} images have no caption: {told}")
+            warnings.append(f"no caption for {len(bare):,} of {len(np.unique(used)):,} images: {told}")
     return warnings
 
 
@@ -127,11 +127,11 @@ def _refuse_unlabelled(annotations: Annotations, used: Numbers, source: Source) 
     told = few((names[k] for k in bare[:10]), len(bare))
     if annotations.origin == FOLDERS:
         raise DataError(
-            "DATA-LABELS", f"{len(bare):,} images lie at the top, beside the class folders", where=source.place,
+            "DATA-LABELS", f"images at the top, beside the class folders ({len(bare):,})", where=source.place,
             why=told, fix=f"move them into a class folder, or away, {WITHOUT}",
         )  # fmt: skip
     raise DataError(
-        "DATA-LABELS", f"{len(bare):,} of {len(np.unique(used)):,} images have no label in {annotations.origin}",
+        "DATA-LABELS", f"no label for {len(bare):,} of {len(np.unique(used)):,} images in {annotations.origin}",
         where=source.place, why="; ".join([told, *annotations.warnings]),
         fix=f"give them a label there, or take them away, {WITHOUT}",
     )  # fmt: skip

@@ -260,7 +260,7 @@ class _File:
         if self._lost_count:
             near = self.names.nearest(self._lost[0])
             hint = f" (there is {brief(near)}: names are relative to the metadata file's folder)" if near else ""
-            yield (f"{brief(self.name)}: {self._lost_count:,} of {self.named:,} rows name files that are not there: "
+            yield (f"{brief(self.name)}: {self._lost_count:,} of {self.named:,} rows are about files not there: "
                    f"{few(self._lost, self._lost_count)}{hint}")  # fmt: skip
 
 
@@ -337,6 +337,6 @@ class _Merged:
             for item, other, line in clashes[:_MOST]
         ]
         return DataError(
-            "DATA-LABELS", f"{len(clashes):,} rows give an image a second, different label", where=rows.where,
+            "DATA-LABELS", f"rows that give an image a second, different label ({len(clashes):,})", where=rows.where,
             why=few(told, len(clashes)), fix="keep one label for each image",
         )  # fmt: skip
