@@ -138,6 +138,7 @@ class SnapshotSource(Source):
             self.items.append(self._inside.items[number])
         self.listed_out = [(name, reason) for name, reason in self._inside.listed_out if name in wanted]
         self.beside = [name[start:] for name in beside]
+        self.folders = sorted({name.partition("/")[0] for name in wanted if "/" in name})
 
     def read_beside(self, name: str) -> bytes:
         return self._inside.read_beside(name)
