@@ -267,10 +267,12 @@ class _Download:
     def _count(self, count: float) -> None:
         with self._lock:
             self._done = min(self._total, self._done + int(count))
-            told = self._done * 1000 // max(self._total, 1)
+            whole = self._done == self._total
+            told, most = self._done >> 20, max(1, self._total >> 20)
+            told = most if whole else min(told, most)
             if self._progress and told > self._told:
                 self._told = told
-                self._progress("fetching (bytes)", self._done, self._total)
+                self._progress("fetching MiB", told, most)
         if self._stop.is_set():
             raise _Stopped
 
