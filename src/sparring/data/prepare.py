@@ -26,6 +26,7 @@ FORMAT = 2  # of the cache's own files
 SURVEYED = ("sides", "mode", "hashes", "equal", "flat", "look")
 """What an entry of the cache knows of each image beside its pixels."""
 _FEW = 100
+_MUCH = 1.25  # enlarged by more than this an image is visibly soft
 
 
 class _Gone(Exception):
@@ -77,12 +78,13 @@ class Preparation:
         k = boundary(np.load(entry / "groups.npy"), held_out_count(len(hashes), options.held_out))
         digest = hashlib.blake2b(f"{recipe.key} {k}".encode(), digest_size=HASH_BYTES)
         digest.update(hashes.tobytes())
+        built_in = self.source.own.origin == "built-in"
         report = DataReport(
             source=self.source.place, kind="images", found=len(rows) + len(excluded), used=len(rows) - k, held_out=k,
             excluded=sorted(excluded), ignored=dict(self.source.ignored), conversions=meta["conversions"],
             sizes=found.histogram(), size=recipe.size, channels=recipe.channels, crop=recipe.crop,
             background=recipe.background, fingerprint=digest.hexdigest(),
-            warnings=[*found.warnings, *_warnings(found, options, recipe, meta, equal)],
+            warnings=[*found.warnings, *_warnings(found, options, recipe, meta, equal, built_in=built_in)],
         )  # fmt: skip
 
         def write(folder: Path) -> dict[str, Any]:
@@ -245,15 +247,14 @@ def _reorder(images: NDArray[np.uint8], rows: NDArray[np.int64], path: Path) -> 
 
 
 def _warnings(
-    found: Scan, options: Options, recipe: Recipe, meta: dict[str, Any], equal: NDArray[np.int64]
+    found: Scan, options: Options, recipe: Recipe, meta: dict[str, Any], equal: NDArray[np.int64], *, built_in: bool
 ) -> list[str]:
     """What a person should know before training, in plain words."""
     n, said = len(equal), []
-    enlarged = meta["conversions"].get("enlarged", 0)
-    if enlarged and not options.enlarge:
-        said.append(_enlarged(enlarged, n, found, recipe))
+    if meta["conversions"].get("enlarged") and not options.enlarge:
+        said += _enlarged(n, found, recipe)
     hidden = meta["conversions"].get("transparency on background", 0)
-    if hidden:
+    if hidden and not built_in:
         red, green, blue = recipe.background
         colour = "white" if recipe.background == (255, 255, 255) else f"#{red:02x}{green:02x}{blue:02x}"
         said.append(f"{hidden:,} of {n:,} images are transparent and were put on {colour}; --background changes it")
@@ -272,16 +273,19 @@ def _warnings(
     return said
 
 
-def _enlarged(count: int, n: int, found: Scan, recipe: Recipe) -> str:
-    """How many images are smaller than wanted, how small they are, and the largest size that 95 % reach."""
+def _enlarged(n: int, found: Scan, recipe: Recipe) -> list[str]:
+    """How many images are much smaller than wanted, how small, and the largest size that 95 % reach."""
     shorter = np.sort(found.sides.min(axis=1))
+    small = int((shorter * _MUCH < min(recipe.size)).sum())
+    if not small:
+        return []
     reached = int(shorter[len(shorter) // 20])
     edges = [0, 32, 64, 128, 256, 512, 2**31]
     bins = np.histogram(shorter, edges)[0].tolist()
     names = [f"{low} to {high - 1}" if high < 2**31 else f"{low} and more" for low, high in pairwise(edges)]
-    spread = ", ".join(f"{name}: {found_here:,}" for name, found_here in zip(names, bins, strict=True) if found_here)
-    return (
-        f"{count:,} of {n:,} images are smaller than {recipe.size[1]}x{recipe.size[0]} and were enlarged; 95 % have a "
-        f"shorter side of at least {reached} (shorter sides: {spread}); choose a --size that they reach, or say "
+    spread = ", ".join(f"{name}: {count:,}" for name, count in zip(names, bins, strict=True) if count)
+    return [
+        f"{small:,} of {n:,} images are much smaller than {recipe.size[1]}x{recipe.size[0]} and were enlarged; 95 % "
+        f"have a shorter side of at least {reached} (shorter sides: {spread}); choose a --size that they reach, or say "
         "--allow-upscale"
-    )
+    ]
