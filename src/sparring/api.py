@@ -130,8 +130,9 @@ def finish(session: Session) -> Run:
         pass
     path = session.directory.path
     if session.finished is not None and session.finished.reason == "stopped":
+        first = f"{trust(path)} " if trust(path) else ""
         raise Interrupted(
-            "STOPPED", "stopped on request; everything is saved", fix=f"go on with: sparring resume {path}"
+            "STOPPED", "stopped on request; everything is saved", fix=f"go on with: {first}sparring resume {path}"
         )
     if session.lost is not None:
         raise session.lost
@@ -143,6 +144,19 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     from sparring.runs.run import Run
 
     return Run(path, device=device)
+
+
+def trust(path: str | Path) -> str:
+    """What must be in the environment before the command line uses the run in `path`: ``SPARRING_GAMES=…`` for a game
+    in a file of one's own, else nothing."""
+    from sparring.errors import SparringError
+    from sparring.runs import own
+    from sparring.runs.directory import RunDirectory
+
+    try:
+        return own.trust(str(RunDirectory(path).document()["recipe"]))
+    except (SparringError, OSError):
+        return ""
 
 
 def info(path: str | Path) -> dict[str, Any]:

@@ -82,14 +82,6 @@ def check_seed(seed: int) -> None:
         raise UsageError("SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(seed)[:60])
 
 
-def check_held_out(share: float) -> None:
-    """`UsageError` unless 0 ≤ share < 1 (NaN is refused too)."""
-    if not 0 <= share < 1:
-        raise UsageError(
-            "HELD-OUT", "the held-out share is at least 0 and below 1", where=str(share), fix="--held-out 0.05 is 5 %"
-        )
-
-
 def parse_change(text: str) -> tuple[str, str]:
     """``"lr=1e-4"`` → ("lr", "1e-4"); `UsageError` if it has another form.
 

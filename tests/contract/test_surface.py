@@ -14,12 +14,21 @@ from sparring.cli import commands, main
 FROZEN = Path(__file__).with_name("surface.txt")
 
 
+def flags(kind):
+    """The fields of a command, those of its groups of flags in their place."""
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(field.default_factory):
+            yield from flags(field.default_factory)
+        else:
+            yield field
+
+
 def surface():
     """Every command with its arguments and their defaults, as text."""
     lines = []
     for name, kind in commands().items():
         lines.append(name)
-        for field in dataclasses.fields(kind):
+        for field in flags(kind):
             default = field.default
             if field.default_factory is not dataclasses.MISSING:
                 default = field.default_factory()

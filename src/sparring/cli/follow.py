@@ -30,7 +30,7 @@ def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
                 live.show(event)
         return _end(session, talk, live.seconds)
     except KeyboardInterrupt:
-        talk.say(f"left at once; what was saved last is safe. Go on with:\n  sparring resume {quote(str(path))}")
+        talk.say("\n".join(["left at once; what was saved last is safe", *following(path, True)]))
         return STOPPED
     except Exception as error:
         error.add_note(f"while: {session.loop.phase if session.loop is not None else 'start'}")
@@ -75,11 +75,17 @@ def places(path: Path, page: Path | None) -> list[str]:
 
 def following(path: Path, stopped: bool) -> list[str]:
     """What to type next."""
-    run = quote(str(path))
+    from sparring import api
+
+    run, trust = quote(str(path)), api.trust(path)
+    first = [f"  export {trust}      # the game is a file of yours; another process runs it only when told to"] * bool(
+        trust
+    )
     if stopped:
-        return ["go on with:", f"  sparring resume {run}"]
+        return ["go on with:", *first, f"  sparring resume {run}"]
     return [
         "next:",
+        *first,
         f"  sparring sample {run} -n 64 --grid",
         f"  sparring interpolate {run}",
         f"  sparring resume {run} --budget +10m",

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from sparring.budget import parse_budget
+from sparring.budget import check_begins, check_seed, parse_budget, parse_change
 from sparring.cli.command import Command, Flag
 from sparring.cli.data_flags import DataFlags
 from sparring.cli.follow import STOPPED, follow
@@ -45,7 +45,9 @@ class Train(Command):
     """show the plan and stop"""
     json: Flag = False
     """events as JSON lines on stdout"""
-    prepared: Annotated[DataFlags, tyro.conf.arg(name="data", prefix_name=False)] = field(default_factory=DataFlags)
+    prepared: Annotated[DataFlags, tyro.conf.arg(name="data"), tyro.conf.OmitArgPrefixes] = field(
+        default_factory=DataFlags
+    )
 
     def run(self, talk: Talk) -> int:
         settings = self.settings()
@@ -67,10 +69,15 @@ class Train(Command):
 
     def settings(self) -> dict[str, Any]:
         """The flags as arguments of `sparring.train`; a form that is wrong is found before anything is loaded."""
+        budget = parse_budget(self.budget) if self.budget is not None else None
+        check_begins(budget)
+        check_seed(self.seed)
+        for change in self.set:
+            parse_change(change)
         return {
             "recipe": self.recipe,
             "out": self.out,
-            "budget": parse_budget(self.budget) if self.budget is not None else None,
+            "budget": budget,
             "seed": self.seed,
             "device": self.device,
             "set": self.set,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -51,12 +52,24 @@ def find(name: str, *, named: bool) -> object:
             "the run was trained with a game in a file, and a file is not run because a run names it",
             where=str(path),
             why="it is a program; a run may come from someone else",
-            fix=f"if you trust the file, set {TRUSTED}={path} and try again",
+            fix=f"if you trust the file: export {TRUSTED}={shlex.quote(str(path))} and try again",
         )
     if attribute not in vars(module):
         raise UsageError("RECIPE-OWN", f"the file defines no {attribute or 'class'}", where=str(path),
                          fix="name the class of the game: file.py:Class")  # fmt: skip
     return vars(module)[attribute]
+
+
+def trust(name: str) -> str:
+    """What another process needs in its environment to use a run of this game: ``SPARRING_GAMES=/home/me/mine.py``.
+    Nothing for the recipes of sparring, and where the environment says it already."""
+    if not is_own(name):
+        return ""
+    path = Path(_split(absolute(name))[0])
+    if path in _trusted():
+        return ""
+    before = os.environ.get(TRUSTED, "")
+    return f"{TRUSTED}={shlex.quote(os.pathsep.join(filter(None, (before, str(path)))))}"
 
 
 def _split(name: str) -> tuple[str, str]:
