@@ -114,7 +114,7 @@ def test_captions_one_many_none_and_over_several_rows() -> None:
         {"file_name": "b.png", "text": None},
         {"file_name": "c.png", "text": "first"},
         {"file_name": "c.png", "text": "second"},
-        {"file_name": "c.png", "text": "first"},
+        {"file_name": "c.png", "text": "second"},
     )
     source = Told(FOUR, {"metadata.jsonl": data})
     found = annotate(source, Options())
