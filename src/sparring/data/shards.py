@@ -263,10 +263,11 @@ class ParquetSource(Source):
         small: list[pa.Table] = []
         for path in files:
             shard, file = _Shard.open(path, columns)
-            if self._shards and shard.columns != self._shards[0].columns:
-                raise _unlike(shard, self._shards[0])
+            table = _beside_images(shard, file)
+            if self._shards:
+                table = _alike(table, small[0], shard, self._shards[0])
             self._shards.append(shard)
-            small.append(_beside_images(shard, file))
+            small.append(table)
         self._first = np.concatenate(
             [np.zeros(1, np.int64), np.cumsum([shard.rows for shard in self._shards], dtype=np.int64)]
         )
@@ -367,13 +368,25 @@ class ParquetSource(Source):
         self._groups.close()
 
 
-def _unlike(shard: _Shard, first: _Shard) -> DataError:
-    names = [field for field in ("image", "label", "text", "classes", "path", "nested")
-             if getattr(shard.columns, field) != getattr(first.columns, field)]  # fmt: skip
-    return DataError(
-        "DATA-COLUMNS", "these files do not belong together", where=str(shard.path),
-        why=f"their columns differ from those of {first.path.name} in {', '.join(names)}", fix="open them one by one",
-    )  # fmt: skip
+def _alike(table: pa.Table, first_table: pa.Table, shard: _Shard, first: _Shard) -> pa.Table:
+    """The small columns of a file in the types of the first file. Raises `DataError` where they differ too much."""
+    unlike = [
+        field for field in ("image", "nested", "path", "label", "text", "classes")
+        if getattr(shard.columns, field) != getattr(first.columns, field)
+    ]  # fmt: skip
+    for role in ("path", "label", "text"):
+        if not unlike and role in table.column_names and table[role].type != first_table[role].type:
+            try:
+                cast = table[role].cast(first_table[role].type)
+                table = table.set_column(table.column_names.index(role), role, cast)
+            except Exception:
+                unlike = [f"the type of {role}"]
+    if unlike:
+        raise DataError(
+            "DATA-COLUMNS", "these files do not belong together", where=str(shard.path),
+            why=f"its columns differ from those of {first.path.name} in {', '.join(unlike)}", fix="open them one by one"
+        )  # fmt: skip
+    return table
 
 
 def _beside_images(shard: _Shard, file: Any) -> pa.Table:
