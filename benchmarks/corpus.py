@@ -208,7 +208,7 @@ def images(dice: np.random.Generator) -> list[tuple[int, str, str, bytes, Expect
         (12, "nan.tif", "float TIFF with NaN", file(Image.fromarray(nan), "TIFF"), "left out", "not finite", "."),
         (13, "deep-colour.png", "16-bit colour PNG", deep_colour(shot()), "converted", DEEP, ""),
         (14, "print.jpg", "CMYK JPEG", file(shot().convert("CMYK"), "JPEG"), "converted", "CMYK", ""),
-        (14, "lab.tif", "Lab TIFF", file(Image.frombytes("LAB", (96, 96), lab.tobytes()), "TIFF"), "converted", "Lab",
+        (14, "lab.tif", "Lab TIFF", file(Image.frombytes("LAB", (96, 96), lab.tobytes()), "TIFF"), "converted", "LAB",
          ""),
         (15, "wide-gamut.jpg", "Display P3 profile", jpeg(icc_profile=display_p3()), "converted", "profile|ICC", ""),
         # 16: EXIF orientation

@@ -138,15 +138,16 @@ def _annotations(make: Making) -> None:
     zipped("10 classes", 0, "10 classes|classes", lambda labels: labels)
     zipped("no labels", 0, "40 found", lambda labels: None)
     zipped("no label for one image", 3, "00000/00000007.png", lambda labels: labels[:7] + labels[8:])
-    zipped("a label for an image that is not there", 0, "nowhere.png", lambda labels: [*labels, ["nowhere.png", 3]])
+    zipped("a label for an image that is not there", 3, "nowhere.png", lambda labels: [*labels, ["nowhere.png", 3]])
     zipped("NaN", 3, "00000/00000007.png", relabelled(float("nan")))
     zipped("text for a number", 3, "00000/00000007.png", relabelled("seven"))
     zipped("a vector among numbers", 3, "00000/00000007.png", relabelled([0, 1]))
     zipped("label 999 of 10", 3, "999|00000/00000007.png", relabelled(999))
     zipped("not JSON", 3, "dataset.json", lambda labels: '{"labels": [')
 
-    def described(kind: str, name: str, text: str, code: int, message: str) -> None:
-        place = make.fill(make.note(32, f"metadata-{len(make.found)}", f"{name}: {kind}", code, message), 30)
+    def described(kind: str, name: str, text: str, code: int, message: str, *arguments: str) -> None:
+        place = make.note(32, f"metadata-{len(make.found)}", f"{name}: {kind}", code, message, *arguments)
+        make.fill(place, 30)
         (place / name).write_text(text)
 
     lines = [json.dumps({"file_name": f"{n:04d}.jpg", "label": "ab"[n % 2], "text": f"no. {n}"}) for n in range(30)]
@@ -154,8 +155,9 @@ def _annotations(make: Making) -> None:
     described("no line for one image", "metadata.jsonl", "\n".join(lines[:7] + lines[8:]), 3, r"0007\.jpg")
     described("a line that is not JSON", "metadata.jsonl", "\n".join([*lines[:7], "{", *lines[8:]]), 3,
               "metadata.jsonl.*8")  # fmt: skip
-    described("no file_name", "metadata.jsonl", "\n".join(line.replace("file_name", "file") for line in lines), 3,
-              "file_name")  # fmt: skip
+    nameless = "\n".join(line.replace("file_name", "file") for line in lines)
+    described("no file_name", "metadata.jsonl", nameless, 0, "not used.*file_name.*--columns")
+    described("no file_name, but meant", "metadata.jsonl", nameless, 3, "file_name", "--labels", "metadata")
     described("a file that is not there", "metadata.jsonl",
               "\n".join([*lines, '{"file_name": "gone.jpg", "label": "a"}']), 0, r"gone\.jpg")  # fmt: skip
     rows = [f"{n:04d}.jpg,{'ab'[n % 2]}" for n in range(30)]
