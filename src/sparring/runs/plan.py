@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import torch
 
 import sparring
 from sparring.budget import Budget, duration
-from sparring.data import BUILT_IN, Dataset, Options, open_data, stream_of
+from sparring.data import Dataset, Options, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto, checks
 from sparring.runs.directory import free_directory
@@ -70,7 +69,7 @@ class Plan:
         return {
             **self.recipe.document(),
             "data": {
-                "source": lasting_name(request.data, data),
+                "source": data.report.source,
                 "kind": data.kind,
                 "shape": list(data.shape),
                 **settled(request.options, data).record(),
@@ -154,17 +153,6 @@ def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:
 
 def open_dataset(request: Request, progress: Callable[..., None] | None = None) -> Dataset:
     return open_data(request.data, request.options, progress=progress)
-
-
-def lasting_name(source: str, dataset: Dataset) -> str:
-    """What opens the same data from any directory, at any time: an absolute path, a built-in name, a pinned address."""
-    if source in BUILT_IN:
-        return source
-    return (
-        dataset.report.source
-        if ":" in dataset.report.source[:10] and not os.path.exists(source)
-        else os.path.abspath(source)
-    )
 
 
 def settled(options: Options, dataset: Dataset) -> Options:
