@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from sparring.data import Manifest, open_data, reopen
 from sparring.data.classes import few, number_classes
 from sparring.data.idx import source as idx_source
 from sparring.data.items import Annotations, Item, Items, Source
@@ -26,6 +28,7 @@ from sparring.data.options import Options
 from sparring.data.sources import open_source
 from sparring.errors import DataError
 
+SMALL = Options(size=(16, 16), labels="folders")
 FOUR = ("a.png", "b.png", "c.png", "d.png")
 
 
@@ -608,6 +611,46 @@ def test_a_run_keeps_its_numbers() -> None:
         with pytest.raises(DataError) as caught:
             numbered_as(now, other, "DATA")
         assert caught.value.code == "DATA-CLASSES" and caught.value.why == difference(other, now.classes)
+
+
+@pytest.fixture
+def pets(tmp_path: Path, noise: Callable[..., Image.Image]) -> Path:
+    """20 cats, 20 dogs, a folder of notes, one of damaged images and one of nothing."""
+    root = tmp_path / "pets"
+    for number in range(40):
+        place = root / ("cat" if number < 20 else "dog")
+        place.mkdir(parents=True, exist_ok=True)
+        noise(number).save(place / f"{number}.png")
+    for name in ("notes", "broken", "nothing"):
+        (root / name).mkdir()
+    (root / "notes" / "a.txt").write_text("words")
+    whole = (root / "cat" / "0.png").read_bytes()
+    (root / "broken" / "1.png").write_bytes(whole[: len(whole) // 2])
+    return root
+
+
+def test_folder_and_zip_have_the_same_classes_and_the_same_fingerprint(pets: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as file:
+        for path in sorted(pets.glob("[cd]*/*.png")):
+            file.write(path, path.relative_to(pets))
+    first, second = (open_data(str(place), SMALL) for place in (pets, tmp_path / "pets.zip"))
+    assert first.classes == second.classes == ("cat", "dog") and first.fingerprint == second.fingerprint
+    assert first.report.classes == {"cat": 20, "dog": 20} and first.report.labels == "folders"
+    told = " ".join(first.report.warnings)
+    assert "which are no classes: nothing" in told and "can be used: broken, notes" in told
+
+
+def test_a_resume_stops_at_other_classes_alone(pets: Path) -> None:
+    manifest = Manifest.of(open_data(str(pets), SMALL))
+    assert manifest is not None
+    reopen(manifest, str(pets), SMALL)
+    shutil.rmtree(pets / "broken")
+    shutil.rmtree(pets / "notes")
+    reopen(manifest, str(pets), SMALL)
+    (pets / "dog").rename(pets / "dogs")
+    with pytest.raises(DataError) as caught:
+        reopen(manifest, str(pets), SMALL)
+    assert caught.value.code == "DATA-CLASSES" and caught.value.why == "renamed? dog → dogs"
 
 
 # ── real data ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sparring.data import cache, points
 from sparring.data.decode import Recipe
 from sparring.data.items import Progress, Source
-from sparring.data.labels import annotate, judge
+from sparring.data.labels import annotate, judge, trimmed
 from sparring.data.live import Live
 from sparring.data.options import Options
 from sparring.data.prepare import FORMAT, SURVEYED, Preparation
@@ -162,6 +162,7 @@ def _opened(source: Source, options: Options, root: Path, progress: Progress | N
     annotations = annotate(source, options)
     report = DataReport.of(meta["report"])
     report.warnings.extend([*annotations.warnings, *judge(annotations, number, source)])
+    annotations = trimmed(annotations, number)  # a folder of notes is no class, here as in a zip or shards
     report.warnings.extend([warning] if warning else [])
     entry = root / "images" / meta["key"]
     survey = Survey.load(entry)

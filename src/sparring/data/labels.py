@@ -198,8 +198,8 @@ def numbered_as(annotations: Annotations, classes: tuple[str, ...], where: str =
         return annotations
     if told := difference(classes, annotations.classes):
         raise DataError(
-            "DATA-CLASSES", "these are not the classes that the run was started with", where=where, why=told,
-            fix="put the classes back as they were, or start a new run",
+            "DATA-CLASSES", "the classes are not those that the run was started with", where=where, why=told,
+            fix="bring the classes back, or start a new run: the generator knows the old ones by number",
         )  # fmt: skip
     assert annotations.labels is not None
     place = {name: k for k, name in enumerate(classes)}

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from sparring.data import cache
 from sparring.data.dataset import Dataset, Known, Survey, assembled, images_of, open_data, recipe_of
 from sparring.data.items import Annotations, Progress, Source
-from sparring.data.labels import annotate, difference
+from sparring.data.labels import annotate, numbered_as, trimmed
 from sparring.data.live import MOST_LOST, Live
 from sparring.data.options import Options
 from sparring.data.prepare import Preparation, matched
@@ -133,9 +133,10 @@ def reopen(
         warning = f"the data cannot be opened ({error.what}: {error.where}); the run goes on with its decoded images"
         return _restored(manifest, None, entry), [warning]
     try:
-        annotations = annotate(opened, options)
-        if annotations.classes != manifest.known.classes:
-            raise _classes_changed(manifest, annotations.classes, opened.place)
+        left_out, names = {name for name, _ in manifest.report.excluded}, opened.items.names
+        usable = [n for n in found.number.tolist() if names[n] not in left_out]
+        annotations = trimmed(annotate(opened, options), np.array(usable, np.int64))
+        annotations = numbered_as(annotations, manifest.known.classes, opened.place)
         rows, spare = matched(found.hashes, manifest.hashes)
         warnings = _differences(manifest, found, rows, spare, opened)
         warnings += _relabelled(manifest, annotations, found, rows)
@@ -206,14 +207,6 @@ def _lost(manifest: Manifest, rows: NDArray[np.int64]) -> list[str]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(shown(name) for name in names[:_NAMED]) + (" …" if len(names) > _NAMED else "")
-
-
-def _classes_changed(manifest: Manifest, now: tuple[str, ...], place: str) -> DataError:
-    return DataError(
-        "DATA-CLASSES", "the classes are not those that the run was started with", where=place,
-        why=difference(manifest.known.classes, now),
-        fix="bring the classes back, or start a new run: the generator knows the old ones by number",
-    )  # fmt: skip
 
 
 def _too_much(manifest: Manifest, rows: NDArray[np.int64], place: str) -> DataError:
