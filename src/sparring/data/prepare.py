@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sparring.data import cache, duplicates
 from sparring.data.decode import Decoded, Recipe, Unusable, decode, decoding
 from sparring.data.options import Options
+from sparring.data.remarks import blank, converted, few, repeated, smaller
 from sparring.data.report import DataReport
 from sparring.data.scan import HASH_BYTES, Progress, Scan, content_hash, each, nothing_usable, scan, threads
 from sparring.data.sources import Source, Unreadable
@@ -25,8 +25,6 @@ from sparring.errors import DataError
 FORMAT = 2  # of the cache's own files
 SURVEYED = ("sides", "mode", "hashes", "equal", "flat", "look")
 """What an entry of the cache knows of each image beside its pixels."""
-_FEW = 100
-_MUCH = 1.25  # enlarged by more than this an image is visibly soft
 
 
 class _Gone(Exception):
@@ -78,13 +76,12 @@ class Preparation:
         k = boundary(np.load(entry / "groups.npy"), held_out_count(len(hashes), options.held_out))
         digest = hashlib.blake2b(f"{recipe.key} {k}".encode(), digest_size=HASH_BYTES)
         digest.update(hashes.tobytes())
-        built_in = self.source.own.origin == "built-in"
         report = DataReport(
             source=self.source.place, kind="images", found=len(rows) + len(excluded), used=len(rows) - k, held_out=k,
             excluded=sorted(excluded), ignored=dict(self.source.ignored), conversions=meta["conversions"],
             sizes=found.histogram(), size=recipe.size, channels=recipe.channels, crop=recipe.crop,
             background=recipe.background, fingerprint=digest.hexdigest(),
-            warnings=[*found.warnings, *_warnings(found, options, recipe, meta, equal, built_in=built_in)],
+            warnings=[*found.warnings, *self._remarks(found, rows, recipe, meta, entry)],
         )  # fmt: skip
 
         def write(folder: Path) -> dict[str, Any]:
@@ -132,7 +129,18 @@ class Preparation:
         there = cache.meta(self.root / "images" / content) is not None
         return there or needed <= cache.free(self.root) // 2
 
+    def _remarks(
+        self, found: Scan, rows: NDArray[np.int64], recipe: Recipe, meta: dict[str, Any], entry: Path
+    ) -> list[str]:
+        enlarged = bool(meta["conversions"].get("enlarged")) and not self.options.enlarge
+        said = smaller(found.sides[rows], recipe.size) if enlarged else []
+        said += converted(meta["conversions"], recipe, self.options, self.source.own.origin == "built-in")
+        said += repeated(np.load(entry / "equal.npy"), lambda row: self._name(found, int(rows[row])))
+        flat = np.flatnonzero(np.load(entry / "flat.npy"))
+        return said + blank(flat, lambda row: self._name(found, int(rows[row]))) + few(len(rows))
+
     def _name(self, found: Scan, row: int) -> str:
+        """What a row of the scan is called."""
         frame = int(found.frame[row])
         return self.source.items[int(found.number[row])].name + (f" (picture {frame + 1})" if frame else "")
 
@@ -244,48 +252,3 @@ def _reorder(images: NDArray[np.uint8], rows: NDArray[np.int64], path: Path) -> 
     for start in range(0, len(rows), piece):
         ordered[start : start + piece] = images[rows[start : start + piece]]
     ordered.flush()
-
-
-def _warnings(
-    found: Scan, options: Options, recipe: Recipe, meta: dict[str, Any], equal: NDArray[np.int64], *, built_in: bool
-) -> list[str]:
-    """What a person should know before training, in plain words."""
-    n, said = len(equal), []
-    if meta["conversions"].get("enlarged") and not options.enlarge:
-        said += _enlarged(n, found, recipe)
-    hidden = meta["conversions"].get("transparency on background", 0)
-    if hidden and not built_in:
-        red, green, blue = recipe.background
-        colour = "white" if recipe.background == (255, 255, 255) else f"#{red:02x}{green:02x}{blue:02x}"
-        said.append(f"{hidden:,} of {n:,} images are transparent and were put on {colour}; --background changes it")
-    frames = meta["conversions"].get("first frame of an animation", 0) + meta["conversions"].get(
-        "first of several pages", 0
-    )
-    if frames and options.frames == "first":
-        said.append(f"of {frames:,} files with several pictures only the first is used; --frames all uses every one")
-    repeated = n - len(np.unique(equal))
-    if repeated:
-        said.append(f"{repeated:,} of {n:,} images are exact duplicates of others")
-    if meta["flat"]:
-        said.append(f"{meta['flat']:,} images are one flat colour")
-    if n < _FEW:
-        said.append(f"only {n:,} image{'s' if n > 1 else ''}: a generator will learn what is there by heart")
-    return said
-
-
-def _enlarged(n: int, found: Scan, recipe: Recipe) -> list[str]:
-    """How many images are much smaller than wanted, how small, and the largest size that 95 % reach."""
-    shorter = np.sort(found.sides.min(axis=1))
-    small = int((shorter * _MUCH < min(recipe.size)).sum())
-    if not small:
-        return []
-    reached = int(shorter[len(shorter) // 20])
-    edges = [0, 32, 64, 128, 256, 512, 2**31]
-    bins = np.histogram(shorter, edges)[0].tolist()
-    names = [f"{low} to {high - 1}" if high < 2**31 else f"{low} and more" for low, high in pairwise(edges)]
-    spread = ", ".join(f"{name}: {count:,}" for name, count in zip(names, bins, strict=True) if count)
-    return [
-        f"{small:,} of {n:,} images are much smaller than {recipe.size[1]}x{recipe.size[0]} and were enlarged; 95 % "
-        f"have a shorter side of at least {reached} (shorter sides: {spread}); choose a --size that they reach, or say "
-        "--allow-upscale"
-    ]
