@@ -70,6 +70,18 @@ def _split(argument: str) -> list[str]:
     return argument.split("=", 1) if argument.startswith("--") and "=" in argument else [argument]
 
 
+def _fill_streams() -> None:
+    """Something harmless in place of standard streams that were closed (``>&-``): else the next file that is opened
+    would take their number, and what libraries print would land in it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the program's own); returns the exit code."""
     from sparring.cli.launch import leave
@@ -77,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sparring.cli.talk import Talk
     from sparring.cli.trouble import bug, explained, notes
 
+    _fill_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show × or γ shows ? and goes on

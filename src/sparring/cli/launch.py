@@ -30,7 +30,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="sparring-") as folder:
         file = Path(folder) / "exit"
         threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // processes)))
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        command = [sys.executable, "-m", "sparring.train.elastic", "--standalone", "--nproc-per-node", str(processes)]
         child = subprocess.Popen(
             [*command, "-m", "sparring", *arguments],
             env={**os.environ, EXIT_FILE: str(file), "OMP_NUM_THREADS": threads},

@@ -24,6 +24,7 @@ _DISK = {
     errno.ENAMETOOLONG: "this name is too long",
     errno.EMFILE: "too many files are open",
     errno.EIO: "the disk reports an error",
+    errno.ENOENT: "this place does not exist, or no longer",
     errno.EEXIST: "there is a file where a directory belongs",
     errno.ENOTDIR: "there is a file where a directory belongs",
     errno.EISDIR: "there is a directory where a file belongs",

@@ -67,6 +67,11 @@ class RunDirectory:
                 where=str(self.path),
                 fix="choose another --out; nothing was changed",
             )
+        above = next((folder for folder in self.path.absolute().parents if folder.exists()), Path("/"))
+        if not above.is_dir():
+            raise UsageError("RUN-OUT", "there is a file in the way", where=str(above), fix="choose another --out")
+        if not os.access(above, os.W_OK | os.X_OK):
+            raise MachineError("RUN-OUT", "this place may not be written", where=str(above), fix="choose another --out")
 
     def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any], manifest: Manifest | None = None) -> None:
         """Fill a claimed directory, under its lock: of two that claimed it at once, the second is refused here."""
@@ -123,7 +128,11 @@ class RunDirectory:
                 "there is no run here",
                 where=str(self.path),
                 why="a run is a directory with a recipe.yaml",
-                fix=f"runs beside it: {', '.join(near)}" if near else "",
+                fix=f"name the directory of the run: {self.path.parent}"
+                if self.path.name == self.recipe.name
+                else f"runs beside it: {', '.join(near)}"
+                if near
+                else "",
             )
         try:
             document = read(self.recipe)
