@@ -127,7 +127,7 @@ def few(work: Path, n: int) -> Scene:
     alarms = 0
     for attempt in ("first", "second", "stopped"):
         data, run = photos(work / f"photos-{attempt}", n), work / f"run-{attempt}"
-        session = begin(data, run, 2 * n, keep="off", held_out=0)
+        session = begin(data, run, 5 * n // 4, keep="off", held_out=0)
         paths = dict(zip(sorted(data.iterdir())[:: n // 7], breaks, strict=False))
 
         def damage(paths: dict[Path, tuple[str, tuple[Callable[[Path], None], str]]] = paths) -> None:
@@ -135,7 +135,7 @@ def few(work: Path, n: int) -> Scene:
                 act(path)
 
         if attempt == "stopped":
-            play(session, {0: damage, n: session.stop})
+            play(session, {0: damage, n // 2: session.stop})
             played = play(api.resume(run))
         else:
             played = play(session, {0: damage})
@@ -165,7 +165,7 @@ def _interrupted(work: Path, n: int, share: float) -> Scene:
         str(total), "--device", "cpu", "--keep", "off", *(f"--set={k}={v}" for k, v in SETTINGS.items()),
     ]  # fmt: skip
     process = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not (run / "log.jsonl").exists():
+    while process.poll() is None and not ((run / "log.jsonl").exists() and logged(run)):
         time.sleep(0.01)
     gone = sorted(data.iterdir())[:: round(1 / share)]
     for path in gone:
@@ -180,7 +180,8 @@ def _interrupted(work: Path, n: int, share: float) -> Scene:
     trouble = said[said.rfind("[DATA") :]
     return {"files_gone": len(gone), "of": n, "stopped_at": stopped_at, "of_images": total, "said": trouble}, {
         f"exit code {process.returncode} instead of 3: {said[-2000:]}": process.returncode != 3,
-        f"no file is named: {trouble}": not any(path.name in trouble for path in gone),
+        f"the folder is not named: {trouble}": str(data) not in trouble,
+        f"no file is named: {trouble}": share < 1.0 and not any(path.name in trouble for path in gone),
         f"the command to go on is not named: {said[-2000:]}": f"sparring resume {run}" not in said,
         f"a traceback, or a bug: {said[-2000:]}": "Traceback" in said or "bug in sparring" in said,
         f"nothing saved at the end: {stopped_at}": not 0 < stopped_at < total,
@@ -310,7 +311,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not like_anyone():
         BREAKS.pop("no right to read it")
         print("this user may read every file: files without rights are not part of the proof", file=sys.stderr)
-    results = []
+    results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="sparring-broken-") as place:
         os.environ.update(SPARRING_CACHE=f"{place}/cache", OMP_NUM_THREADS="1")
         for name in given.scenes:
@@ -327,7 +328,7 @@ def main(arguments: list[str] | None = None) -> int:
             "results": results,
         }
         given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(document, indent=1) + "\n")
+        given.out.write_text(json.dumps(document, indent=1).replace(place, "…") + "\n")
     return 1 if any(found["failures"] for found in results) else 0
 
 

@@ -77,8 +77,9 @@ def soak(keep: str, steps: int, work: Path) -> dict[str, Any]:
         if isinstance(event, Alarm):
             alarms.append(event.message)
     seconds = time.monotonic() - began
-    memory, descriptors, threads = (np.array(column) for column in zip(
-        *((mb, len(opened), count) for mb, opened, count in readings), strict=True))  # fmt: skip
+    memory = np.array([mb for mb, _, _ in readings])
+    descriptors = np.array([len(names) for _, names, _ in readings])
+    threads = np.array([count for _, _, count in readings])
     late = slice(len(readings) // 10, None)  # after allocators have settled
     opened = [set(names) for _, names, _ in readings[late]]
     thousands = np.arange(1, len(readings) + 1) * EVERY / 1000

@@ -1,0 +1,26 @@
+"""Files that break while a run reads them, or between a stop and a resume: ``make proof-broken`` on small folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.proofs import broken
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file rights, folders in the place of open files")
+@pytest.mark.parametrize(
+    ("scene", "images"),
+    [("few", 600), ("many", 120), ("all", 120), ("kept", 120), ("changed", 120), ("missing", 220), ("classes", 60)],
+)
+def test_broken_files(scene: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:  # root reads what nobody may read
+        monkeypatch.delitem(broken.BREAKS, "no right to read it")
+    assert broken.prove(scene, tmp_path / scene, images)["failures"] == []
