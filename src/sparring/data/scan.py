@@ -172,7 +172,7 @@ def scan(
 ) -> Scan:
     """Read every item once. Raises `DataError` if none is usable."""
 
-    def look(number: int) -> tuple[bytes, Header, int] | Exception:
+    def look(number: int) -> tuple[bytes, Header, int] | Unreadable | Unusable:
         try:
             data = source.read(number)
             return content_hash(data), header(data, limits, count_frames=frames == "all"), len(data)
@@ -185,9 +185,9 @@ def scan(
     began, size = time.monotonic(), 0
     with ThreadPoolExecutor(threads()) as pool, decoding():
         for number, result in enumerate(each(pool, look, range(total))):
-            if isinstance(result, Exception):
+            if isinstance(result, Unreadable | Unusable):
                 excluded.append((source.items[number].name, str(result)))
-                lasting = lasting and not (isinstance(result, Unreadable) and result.passing)
+                lasting = lasting and not result.passing
             else:
                 found.add(number, *result[:2])
                 size += result[2]
