@@ -299,6 +299,7 @@ def _read(image: Image.Image, recipe: Recipe, frame: int, notes: list[str]) -> I
     unsigned = _tag(image, 339) in (0, 1)
     if image.format in ("JPEG", "MPO"):
         _draft(image, recipe)
+    asked = _orientation(image)  # Pillow turns a TIFF while it loads it, and no other kind
     image.load()
     if deep_colour:  # Pillow keeps the high byte of each sample, which is what `colour.narrowing` does for grey
         notes.append("16-bit to 8-bit" if recipe.levels is None else "16-bit colour to 8-bit, levels not applied")
@@ -317,10 +318,9 @@ def _read(image: Image.Image, recipe: Recipe, frame: int, notes: list[str]) -> I
 
     turn = _TURNS.get(_orientation(image))
     done = plain(image) if image.width * image.height <= _LARGE else _in_strips(image, recipe, plain)
-    if turn is None:
-        return done
-    notes.append("turned upright (EXIF)")
-    return done.transpose(turn)
+    if asked in _TURNS:
+        notes.append("turned upright (EXIF)")
+    return done if turn is None else done.transpose(turn)
 
 
 def _in_strips(image: Image.Image, recipe: Recipe, plain: Callable[[Image.Image], Image.Image]) -> Image.Image:
