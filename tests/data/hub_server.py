@@ -42,7 +42,8 @@ class Repository:
 class Hub:
     """What the server answers from, and what it was asked.
 
-    tokens: (host, token) that were sent.   fail: answer everything with this status; 0 for not.
+    tokens: (host, token) that were sent.   fail, fail_files: answer everything, or questions for
+    files, with this status; 0 for not.
     """
 
     url: str = ""
@@ -50,6 +51,7 @@ class Hub:
     asked: list[tuple[str, str]] = field(default_factory=list)
     tokens: set[tuple[str, str]] = field(default_factory=set)
     fail: int = 0
+    fail_files: int = 0
     large: int = 1 << 20  # bytes from which a file lies elsewhere, behind a redirect
 
     def add(self, name: str, files: Mapping[str, bytes], branch: str = "main") -> str:
@@ -136,6 +138,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
 
         def _file(self, name: str, revision: str, path: str) -> None:
             commit, files = self._find(name, revision)
+            if hub.fail_files:
+                raise _Refused(hub.fail_files)
             if path not in files:
                 raise _Refused(404, "EntryNotFound", "Entry not found")
             data = files[path]

@@ -404,6 +404,15 @@ def test_an_ailing_hub(hub: Hub, opened: Callable[..., Source]) -> None:
     assert opened("hf:us/pets").place == place
 
 
+def test_files_that_are_refused(hub: Hub, opened: Callable[..., Source]) -> None:
+    hub.add("us/pets", below("train", folders(20)))
+    for status, code in ((403, "HUB-ACCESS"), (401, "HUB-ACCESS"), (404, "HUB-MISSING")):
+        hub.fail_files = status
+        assert refused(lambda: opened("hf:us/pets")).code == code, status
+    hub.fail_files = 0
+    assert len(opened("hf:us/pets").items) == 20
+
+
 def test_access(hub: Hub, opened: Callable[..., Source], monkeypatch: pytest.MonkeyPatch) -> None:
     hub.add("us/private", below("train", folders(2)))
     hub.add("us/gated", below("train", folders(2)))

@@ -13,13 +13,13 @@ import re
 import shutil
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sparring.data import layout
+from sparring.data.download import Download, size_of
 from sparring.data.items import Progress
 from sparring.errors import DataError, MachineError, SparringError, UsageError
 
@@ -30,7 +30,6 @@ FORM = "hf:owner/name, hf:owner/name/split, hf:owner/name/config/split, each wit
 
 _HASH = re.compile(r"[0-9a-f]{40}")
 _PATIENCE = 10.0  # seconds until the hub counts as not reachable
-_THREADS = 8
 _FOREIGN = frozenset({"httpx2", "httpx", "httpcore", "httpcore2", "requests", "urllib3", "ssl", "socket", "hf_xet"})
 
 
@@ -146,17 +145,17 @@ class Repository:
     def fetch(self, commit: str, wanted: Mapping[str, int], progress: Progress | None) -> Path:
         """The folder in which these files of a commit lie, after those that are not yet there have been fetched."""
         root = self.folder / "snapshots" / commit
-        missing = {name: size for name, size in wanted.items() if _size(root / name) != size}
+        missing = {name: size for name, size in wanted.items() if size_of(root / name) != size}
         if not missing:
             return root
         if self.offline:
             raise self._offline(f"{len(missing):,} of its {len(wanted):,} files are not in the cache")
         try:
             self._require_space(sum(missing.values()))
-            _Download(self, commit, missing, progress).run()
+            Download(self.name, commit, self.folder, self.endpoint, missing, progress).run()
         except Exception as error:
             raise self._explained(error, commit) from error
-        if broken := [name for name, size in missing.items() if _size(root / name) is None]:
+        if broken := [name for name, size in missing.items() if size_of(root / name) is None]:
             raise DataError("HUB-FILES", f"{broken[0]} could not be fetched", where=self.text, fix="try again")
         return root
 
@@ -184,6 +183,8 @@ class Repository:
 
         if isinstance(error, SparringError):
             return error
+        if isinstance(error, (errors.LocalEntryNotFoundError, ValueError)) and isinstance(error.__cause__, Exception):
+            error = error.__cause__  # "not in the cache either": what matters is why it could not be fetched
         page = f"{self.endpoint}/datasets/{self.name}"
         status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
         if isinstance(error, errors.GatedRepoError):
@@ -204,7 +205,8 @@ class Repository:
         if status in (401, 403):
             return DataError(
                 "HUB-ACCESS", f"the hub refuses access to this data set ({status})", where=self.text,
-                why=_line(error), fix="`hf auth login`, or set HF_TOKEN to a token that may read it",
+                why=error.server_message or "" if isinstance(error, errors.HfHubHTTPError) else "",
+                fix="`hf auth login`, or set HF_TOKEN to a token that may read it",
             )  # fmt: skip
         if isinstance(error, errors.EntryNotFoundError) and status:
             return DataError("HUB-FILES", "a file of this data set is gone from the hub", where=self.text,
@@ -223,84 +225,6 @@ class Repository:
                 fix="connect to the network, or give a local copy of its images",
             )  # fmt: skip
         raise error
-
-
-class _Stopped(Exception):
-    """Another file could not be fetched, or somebody pressed Ctrl-C."""
-
-
-class _Download:
-    """Fetches files of one commit, several at a time, and tells of the bytes."""
-
-    def __init__(self, hub: Repository, commit: str, missing: Mapping[str, int], progress: Progress | None) -> None:
-        self._hub, self._commit, self._missing, self._progress = hub, commit, missing, progress
-        self._total, self._done, self._told = sum(missing.values()), 0, -1
-        self._lock, self._stop = threading.Lock(), threading.Event()
-
-    def run(self) -> None:
-        """Raises what the library raises; then nothing more is fetched."""
-        bar = self._bar()
-        self._count(0)
-        with ThreadPoolExecutor(min(_THREADS, len(self._missing))) as pool:
-            try:
-                for future in as_completed([pool.submit(self._fetch, name, bar) for name in self._missing]):
-                    future.result()
-            except BaseException:
-                self._stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        self._done = self._total
-        self._count(0)
-
-    def _fetch(self, name: str, bar: type) -> None:
-        from huggingface_hub import hf_hub_download
-
-        if self._stop.is_set():
-            raise _Stopped
-        hub = self._hub
-        there = _size(hub.folder / "snapshots" / self._commit / name) is not None  # but not whole
-        hf_hub_download(
-            hub.name, name, repo_type="dataset", revision=self._commit, cache_dir=hub.folder.parent,
-            endpoint=hub.endpoint, library_name="sparring", force_download=there, tqdm_class=bar,
-        )  # fmt: skip
-
-    def _count(self, count: float) -> None:
-        with self._lock:
-            self._done = min(self._total, self._done + int(count))
-            whole = self._done == self._total
-            told, most = self._done >> 20, max(1, self._total >> 20)
-            told = most if whole else min(told, most)
-            if self._progress and told > self._told:
-                self._told = told
-                self._progress("fetching MiB", told, most)
-        if self._stop.is_set():
-            raise _Stopped
-
-    def _bar(self) -> type:
-        """A class that the library takes for a progress bar. It shows nothing."""
-        from huggingface_hub import utils
-
-        tqdm: Any = utils.tqdm
-        count = self._count
-
-        def start(bar: Any, *args: Any, **given: Any) -> None:
-            tqdm.__init__(bar, *args, **{**given, "disable": True})
-
-        def update(bar: Any, n: float | None = 1) -> None:
-            count(n or 0)
-
-        def ignore(bar: Any, *args: Any, **given: Any) -> None:
-            return None
-
-        return type("Bar", (tqdm,), {"__init__": start, "update": update, "update_transfer": ignore,
-                                     "set_transfer_postfix_str": ignore})  # fmt: skip
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
 
 
 def _write(path: Path, text: str) -> None:
