@@ -7,7 +7,7 @@ where they have to be compared. What that finds is kept in the cache beside the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from sparring.data.dataset import Dataset, Survey
 from sparring.data.report import shown
 from sparring.data.scan import Progress
 
-VERSION = 1  # of what is kept in the cache
+VERSION = 2  # of what is kept in the cache
 Level = Literal["error", "warning", "note"]
 
 FEW = 1_000
@@ -30,6 +30,7 @@ _MOST_PAIRS = 5_000
 _MOST_PAIRS_LIVE = 1_000  # where every look at pixels is a decoding
 _LISTED = 200  # names kept of each kind; everything is counted
 _BLANK = 3.0  # standard deviation in levels below which there is nothing to be seen
+_ODD = 0.02  # share of images of another kind up to which each is named
 _LOOKED_AT = 20_000  # images whose pixels are read to find blank ones
 
 
@@ -69,7 +70,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Group:
-    """Images of which all pixels are equal, or which are alone in being blank."""
+    """Images that have something in common. files: their names.   rows: of the survey."""
 
     files: list[str]
     rows: list[int]
@@ -86,7 +87,7 @@ class Inspection:
     folders:   names of the folders at the top of the data, at most 200, if all images lie in one.
     equal:     groups of exact duplicates; `repeated` images are duplicates of others.
     near:      pairs that are almost the same; `near_count` of them.
-    flat:      images of one colour; `blank` images have nothing to see, among them the flat ones.
+    empty:     images in which there is nothing to see, such as those of one colour; `blank` of them.
     findings:  what a person should know, the most important first.
     """
 
@@ -124,7 +125,7 @@ class Inspection:
     near_count: int = 0
     near: list[Pair] = field(default_factory=list)
     blank: int = 0
-    flat: Group = field(default_factory=lambda: Group([], []))
+    empty: Group = field(default_factory=lambda: Group([], []))
     findings: list[Finding] = field(default_factory=list)
 
     def record(self) -> dict[str, Any]:
@@ -210,9 +211,7 @@ def inspect(dataset: Dataset, *, cache_dir: Path | None = None, progress: Progre
     }  # fmt: skip
     if survey is None:
         return Inspection(**base)
-    pairs, blank = _compared(dataset, survey, cache_dir, progress)
-    groups = _groups(dataset, survey)
-    flat = np.flatnonzero(survey.flat)[:_LISTED].tolist()
+    pairs, empty, blank = _compared(dataset, survey, cache_dir, progress)
     made = Inspection(
         **base,
         excluded=report.excluded,
@@ -229,31 +228,32 @@ def inspect(dataset: Dataset, *, cache_dir: Path | None = None, progress: Progre
         examples=_examples(dataset),
         folders=_folders(dataset),
         repeated=len(survey) - len(np.unique(survey.equal)),
-        equal=groups,
+        equal=_groups(dataset, survey),
         near_count=len(pairs),
         near=[Pair((dataset.file(a), dataset.file(b)), (a, b), bool(m)) for a, b, m in pairs[:_LISTED].tolist()],
         blank=blank,
-        flat=Group([dataset.file(row) for row in flat], flat),
+        empty=Group([dataset.file(row) for row in empty], empty),
     )
-    made.findings.extend(findings(made, report.warnings, dataset.held_out_labels is not None))
+    made.findings.extend(findings(made, report.warnings, _odd_ones(dataset, survey)))
     return made
 
 
 def _compared(
     dataset: Dataset, survey: Survey, cache_dir: Path | None, progress: Progress | None
-) -> tuple[NDArray[np.int64], int]:
-    """Pairs that are almost the same (m, 3): row, row, mirrored; and how many images show nothing. From the cache."""
+) -> tuple[NDArray[np.int64], list[int], int]:
+    """Pairs that are almost the same (m, 3): row, row, mirrored; rows of blank images, and how many those are."""
 
     def write(folder: Path) -> dict[str, Any]:
         np.save(folder / "near.npy", _near(dataset, survey, progress))
-        return {"blank": _blank(dataset, survey)}
+        rows, count = _blank(dataset, survey)
+        return {"empty": rows, "blank": count}
 
     root, _ = cache.directory(cache_dir)
     entry = root / "inspections" / f"{dataset.entry}-{VERSION}"
     entry.parent.mkdir(parents=True, exist_ok=True)
     meta = cache.create(entry, write)
     pairs: NDArray[np.int64] = np.load(entry / "near.npy")
-    return pairs, int(meta["blank"])
+    return pairs, [int(row) for row in meta["empty"]], int(meta["blank"])
 
 
 def _pixels(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -283,18 +283,21 @@ def _near(dataset: Dataset, survey: Survey, progress: Progress | None) -> NDArra
     return pairs
 
 
-def _blank(dataset: Dataset, survey: Survey) -> int:
-    """Images in which there is nothing to see: of 20,000 looked at, and as many of the rest in proportion."""
+def _blank(dataset: Dataset, survey: Survey) -> tuple[list[int], int]:
+    """Rows of images in which there is nothing to see, at most 200, and how many there are: of 20,000 looked at, and as
+    many of the rest in proportion."""
+    n, flat = len(survey), np.flatnonzero(survey.flat)
     if dataset.live:
-        return int(survey.flat.sum())
-    n = len(survey)
+        return flat[:_LISTED].tolist(), len(flat)
     rows = np.unique(np.linspace(0, n - 1, min(n, _LOOKED_AT)).astype(np.int64))
-    blank = 0
-    step = [max(1, side // 16) for side in dataset.shape[1:]]
+    down, across = (max(1, side // 16) for side in dataset.shape[1:])
+    pale = []
     for start in range(0, len(rows), 512):
-        some = _pixels(dataset, rows[start : start + 512])[:, :: step[0], :: step[1]].astype(np.float32)
-        blank += int((some.reshape(len(some), -1, some.shape[3]).std(axis=1).max(axis=1) < _BLANK).sum())
-    return max(round(blank * n / len(rows)), int(survey.flat.sum()))
+        some = _pixels(dataset, rows[start : start + 512])[:, ::down, ::across].astype(np.float32)
+        nothing = some.reshape(len(some), -1, some.shape[3]).std(axis=1).max(axis=1) < _BLANK
+        pale += rows[start : start + 512][nothing].tolist()
+    every = np.union1d(flat, np.array(pale, np.int64))
+    return every[:_LISTED].tolist(), max(len(every), round(len(pale) * n / len(rows)))
 
 
 def _groups(dataset: Dataset, survey: Survey) -> list[Group]:
@@ -315,6 +318,17 @@ def _modes(survey: Survey) -> dict[str, int]:
     counts = np.bincount(survey.mode, minlength=len(survey.modes)).tolist()
     named = zip(survey.modes, counts, strict=False)
     return dict(sorted(((name, count) for name, count in named if count), key=lambda pair: -pair[1]))
+
+
+def _odd_ones(dataset: Dataset, survey: Survey) -> Iterator[Finding]:
+    """Kinds of pixels that hardly any image has: perhaps they went another way than the rest."""
+    n = len(survey)
+    for mode, name in enumerate(survey.modes):
+        rows = np.flatnonzero(survey.mode == mode)
+        if 0 < len(rows) <= _ODD * n:
+            files = [(dataset.file(row), name) for row in rows[:_LISTED].tolist()]
+            what = f"{len(rows):,} of {n:,} images {'are' if len(rows) > 1 else 'is'} {name}, unlike the rest"
+            yield Finding("note", "DATA-ODD", what, "nothing, if they look right on the page", len(rows), files)
 
 
 _SIDES = (0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -405,9 +419,9 @@ def kind_of(reason: str) -> tuple[str, str]:
     return (what, advice) if colon else (reason, "")
 
 
-def findings(made: Inspection, warnings: Sequence[str], labelled: bool) -> list[Finding]:
+def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding] = ()) -> list[Finding]:
     """What a person should know of an inspection, worst first. warnings: what was noticed during preparation."""
-    found = [*_left_out(made), *_copies(made), *_nothing_to_see(made), *_shapes(made)]
+    found = [*_left_out(made), *_copies(made), *_nothing_to_see(made), *_shapes(made), *others]
     known = re.compile(r"exact duplicates|one flat colour|only [\d,]+ image")
     for text in warnings:
         if not known.search(text):
@@ -418,7 +432,7 @@ def findings(made: Inspection, warnings: Sequence[str], labelled: bool) -> list[
         what = f"only {images}: without augmentation a generator learns them by heart"
         found.append(Finding(level, "DATA-FEW", what, "more images help most; `train` augments so few by itself"))
     mixed = made.conversions.get("grey to colour", 0) + made.conversions.get("colour to grey", 0)
-    if mixed:
+    if mixed > _ODD * made.usable:  # fewer are named one by one
         other = "grey" if made.conversions.get("grey to colour") else "colour"
         what = f"{mixed:,} of {made.usable:,} images are {other} among others"
         found.append(Finding("note", "DATA-MIXED", what, f"fine if meant; --channels {1 if made.shape[0] == 3 else 3}"
@@ -457,9 +471,9 @@ def _copies(made: Inspection) -> Iterator[Finding]:
         yield Finding(
             "warning" if made.near_count >= 0.01 * made.usable else "note",
             "DATA-NEAR",
-            f"{made.near_count:,} pair{'s' if made.near_count > 1 else ''} of images are almost the same{capped}"
+            f"{made.near_count:,} pair{'s' if made.near_count > 1 else ''} of almost the same images{capped}"
             + (f", {mirrored:,} of them mirrored" if mirrored else ""),
-            "look at the page; the same picture in several copies counts several times",
+            "look at them on the page; what is there several times is learnt several times",
             made.near_count,
             [(f"{pair.files[0]} ~ {pair.files[1]}", "mirrored" if pair.mirrored else "") for pair in made.near],
         )
@@ -469,9 +483,9 @@ def _nothing_to_see(made: Inspection) -> Iterator[Finding]:
     if made.blank:
         share = made.blank / max(1, made.usable)
         what = f"{made.blank:,} image{'s are' if made.blank > 1 else ' is'} blank ({share:.1%})"
-        files = [(name, "one flat colour") for name in made.flat.files]
         fix = "remove them: a generator learns to make them too" if share > 0.005 else "remove them"
-        yield Finding("warning", "DATA-BLANK", what, fix, max(len(files), len(made.flat.files)), files)
+        files = [(name, "") for name in made.empty.files]
+        yield Finding("warning", "DATA-BLANK", what, fix, made.blank, files)
 
 
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "images", "data"})

@@ -1,0 +1,310 @@
+"""The pre-flight: look at all of the data, and propose how to train on them, before anything is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sparring.data import Dataset, Options, open_data
+from sparring.data.inspect import Finding, Inspection, inspect
+from sparring.data.scan import Progress
+from sparring.errors import DataError
+from sparring.runs import auto
+from sparring.runs.recipe import load
+
+_BESIDE = ("DATA-LABELS", "DATA-METADATA", "DATA-CLASSES", "DATA-COLUMNS")
+"""Errors of what is known beside the images, which can be looked at all the same."""
+WITHOUT_GPU = 64
+"""Pixels of the shorter side that a processor alone can learn in an hour."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing that has to be decided. value: what is proposed.   why: in plain words.   words: flags that say so."""
+
+    name: str
+    value: str
+    why: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """How to train on the data. command: the words to type."""
+
+    choices: list[Choice]
+    command: list[str]
+
+    def lines(self) -> list[str]:
+        """A line for each choice."""
+        wide = max((len(choice.value) for choice in self.choices), default=0)
+        return [f"  {choice.name:<13}{choice.value:<{wide}}  {choice.why}" for choice in self.choices]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found. refused: training would refuse these data as they are."""
+
+    source: str
+    options: Options
+    dataset: Dataset
+    inspection: Inspection
+    proposal: Proposal
+    refused: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "source": self.source,
+            "options": self.options.record(),
+            "refused": self.refused,
+            "inspection": self.inspection.record(),
+            "proposal": dataclasses.asdict(self.proposal),
+        }
+
+    def verdict(self) -> str:
+        """The whole check in one sentence."""
+        levels = [finding.level for finding in self.inspection.findings]
+        if self.refused:
+            return "Not ready: training would refuse these data."
+        concerns = sum(level == "warning" for level in levels)
+        if concerns:
+            return f"Usable, with {concerns} thing{'s' if concerns > 1 else ''} to look at first."
+        return "Ready to train."
+
+
+def check(
+    source: str | Path, options: Options | None = None, *, cache_dir: Path | None = None,
+    progress: Progress | None = None, device: str = "",
+) -> Checked:  # fmt: skip
+    """Open, decode and inspect everything, and propose how to train on it. Files that cannot be used never stop this.
+
+    device: "cpu" or "cuda" instead of what this machine has.   Raises `DataError` where there is nothing to look at.
+    """
+    options = options or Options()
+    troubles: list[Finding] = []
+    lenient = dataclasses.replace(options, on_bad="quarantine")
+    try:
+        dataset = open_data(source, lenient, cache_dir=cache_dir, progress=progress)
+    except DataError as error:
+        if (
+            error.code not in ("DATA-LABELS", "DATA-METADATA", "DATA-CLASSES", "DATA-COLUMNS")
+            or options.labels == "none"
+        ):
+            raise
+        dataset = open_data(source, dataclasses.replace(lenient, labels="none", columns=()), cache_dir=cache_dir,
+                            progress=progress)  # fmt: skip
+        said = "; ".join(part for part in (error.what, error.where, error.why) if part)
+        troubles.append(Finding("error", error.code, said, error.fix))
+    if options.on_bad == "stop" and dataset.report.excluded:
+        count = len(dataset.report.excluded)
+        troubles.append(
+            Finding(
+                "error",
+                "DATA-BAD",
+                f"{count:,} files cannot be used, and --on-bad stop was asked for",
+                "mend or remove them, or leave them out with --on-bad quarantine",
+            )  # fmt: skip
+        )
+    inspection = inspect(dataset, cache_dir=cache_dir, progress=progress)
+    inspection.findings[:0] = troubles
+    proposal = propose(str(source), options, inspection, len(dataset.train), device or _device())
+    return Checked(str(source), options, dataset, inspection, proposal, refused=bool(troubles))
+
+
+def _device() -> str:
+    from sparring.train.engine import choose_device
+
+    return choose_device("auto").type
+
+
+# ── what is proposed ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def propose(source: str, options: Options, found: Inspection, count: int, device: str) -> Proposal:
+    """Size, crop, channels, recipe, batch, augmentation and mirroring for these data on this device, with reasons.
+
+    count: images for training.
+    """
+    preset, why = auto.choose(found.kind, found.shape, count, device, None)
+    config = load(preset, auto.adapted(load(preset, ()).config, found.shape, count)).config
+    choices = []
+    if found.kind == "images":
+        size = _size(options, found, device)
+        choices += [size, _crop(options, found, size), _channels(options, found)]
+    choices.append(Choice("recipe", preset, why))
+    choices.append(Choice("batch", str(config.batch), "what the recipe was measured with"
+                          + (f"; {count:,} images come round often" if count < config.batch else "")))  # fmt: skip
+    if found.kind == "images":
+        choices += [_augmentation(config, count), _mirroring(found, config.flip)]
+    chosen = {word for choice in choices for word in choice.words if word.startswith("--") and word != "--set"}
+    said = _pairs(_words(options))
+    words = [word for flag, values in said for word in (flag, *values) if flag not in chosen]
+    words += [word for choice in choices for word in choice.words]
+    return Proposal(choices, ["sparring", "train", source, *words])
+
+
+def _size(options: Options, found: Inspection, device: str) -> Choice:
+    height, width = found.shape[1:]
+    if options.size is not None:
+        reach = _reached(found, min(height, width))
+        return Choice(
+            "size", f"{width}x{height}", "as asked" + (f"; {reach}" if reach else ""), _size_words(options.size)
+        )
+    assert found.median
+    side = min(height, width)
+    middle = min(found.median)
+    small = device == "cpu" and side > WITHOUT_GPU
+    chosen = WITHOUT_GPU if small else side
+    why = f"the shorter side is {middle} in the middle" if found.smallest != found.largest else f"all have {middle}"
+    if chosen > middle:
+        why += ", enlarged: networks need 32"
+    if small:
+        why += f"; a processor alone learns {WITHOUT_GPU} pixels in an hour, {side} are for a GPU (--size {side})"
+    wanted = (chosen, chosen)
+    if found.even and not 0.95 < found.even < 1.05 and 0.25 <= found.even <= 4.0:
+        long = 8 * round(chosen * max(found.even, 1 / found.even) / 8)
+        wanted = (chosen, long) if found.even > 1 else (long, chosen)
+        why += "; in the shape that all images have, so that nothing is cut off"
+    words = () if wanted == (height, width) else _size_words(wanted)
+    return Choice("size", f"{wanted[1]}x{wanted[0]}", why, words)
+
+
+def _size_words(size: tuple[int, int]) -> tuple[str, ...]:
+    return "--size", str(size[0]) if size[0] == size[1] else f"{size[1]}x{size[0]}"
+
+
+def _asked(found: Inspection, side: int) -> str:
+    assert found.median
+    if min(found.median) >= side:
+        return "as asked"
+    return f"as asked; most images are smaller, the shorter side is {min(found.median)} in the middle"
+
+
+def _crop(options: Options, found: Inspection, size: Choice) -> Choice:
+    keeps_shape = found.even and size.words and options.size is None
+    if options.crop != "center":
+        what = "distorts what is not of this shape" if options.crop == "squeeze" else "adds a border to other shapes"
+        return Choice("crop", options.crop, f"as asked; {what}", ("--crop", options.crop))
+    if found.lost < 0.01 or keeps_shape:
+        return Choice("crop", "center", "nothing is lost: the images have this shape")
+    cut = f"{found.lost:.0%} of an image is cut off on average"
+    transparent = sum(count for mode, count in found.modes.items() if "transparency" in mode)
+    if 2 * transparent > found.usable:
+        return Choice(
+            "crop", "pad", f"drawings on a free ground are best kept whole; center cuts: {cut}", ("--crop", "pad")
+        )
+    much = f", more than a fifth of {found.much:,}" if found.much else ""
+    return Choice("crop", "center", f"{cut}{much}; --crop pad keeps everything, with borders that are learnt too")
+
+
+def _channels(options: Options, found: Inspection) -> Choice:
+    channels = found.shape[0]
+    value = {1: "1 (grey)", 3: "3 (colour)", 4: "4 (colour and transparency)"}[channels]
+    if options.channels is not None:
+        return Choice("channels", value, "as asked", ("--channels", str(channels)))
+    transparent = sum(count for mode, count in found.modes.items() if "transparency" in mode)
+    if 2 * transparent > found.usable and channels == 3:
+        return Choice("channels", value, f"{transparent:,} files are transparent and are put on {_ground(found)}; "
+                      "--channels 4 makes transparent images")  # fmt: skip
+    grey = sum(count for mode, count in found.modes.items() if mode.startswith(("grey", "black")))
+    if channels == 1:
+        return Choice("channels", value, "all images are grey" if grey == found.usable else "most images are grey")
+    return Choice("channels", value, "all images are in colour" if not grey else "most images are in colour")
+
+
+def _ground(found: Inspection) -> str:
+    return "white" if found.background in (None, (255, 255, 255)) else _hex(found.background)
+
+
+def _hex(colour: tuple[int, int, int] | None) -> str:
+    return "#" + "".join(f"{level:02x}" for level in colour or ())
+
+
+def _augmentation(config: Any, count: int) -> Choice:
+    augment = getattr(config, "augment", None)
+    if augment is None or not max(augment.start, augment.end):
+        return Choice("augmentation", "none", f"{count:,} images are enough without")
+    text = f"only {count:,} images: augmented ones keep D from learning them by heart"
+    return Choice("augmentation", f"{augment.start:g}, fading to {augment.end:g}", text)
+
+
+_WRITING = re.compile(
+    r"\b(digits?|letters?|alphabet|characters?|glyphs?|fonts?|text|handwriting|handwritten|e?mnist|svhn|kanji|kana|"
+    r"hiragana|katakana|hangul|words?|ocr|numbers?|numerals?|licen[cs]e plates?|signs?)\b"
+)
+_SIDED = re.compile(r"\b(left|right)(wards?)?\b", re.IGNORECASE)
+
+
+def mirror_is_wrong(found: Inspection) -> str:
+    """Why mirror images of these would be wrong, or "". Cautious: only where the data say what they are."""
+    classes = [name for name, count in found.classes.items() if count]
+    if len(classes) > 1 and all(len(name) == 1 or (name.isdigit() and len(name) <= 2) for name in classes):
+        return (
+            f"classes such as {classes[0]} and {classes[-1]} look like digits or letters, which have no mirror images"
+        )
+    if "DATA-SIDE-BY-SIDE" in {finding.code for finding in found.findings}:
+        return "two pictures side by side would change places"
+    named = re.sub(r"[\W_]+", " ", f"{found.name} {' '.join(classes[:50])}").lower()
+    match = _WRITING.search(named)
+    if match and "fashion" not in named:
+        return f'"{match[0]}" in the names: writing is not mirrored'
+    sided = sum(bool(_SIDED.search(text)) for _, text in found.examples)
+    if found.examples and 2 * sided >= len(found.examples):
+        return "captions speak of left and right"
+    return ""
+
+
+def _mirroring(found: Inspection, flip: bool) -> Choice:
+    why = mirror_is_wrong(found)
+    if why:
+        return Choice("mirroring", "off", f"{why}; --set flip=true if they may be mirrored", ("--set", "flip=false"))
+    if not flip:
+        return Choice("mirroring", "off", "the recipe's choice; --set flip=true doubles the data")
+    return Choice("mirroring", "on", "doubles the data; --set flip=false where mirror images would be wrong (writing)")
+
+
+# ── the command ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+_FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
+
+
+def _words(options: Options) -> list[str]:
+    """The flags that say what `options` says; those at their default are left out."""
+    usual = Options()
+    words: list[str] = []
+    for spec in dataclasses.fields(options):
+        name, value = spec.name, getattr(options, spec.name)
+        if value == getattr(usual, name) or name == "limits":
+            continue
+        flag = "--" + _FLAGS.get(name, name).replace("_", "-")
+        if name == "size":
+            words += _size_words(value)
+        elif name == "background":
+            words += [flag, _hex(value)]
+        elif name == "columns":
+            words += [word for what, column in value for word in (flag, f"{what}={column}")]
+        elif name == "levels":
+            words += [flag, f"{value[0]:g},{value[1]:g}"]
+        else:
+            words += [flag] if value is True else [flag, str(value)]
+    limits, most = options.limits, usual.limits
+    words += ["--min-side", str(limits.min_side)] * (limits.min_side != most.min_side)
+    words += ["--max-aspect", f"{limits.max_aspect:g}"] * (limits.max_aspect != most.max_aspect)
+    megapixels = f"{limits.max_pixels / 1e6:g}"
+    words += ["--max-megapixels", megapixels] * (round(limits.max_pixels / 1e6) != round(most.max_pixels / 1e6))
+    return words
+
+
+def _pairs(words: list[str]) -> list[tuple[str, list[str]]]:
+    """Flags with their values."""
+    pairs: list[tuple[str, list[str]]] = []
+    for word in words:
+        if word.startswith("--"):
+            pairs.append((word, []))
+        else:
+            pairs[-1][1].append(word)
+    return pairs
