@@ -80,8 +80,9 @@ def png(image: np.ndarray) -> bytes:
 
 def packing(rows: int, work: Path) -> dict[str, Any]:
     from sparring.data.items import Annotations, Source
+    from sparring.data.lazy import Lazy, Rows
     from sparring.data.pack import pack
-    from sparring.data.shards import Lazy, Rows, parquet
+    from sparring.data.parquet import parquet
 
     class Made(Source):
         def read(self, number: int) -> bytes:
@@ -108,7 +109,8 @@ def packing(rows: int, work: Path) -> dict[str, Any]:
 def index(rows: int, work: Path) -> dict[str, Any]:
     import pyarrow as pa
 
-    from sparring.data.shards import open_shards, parquet
+    from sparring.data.parquet import parquet
+    from sparring.data.shards import open_shards
 
     parquet()
     before, began = memory(), time.perf_counter()
@@ -188,7 +190,7 @@ def _opened(work: Path) -> tuple[Any, dict[str, Any]]:
     import pyarrow as pa
 
     from sparring.data import open_data, stream_of
-    from sparring.data.shards import parquet
+    from sparring.data.parquet import parquet
 
     parquet()
     stream_of(open_data("dirac"), seed=0).take(0, 1)  # what the libraries take by themselves

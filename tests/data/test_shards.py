@@ -22,13 +22,14 @@ from PIL import Image
 from sparring.cli import main
 from sparring.data import Prefetch, open_data, stream_of
 from sparring.data import pack as packing
-from sparring.data import shards as reading
+from sparring.data import parquet as reading
 from sparring.data.arrays import ArraySource
 from sparring.data.folder import FolderSource
 from sparring.data.items import Annotations, Item, Source, Unreadable
+from sparring.data.lazy import Lazy
 from sparring.data.options import Options
 from sparring.data.pack import pack
-from sparring.data.shards import Lazy, ParquetSource, is_shards, open_shards
+from sparring.data.shards import ParquetSource, is_shards, open_shards
 from sparring.data.sources import open_source
 from sparring.errors import DataError, MachineError, UsageError
 
@@ -92,7 +93,7 @@ def test_row_groups_within_a_file(folder: Callable[..., Path], tmp_path: Path, m
     file = pq.ParquetFile(tmp_path / "out" / "data-00000-of-00001.parquet")
     assert file.metadata.num_row_groups == 7
     assert shards.direct and contents(shards) == contents(source)
-    monkeypatch.setattr(reading._Groups, "value", None)  # nobody needs it
+    monkeypatch.setattr(reading.RowGroups, "value", None)  # nobody needs it
     assert contents(shards) == contents(source)
 
 
@@ -467,8 +468,12 @@ def test_classes_of_others(images: list[bytes], tmp_path: Path) -> None:
     assert own.labels is not None and own.labels.tolist() == [1, 0, 1, -1] and own.classes == ("5", "70000")
     own = open_shards(write(path, image=image)).own
     assert own.labels is None and own.classes == () and own.captions is None
-    with pytest.raises(DataError, match="row 1 has the class 3, there are 3"):
-        open_shards(write(path, told, image=image, fine=pa.array([2, 3, 1, 1])))
+    own = open_shards(write(path, told, image=image, fine=pa.array([2, 3, 1, 1]))).own
+    assert own.labels is not None and own.labels.tolist() == [2, -1, 1, 1]
+    assert "beyond the 3 that are named (row 1: 3)" in own.warnings[0]
+    with pytest.raises(DataError, match=r"no label for 1 of 4.*\n.*row 1: 3"):
+        open_data(path, size=(16, 16))
+    assert open_data(path, size=(16, 16), labels="none").labels is None
 
 
 def test_captions_of_others(images: list[bytes], tmp_path: Path) -> None:
@@ -545,7 +550,13 @@ def test_what_are_shards(images: list[bytes], tmp_path: Path) -> None:
     assert is_shards(unnamed)
     (root / "cat.png").write_bytes(images[0])
     assert not is_shards(root)  # a folder of images that holds something else too
-    (root / "cat.png").unlink()
+    (root / "cats").mkdir()
+    (root / "cat.png").rename(root / "cats" / "1.png")
+    assert not is_shards(root)
+    (root / "cats" / "1.png").unlink()
+    path.rename(root / "metadata.parquet")
+    assert not is_shards(root)  # annotates images, as in Hugging Face's image folders
+    (root / "metadata.parquet").rename(path)
     (root / "data").mkdir()
     path.rename(root / "data" / "a.parquet")
     assert is_shards(root) and len(open_source(str(root)).items) == 30

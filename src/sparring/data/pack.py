@@ -21,8 +21,9 @@ from PIL import Image
 
 from sparring.data.items import Annotations, Pixels, Progress, Source, Unreadable
 from sparring.data.options import Options
+from sparring.data.parquet import parquet
 from sparring.data.scan import HASH_BYTES, content_hash
-from sparring.data.shards import FORMAT, KEY, MANIFEST, parquet
+from sparring.data.shards import FORMAT, KEY, MANIFEST
 from sparring.errors import DataError, MachineError, UsageError
 
 if TYPE_CHECKING:

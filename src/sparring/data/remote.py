@@ -19,7 +19,7 @@ from typing import Any
 from sparring.data import cache
 from sparring.data.items import Progress, Source
 from sparring.data.options import Options
-from sparring.data.shards import MANIFEST
+from sparring.data.shard_files import MANIFEST
 from sparring.errors import DataError, MachineError
 
 _META = "meta.json"
