@@ -17,6 +17,9 @@ from sparring.errors import CheckpointError, MachineError, UsageError
 from sparring.runs.document import Document, read
 from sparring.train.disk import Disk
 
+MOST_THREADS = 1024
+"""Threads of one process; more would only wait for each other."""
+
 
 class RunDirectory:
     """Where things are in a run.
@@ -151,9 +154,12 @@ _SAID: dict[tuple[str, ...], tuple[type, ...]] = {
     ("data", "source"): (str,), ("data", "kind"): (str,), ("data", "shape"): (list,), ("data", "crop"): (str,),
     ("data", "background"): (list,), ("data", "held_out"): _NUMBER, ("data", "fingerprint"): (str,),
     ("run", "seed"): (int,), ("run", "images"): (int,), ("run", "horizon"): (int,), ("run", "device"): (str,),
-    ("run", "threads"): (int,), ("run", "processes"): (int,),
+    ("run", "threads"): (int,), ("run", "processes"): (int,), ("data", "classes"): (list,),
 }  # fmt: skip
 """What a run's recipe.yaml must say for the run to be used."""
+_MAYBE = (("data", "classes"),)
+_RANGES = {"seed": (0, 2**63 - 1), "images": (1, 2**62), "horizon": (1, 2**62), "threads": (1, MOST_THREADS),
+           "processes": (1, 2**20)}  # fmt: skip
 
 
 def _check(document: Document) -> None:
@@ -163,13 +169,14 @@ def _check(document: Document) -> None:
         value: Any = document.values
         for key in path:
             value = value.get(key) if isinstance(value, dict) else None
+        if value is None and path in _MAYBE:
+            continue
         if not isinstance(value, kinds) or isinstance(value, bool):
             said = "is missing" if value is None else f"cannot be {value!r}"[:80]
             wrong.append(f"{'.'.join(path)} {said}" + f" ({document.where(*path)})" * (path in document.lines))
-    if not wrong and not 0 <= document.values["run"]["seed"] < 2**63:
-        wrong.append(f"run.seed is from 0 to 2^63 − 1 ({document.where('run', 'seed')})")
-    if not wrong and not 0 < document.values["run"]["images"] < 2**63:
-        wrong.append(f"run.images is above 0 ({document.where('run', 'images')})")
+    for key, (low, high) in _RANGES.items() if not wrong else ():
+        if not low <= document.values["run"][key] <= high:
+            wrong.append(f"run.{key} is from {low} to {high:,} ({document.where('run', key)})")
     if wrong:
         raise CheckpointError(
             "RUN-RECIPE",

@@ -15,7 +15,7 @@ import sparring
 from sparring.budget import Budget, duration
 from sparring.data import Dataset, Options, open_data, stream_of
 from sparring.errors import UsageError
-from sparring.runs import auto, checks
+from sparring.runs import auto, compatible
 from sparring.runs.directory import free_directory
 from sparring.runs.recipe import Recipe, load
 from sparring.train.engine import Engine, choose_device, join, local_rank
@@ -115,7 +115,7 @@ class Plan:
 
     def _hints(self) -> list[str]:
         """What was perhaps not meant."""
-        said = checks.notes(self.dataset.kind, self.recipe) + unused(self.recipe, space_of(self.dataset))
+        said = compatible.notes(self.dataset.kind, self.recipe) + unused(self.recipe, space_of(self.dataset))
         asked = self.request.budget.images if self.request.budget is not None else None
         if asked is not None and asked < 1000:
             said.append(f"--budget {asked} means {asked} images; minutes are written {asked}m")
@@ -124,14 +124,14 @@ class Plan:
 
 def make(request: Request, *, progress: Callable[..., None] | None = None) -> Plan:
     """Open the data, choose and check the recipe, time a discarded copy, and turn the budget into images once."""
-    asked = checks.before_data(request)
+    asked = compatible.before_data(request)
     device = choose_device(request.device)
-    checks.check_processes(device)
+    compatible.check_processes(device)
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress)
     recipe = asked or resolve(request, dataset, device)
-    checks.check_kind(dataset.kind, request.options, recipe, request.data)
-    checks.check_batch(recipe)
+    compatible.check_kind(dataset.kind, request.options, recipe, request.data)
+    compatible.check_batch(recipe)
     check_needs(recipe, space_of(dataset), request.data)
     out = request.out or free_directory(request.data)
     rank, size = join(device)

@@ -111,7 +111,7 @@ def start(
     plan: Plan, *, watch: Watch | None = None, disk: Disk | None = None, pace: dict[str, Any] | None = None
 ) -> Session:
     """Make the run directory and begin. `pace` overrides fields of `Pace` (tests, notebooks)."""
-    directory = RunDirectory(plan.out)
+    directory, document = RunDirectory(plan.out), plan.document()
 
     def begin(stack: ExitStack) -> tuple[Loop, Dataset]:
         rank, size = join(plan.device)
@@ -119,9 +119,9 @@ def start(
             directory.claim()
             stack.enter_context(RunLock(directory.path))
             manifest = Manifest.of(plan.dataset) if plan.request.data not in BUILT_IN else None
-            directory.create(plan.document(), plan.dataset.report.record(), manifest)
+            directory.create(document, plan.dataset.report.record(), manifest)
         loop = _loop(
-            directory, plan.recipe, plan.dataset, plan.request.seed, plan.total, plan.total,
+            directory, plan.recipe, plan.dataset, document, plan.total,
             device=plan.device, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
         )  # fmt: skip
         return loop, plan.dataset
@@ -149,6 +149,9 @@ def resume(
         if rank == 0:
             stack.enter_context(RunLock(directory.path))
         plans.set_threads(int(run["threads"]))
+        newest = Store(directory.checkpoints, disk=disk).newest()
+        trained = newest.state.get("record", {}) if newest is not None else {}
+        edited = edits.compare(trained, recipe, document, str(directory.recipe))
         dataset, changes = _reopened(directory, request, document, progress)
         total = int(run["images"])
         if budget is not None:
@@ -156,21 +159,22 @@ def resume(
             if rank == 0 and total != run["images"]:
                 directory.write_recipe({**document, "run": {**run, "images": total}})
         loop = _loop(
-            directory, recipe, dataset, int(run["seed"]), total, int(run["horizon"]),
+            directory, recipe, dataset, document, total,
             device=where, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
         )  # fmt: skip
-        loop.remarks = [*changes, *_differences(run, where, size), *loop.remarks]
+        loop.remarks = [*edited, *changes, *_differences(run, where, size), *loop.remarks]
         return loop, dataset
 
     return Session(directory, begin)
 
 
 def _loop(
-    directory: RunDirectory, recipe: Recipe, dataset: Dataset, seed: int, total: int, horizon: int, *,
+    directory: RunDirectory, recipe: Recipe, dataset: Dataset, document: dict[str, Any], total: int, *,
     device: torch.device, rank: int, size: int, stack: ExitStack, watch: Watch | None, disk: Disk | None,
     pace: dict[str, Any] | None,
 ) -> Loop:  # fmt: skip
     """The loop of this run, at its newest valid checkpoint if there is one."""
+    seed, horizon = int(document["run"]["seed"]), int(document["run"]["horizon"])
     engine = plans.make_engine(recipe, device, rank, size)
     workers = 2 if device.type != "cpu" else 1 if dataset.live else 0  # a cached batch is a copy; decoding takes time
     stream = Prefetch(stream_of(dataset, seed, recipe.config.flip), workers)
@@ -183,12 +187,10 @@ def _loop(
     shown = POINTS if dataset.kind == "points" else 64
     moments = replace(Pace.of(horizon, recipe.config.batch, total, grid=shown), **(pace or {}))
     loop = Loop(match, total=total, pace=moments, store=store, log=log, watch=watch)
-    loop.record = edits.record(recipe, seed, horizon)
+    loop.record = edits.record(recipe, document)
     checkpoint = store.newest()
     if checkpoint is not None:
-        trained = checkpoint.state.get("record", {})
-        loop.remarks = edits.compare(trained, recipe, seed, horizon, str(directory.recipe))
-        loop.remarks += [f"passed over: {line}" for line in checkpoint.rejected]
+        loop.remarks = [f"passed over: {line}" for line in checkpoint.rejected]
         loop.load(checkpoint)
         if checkpoint.images >= total:
             loop.remarks.append(f"the run has seen all of its {total:,} images; add to it with --budget +10m")

@@ -13,7 +13,7 @@ from sparring.budget import check_begins, check_seed
 from sparring.data import BUILT_IN, Options
 from sparring.errors import UsageError
 from sparring.runs import auto
-from sparring.runs.directory import RunDirectory, free_directory
+from sparring.runs.directory import MOST_THREADS, RunDirectory, free_directory
 from sparring.runs.recipe import Recipe, load
 from sparring.train.engine import world
 
@@ -33,6 +33,8 @@ def before_data(request: Request) -> Recipe | None:
     """
     check_seed(request.seed)
     check_begins(request.budget)
+    if request.threads is not None and not 1 <= request.threads <= MOST_THREADS:
+        raise UsageError("THREADS", f"threads is a number from 1 to {MOST_THREADS}", where=str(request.threads))
     size = request.options.size
     if size is not None and not all(8 <= side <= 2048 for side in size):
         raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])))
