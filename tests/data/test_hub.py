@@ -59,9 +59,9 @@ def opened(tmp_path: Path) -> Callable[..., Source]:
     return lambda text, **options: open_hub(text, Options(**options), tmp_path / "cache")
 
 
-def png(seed: int, side: int = 16) -> bytes:
+def png(seed: int) -> bytes:
     memory = io.BytesIO()
-    values = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    values = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     Image.fromarray(values).save(memory, "PNG")
     return memory.getvalue()
 
@@ -456,11 +456,34 @@ def test_large_files_lie_elsewhere(hub: Hub, opened: Callable[..., Source], monk
 
 
 def test_progress_is_told_and_nothing_printed(hub: Hub, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    hub.add("us/pets", {f"train/{k}.png": png(k, 640) for k in range(4)})  # 1.2 MiB each
+    hub.add("us/pets", {f"train/{k}.png": bytes([k]) * 2**20 for k in range(4)})
     told: list[tuple[str, int, int]] = []
     open_hub("hf:us/pets", Options(), tmp_path / "cache", lambda *what: told.append(what))
-    assert [count for stage, *count in told if stage.startswith("fetching")] == [[0, 4], [1, 4], [2, 4], [3, 4], [4, 4]]
+    assert told[0] == ("listing", 1, 0)
+    counts = [count for stage, *count in told if stage == "fetching MiB"]
+    assert counts[0] == [0, 4] and counts[-1] == [4, 4] and counts == sorted(counts)
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_interrupted_download_goes_on_later(hub: Hub, opened: Callable[..., Source], tmp_path: Path) -> None:
+    files = {f"train/{k:02d}.png": png(k) + bytes([k]) * 2**19 for k in range(40)}
+    hub.add("us/pets", files)
+    stale = tmp_path / "hf" / "hub" / "datasets--us--pets" / "blobs" / "0.1.incomplete"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    os.utime(stale, (0, 0))
+
+    def enough(stage: str, done: int, total: int) -> None:
+        if done >= 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_hub("hf:us/pets", Options(), tmp_path / "cache", enough)
+    assert not list((tmp_path / "hf").rglob("*.incomplete"))
+    first = len(list((tmp_path / "hf").rglob("snapshots/*/train/*.png")))
+    hub.asked.clear()
+    assert contents(opened("hf:us/pets")) == list(files.values())
+    assert len(hub.fetched()) == 40 - first
 
 
 def test_no_space(hub: Hub, opened: Callable[..., Source], monkeypatch: pytest.MonkeyPatch) -> None:

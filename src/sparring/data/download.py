@@ -13,6 +13,8 @@ from typing import Any
 from sparring.data.items import Progress
 
 _THREADS = 8
+_TELL = 0.2  # seconds between two words about progress
+_STALE = 86_400.0  # seconds since a file was last written that nobody can still be fetching
 _LEAVE = 2.0  # seconds that a stopped download may take to notice
 
 
@@ -54,6 +56,10 @@ class Download:
         for name in self._missing:
             names.put(name)
         bar = self._bar()
+        for part in (self._folder / "blobs").glob("*.incomplete"):  # of processes that were killed: of no use to anyone
+            with suppress(OSError):
+                if time.time() - part.stat().st_mtime > _STALE:
+                    part.unlink()
 
         def work() -> None:
             with suppress(Empty):
@@ -70,14 +76,18 @@ class Download:
                     except Exception as error:
                         ends.put(error)
 
-        self._count(0)
+        self._tell()
         threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_THREADS, len(self._missing)))]
         try:
             for thread in threads:
                 thread.start()
-            for _ in self._missing:
-                if error := ends.get():
-                    raise error
+            left = len(self._missing)
+            while left:
+                with suppress(Empty):  # the callback of the caller runs in the thread of the caller
+                    if error := ends.get(timeout=_TELL):
+                        raise error
+                    left -= 1
+                self._tell()
         except BaseException:
             self._stop.set()
             until = time.monotonic() + _LEAVE
@@ -88,19 +98,20 @@ class Download:
         for thread in threads:
             thread.join()
         self._done = self._total
-        self._count(0)
+        self._tell()
 
     def _count(self, count: float) -> None:
         if self._stop.is_set():
             raise _Stopped
         with self._lock:
             self._done = min(self._total, self._done + int(count))
-            whole = self._done == self._total
-            told, most = self._done >> 20, max(1, self._total >> 20)
-            told = most if whole else min(told, most)
-            if self._progress and told > self._told:
-                self._told = told
-                self._progress("fetching MiB", told, most)
+
+    def _tell(self) -> None:
+        most = max(1, self._total >> 20)
+        told = most if self._done == self._total else min(self._done >> 20, most)
+        if self._progress and told > self._told:
+            self._told = told
+            self._progress("fetching MiB", told, most)
 
     def _bar(self) -> type:
         """A class that the library takes for a progress bar. It shows nothing."""

@@ -84,7 +84,7 @@ def open_hub(text: str, options: Options, cache_root: Path | None = None, progre
 
 
 def _open(hub: Repository, asked: Address, commit: str, options: Options, progress: Progress | None) -> Source:
-    sizes = hub.listing(commit)
+    sizes = hub.listing(commit, progress)
     readme = ""
     if "README.md" in sizes and any(map(layout.kind_of, sizes)):
         readme = (hub.fetch(commit, {"README.md": sizes["README.md"]}, None) / "README.md").read_text(

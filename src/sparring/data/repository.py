@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FORM = "hf:owner/name, hf:owner/name/split, hf:owner/name/config/split, each with @revision if need be"
 
 _HASH = re.compile(r"[0-9a-f]{40}")
+_PAGE = 1000  # files between two words about a listing
 _PATIENCE = 10.0  # seconds until the hub counts as not reachable
 _FOREIGN = frozenset({"httpx2", "httpx", "httpcore", "httpcore2", "requests", "urllib3", "ssl", "socket", "hf_xet"})
 
@@ -105,7 +106,7 @@ class Repository:
                 return commit, "" if self.offline else said
         raise trouble
 
-    def listing(self, commit: str) -> dict[str, int]:
+    def listing(self, commit: str, progress: Progress | None = None) -> dict[str, int]:
         """Bytes of each file of a commit. Asked once; if nobody can be asked, what lies in the cache of it."""
         from huggingface_hub.hf_api import RepoFile
 
@@ -119,7 +120,12 @@ class Repository:
             try:
                 self.api.dataset_info(self.name, revision=commit, timeout=_PATIENCE)  # fails at once, listing late
                 tree = self.api.list_repo_tree(self.name, recursive=True, revision=commit, repo_type="dataset")
-                sizes = {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
+                sizes: dict[str, int] = {}
+                for entry in tree:
+                    if isinstance(entry, RepoFile):
+                        sizes[entry.path] = entry.size
+                    if progress and len(sizes) % _PAGE == 1:
+                        progress("listing", len(sizes), 0)
                 with suppress(OSError):
                     _write(known, json.dumps(sizes))
                 return sizes
