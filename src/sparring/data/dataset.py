@@ -32,7 +32,7 @@ class Survey:
 
     sides: (n, 2) width and height as stored.   mode: (n,) kind of pixels, a number of `modes`.
     hashes: (n, 16) of content.   equal: (n,) the same number for equal pixels.   flat: (n,) one colour only.
-    look: (n,) perceptual hash, see `duplicates`.
+    look: (n,) perceptual hash, see `duplicates`.   made: (n,) bit k: whether conversion k of `conversions` was made.
     """
 
     sides: NDArray[np.int32]
@@ -42,6 +42,8 @@ class Survey:
     equal: NDArray[np.int64]
     flat: NDArray[np.bool_]
     look: NDArray[np.uint64]
+    made: NDArray[np.uint64]
+    conversions: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.sides)
@@ -50,7 +52,8 @@ class Survey:
     def load(cls, entry: Path) -> Survey:
         """From an entry of the cache."""
         arrays = {name: np.load(entry / f"{name}.npy") for name in SURVEYED}
-        return cls(**arrays, modes=tuple((cache.meta(entry) or {}).get("modes", ())))
+        meta = cache.meta(entry) or {}
+        return cls(**arrays, modes=tuple(meta.get("modes", ())), conversions=tuple(meta.get("conversions", ())))
 
 
 @dataclass(frozen=True, eq=False)

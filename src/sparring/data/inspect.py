@@ -320,15 +320,36 @@ def _modes(survey: Survey) -> dict[str, int]:
     return dict(sorted(((name, count) for name, count in named if count), key=lambda pair: -pair[1]))
 
 
+_OTHERWISE = {
+    "transparency on background": "--background changes what lies under them",
+    "first frame of an animation": "--frames all uses every picture",
+    "first of several pages": "--frames all uses every picture",
+    "cropped": "--crop pad keeps everything",
+    "enlarged": "a smaller --size enlarges nothing",
+    "grey to colour": "--channels 1 makes all images grey",
+    "colour to grey": "--channels 3 keeps colours",
+}
+"""What to do where a conversion was not meant."""
+
+
 def _odd_ones(dataset: Dataset, survey: Survey) -> Iterator[Finding]:
-    """Kinds of pixels that hardly any image has: perhaps they went another way than the rest."""
-    n = len(survey)
+    """Kinds of pixels that hardly any image has, and conversions that hardly any needed: perhaps they went another way
+    than the rest."""
+    n, named = len(survey), np.zeros(len(survey), np.bool_)
     for mode, name in enumerate(survey.modes):
         rows = np.flatnonzero(survey.mode == mode)
         if 0 < len(rows) <= _ODD * n:
             files = [(dataset.file(row), name) for row in rows[:_LISTED].tolist()]
             what = f"{len(rows):,} of {n:,} images {'are' if len(rows) > 1 else 'is'} {name}, unlike the rest"
             yield Finding("note", "DATA-ODD", what, "nothing, if they look right on the page", len(rows), files)
+            named[rows] = True
+    for bit, name in enumerate(survey.conversions):
+        rows = np.flatnonzero(survey.made >> np.uint64(bit) & np.uint64(1))
+        if 0 < len(rows) <= _ODD * n and not named[rows].all():
+            files = [(dataset.file(row), name) for row in rows[:_LISTED].tolist()]
+            what = f"{len(rows):,} of {n:,} images {'were' if len(rows) > 1 else 'was'} changed: {name}"
+            fix = _OTHERWISE.get(name, "nothing, if they look right on the page")
+            yield Finding("note", "DATA-CONVERTED", what, fix, len(rows), files)
 
 
 _SIDES = (0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)

@@ -22,8 +22,8 @@ from sparring.data.sources import Source, Unreadable
 from sparring.data.split import boundary, held_out_count, numbered, split_order
 from sparring.errors import DataError
 
-FORMAT = 2  # of the cache's own files
-SURVEYED = ("sides", "mode", "hashes", "equal", "flat", "look")
+FORMAT = 3  # of the cache's own files
+SURVEYED = ("sides", "mode", "hashes", "equal", "flat", "look", "made")
 """What an entry of the cache knows of each image beside its pixels."""
 
 
@@ -156,6 +156,7 @@ class Preparation:
             )
         pixel_hashes = np.zeros((n, HASH_BYTES), np.uint8)
         usable, flat, look = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.uint64)
+        made = np.zeros(n, np.uint64)  # bit k: the k-th conversion of `counts`
         bad: dict[str, str] = {}
         gone: dict[int, str] = {}
         counts: Counter[str] = Counter()
@@ -169,6 +170,7 @@ class Preparation:
                     usable[row], flat[row], look[row] = True, result.image.flat, result.look
                     pixel_hashes[row] = np.frombuffer(result.digest, np.uint8)
                     counts.update(result.image.notes)
+                    made[row] = sum(1 << list(counts).index(note) for note in result.image.notes)
                     if unordered is not None:
                         unordered[row] = result.image.pixels
                 if self.progress and (row + 1 == n or row % 64 == 63):
@@ -190,7 +192,8 @@ class Preparation:
             del unordered
             (folder / "unordered.npy").unlink()
         columns: dict[str, NDArray[Any]] = {
-            "hashes": found.hashes, "sides": found.sides, "mode": found.mode, "flat": flat, "look": look
+            "hashes": found.hashes, "sides": found.sides, "mode": found.mode, "flat": flat, "look": look,
+            "made": made,
         }  # fmt: skip
         for name, values in columns.items():
             np.save(folder / f"{name}.npy", values[rows])
