@@ -260,3 +260,28 @@ def test_names_lead_nowhere_else(failing: type[Failing], tmp_path: Path) -> None
         "other/b.parquet": {"size": 1, "type": "file"},
     }
     assert [file.name for file in remote._shards("set", listing)] == ["a.parquet"]
+
+
+def test_a_repository_of_the_hub_as_a_file_system(
+    packed: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import close_session, constants
+
+    from tests.data.hub_server import serving
+
+    shards = packed(23)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
+    close_session()
+    with serving() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        hub.add("me/set", {path.name: path.read_bytes() for path in shards.iterdir()} | {"README.md": b"# a card"})
+        source = open_source("hf://datasets/me/set", Options(), tmp_path / "cache")
+        assert contents(source) == local(shards) and source.name == "set"
+        assert "README.md" not in hub.fetched()
+        close_session()
