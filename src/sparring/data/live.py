@@ -179,6 +179,5 @@ class Live:
         names = ", ".join(self.name(row) for row in list(self._lost)[:3])
         return (
             f"{count:,} of {n:,} images can no longer be read, more than {MOST_LOST:.0%}: {names}"
-            f"{' …' if count > 3 else ''} in {self.source.place}. The run ends here with everything saved; "
-            "bring the files back and resume it"
+            f"{' …' if count > 3 else ''} in {self.source.place}"
         )
