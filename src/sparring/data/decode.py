@@ -7,36 +7,42 @@ to the aspect wanted and resized with an antialiasing filter. What was done is n
 
 from __future__ import annotations
 
-import importlib
-import io
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageChops, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageFile
 
 from sparring.data import colour
-from sparring.data.formats import HEAD, is_camera_raw, sniff
+from sparring.data.opening import (
+    LARGE,
+    ROOM,
+    Limits,
+    Unusable,
+    bits_of,
+    first_line,
+    kept,
+    opened,
+    pictures,
+    seek_frame,
+    tag,
+)
+
+__all__ = [
+    "Crop", "Decoded", "Header", "Limits", "Pixels", "Recipe", "Unusable", "decode", "decoding", "header", "pixels",
+]  # fmt: skip
 
 Crop = Literal["center", "squeeze", "pad"]
 Pixels = NDArray[np.uint8]
 
 VERSION = 2  # raise it when the same bytes would give other pixels: it is part of every cache key
+_DEFAULT = Limits()
 _OVERSAMPLING = 2.0  # a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as it stays this much above the target
-_LARGE = 2**24  # pixels; above, an image is converted in strips
-_AT_ONCE = 2**28  # pixels of large images that are decoded at the same time, 1 GB
 _GAP = 3  # large images are averaged down to this many times the target before the filter resizes them
-
-_PLUGINS = {
-    "HEIF": ("HEIC", "pillow-heif", "pillow_heif", "register_heif_opener"),
-    "JXL": ("JPEG XL", "pillow-jxl-plugin", "pillow_jxl", ""),
-}
-"""Formats that Pillow reads with another package: what people call it, the package, its module, what registers it."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -44,27 +50,6 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
 """What turns an image upright, by its EXIF orientation."""
-
-
-class Unusable(Exception):
-    """This image cannot be used; the message is the reason a person reads. passing: it may be usable next time
-    although the file has not changed (a package is missing), so nobody should remember this."""
-
-    def __init__(self, reason: str, passing: bool = False) -> None:
-        super().__init__(reason)
-        self.passing = passing
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is too small, too long or too large to be an image of the data set.
-
-    min_side: pixels of the shorter side.   max_aspect: longer side ÷ shorter side.   max_pixels: width × height.
-    """
-
-    min_side: int = 8
-    max_aspect: float = 4.0
-    max_pixels: int = 2**27  # 134 megapixels, 400 MB as RGB
 
 
 @dataclass(frozen=True)
@@ -128,7 +113,7 @@ def decoding() -> Iterator[None]:
             ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
-def header(data: bytes | Pixels, limits: Limits = Limits(), *, count_frames: bool = False) -> Header:
+def header(data: bytes | Pixels, limits: Limits = _DEFAULT, *, count_frames: bool = False) -> Header:
     """Size and colour of an image without decoding it; `Unusable` with a reason if it cannot be used.
 
     count_frames: also count the pictures of an animation or of a file of several pages. The further pictures of an MPO
@@ -137,10 +122,10 @@ def header(data: bytes | Pixels, limits: Limits = Limits(), *, count_frames: boo
     if isinstance(data, np.ndarray):
         word = {1: "grey", 3: "colour", 4: "colour with transparency"}[data.shape[2]]
         return Header(data.shape[1], data.shape[0], grey=data.shape[2] == 1, mode=word)
-    with _opened(data, limits) as image:
-        mode = colour.in_words(image, _bits(image))
+    with opened(data, limits) as image:
+        mode = colour.in_words(image, bits_of(image))
         (width, height), grey = image.size, image.mode in colour.GREY_MODES
-        return Header(width, height, grey, mode, _count_frames(image) if count_frames else 1)
+        return Header(width, height, grey, mode, pictures(image) if count_frames else 1)
 
 
 def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0) -> Decoded:
@@ -158,145 +143,34 @@ def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0) -> Decoded:
         image = Image.fromarray(data[:, :, 0] if data.shape[2] == 1 else data)
         image = colour.flatten(image, recipe.background, keep_alpha=recipe.channels == 4, notes=notes)
     else:
-        with _opened(data, recipe.limits) as opened:
+        with kept(data, recipe.limits, frame) if frame else opened(data, recipe.limits) as file:
             try:
-                with _ROOM.of(opened.width * opened.height):
-                    image = _read(opened, recipe, frame, notes)
+                with ROOM.of(file):
+                    image = _read(file, recipe, frame, notes)
             except (Unusable, MemoryError):
                 raise
             except Exception as error:  # whatever a decoder raises on the bytes of a file is damage to that file
-                raise Unusable(f"damaged: {_plain(error)}") from error
+                raise Unusable(f"damaged: {first_line(error)}") from error
     image = _fit(image, recipe, notes)
     pixels = colour.to_channels(image, recipe.channels, recipe.background, notes)
     flat = bool((pixels == pixels[:1, :1]).all())
     return Decoded(pixels, tuple(sorted(set(notes))), flat)
 
 
-def pixels(data: bytes, limits: Limits = Limits()) -> Pixels:
+def pixels(data: bytes, limits: Limits = _DEFAULT) -> Pixels:
     """An image of our own as it is, (H, W, C): for sheets that ship with the package, and for what `pack` wrote."""
-    with _opened(data, limits) as image:
+    with opened(data, limits) as image:
         image.load()
         found = np.array(image, dtype=np.uint8)
     return found if found.ndim == 3 else found[..., None]
 
 
-def _plain(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-
-
-@contextmanager
-def _opened(data: bytes, limits: Limits) -> Iterator[Image.Image]:
-    """The image, opened but not decoded, after every check that its header allows."""
-    kind, reason = sniff(data[:HEAD])
-    if not kind:
-        raise Unusable(reason)
-    if kind == "TIFF" and is_camera_raw(data):  # Pillow would read the thumbnail
-        raise Unusable("camera raw: develop it to TIFF or JPEG")
-    _plug_in(kind)
-    try:
-        image = Image.open(io.BytesIO(data), formats=[kind])
-    except Image.DecompressionBombError:
-        raise Unusable(f"more than {limits.max_pixels // 10**6} megapixels") from None
-    except KeyError:  # a Pillow built without this codec does not register the format
-        why = f"{kind} is not read by this Pillow: install one with {kind}, or convert to PNG"
-        raise Unusable(why, passing=True) from None
-    except Exception as error:
-        detail = "its header cannot be read" if isinstance(error, UnidentifiedImageError) else _plain(error)
-        detail += ", or a kind of TIFF that is not read" if kind == "TIFF" else ""
-        raise Unusable(f"damaged {kind}: {detail}") from error
-    with image:
-        _check_size(image.size, limits)
-        yield image
-
-
-def _plug_in(kind: str) -> None:
-    """Let Pillow read a format for which it needs another package, if that is installed."""
-    if kind not in _PLUGINS or kind in Image.OPEN:
-        return
-    name, package, module, register = _PLUGINS[kind]
-    try:
-        found = importlib.import_module(module)
-        if register:
-            getattr(found, register)()
-    except Exception as error:
-        why = f"{name} is not read without a decoder: pip install {package}, or convert it to JPEG or PNG"
-        raise Unusable(why, passing=True) from error
-
-
-def _check_size(size: tuple[int, int], limits: Limits) -> None:
-    width, height = size
-    if min(width, height) < max(limits.min_side, 1):
-        raise Unusable(f"too small: {width}x{height}, shorter side below {limits.min_side}")
-    if max(width, height) > limits.max_aspect * min(width, height):
-        raise Unusable(f"too long: {width}x{height}, sides differ more than {limits.max_aspect:g} times")
-    if width * height > limits.max_pixels:
-        raise Unusable(f"{width}x{height}: more than {limits.max_pixels // 10**6} megapixels")
-
-
-class _Room:
-    """Large images wait for each other, so that threads together stay within `total` pixels. One always fits."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._taken, self._changed = total, 0, threading.Condition()
-
-    @contextmanager
-    def of(self, pixels: int) -> Iterator[None]:
-        if pixels <= _LARGE:
-            yield
-            return
-        with self._changed:
-            self._changed.wait_for(lambda: not self._taken or self._taken + pixels <= self._total)
-            self._taken += pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._taken -= pixels
-                self._changed.notify_all()
-
-
-_ROOM = _Room(_AT_ONCE)
-
-
-def _count_frames(image: Image.Image) -> int:
-    if image.format == "MPO":
-        return 1
-    count = 1
-    with suppress(Exception):  # the list of frames itself may be damaged: the first is still there
-        count = max(1, int(getattr(image, "n_frames", 1)))
-    return count
-
-
-def _seek(image: Image.Image, frame: int, recipe: Recipe, notes: list[str]) -> None:
-    """Go to the picture wanted. Pillow composes the frames of an animation on its way there."""
-    pages = image.format == "TIFF"
-    animated = False
-    with suppress(Exception):  # what is wrong with further frames is no damage to this one
-        animated = bool(getattr(image, "is_animated", False)) and image.format != "MPO"
-    if not frame:
-        if animated:
-            notes.append("first of several pages" if pages else "first frame of an animation")
-        image.seek(0)
-        return
-    if not animated:
-        raise Unusable(f"there is no {'page' if pages else 'frame'} {frame + 1}")
-    try:
-        image.seek(frame)
-    except EOFError:
-        raise Unusable(f"there is no {'page' if pages else 'frame'} {frame + 1}") from None
-    if pages:
-        tags: Any = getattr(image, "tag_v2", {})
-        if int(tags.get(254) or 0) & 1:
-            raise Unusable(f"page {frame + 1} is a thumbnail of another one")
-        _check_size(image.size, recipe.limits)
-
-
 def _read(image: Image.Image, recipe: Recipe, frame: int, notes: list[str]) -> Image.Image:
     """Decoded completely, 8 bits, sRGB, without transparency (but with `channels` 4), upright."""
-    _seek(image, frame, recipe, notes)
-    bits = _bits(image)
+    seek_frame(image, frame, recipe.limits, notes)
+    bits = bits_of(image)
     deep_colour = bits == 16 and image.mode[0] not in "IF"
-    unsigned = _tag(image, 339) in (0, 1)
+    unsigned = tag(image, 339) in (0, 1)
     if image.format in ("JPEG", "MPO"):
         _draft(image, recipe)
     asked = _orientation(image)  # Pillow turns a TIFF while it loads it, and no other kind
@@ -317,7 +191,7 @@ def _read(image: Image.Image, recipe: Recipe, frame: int, notes: list[str]) -> I
         return colour.flatten(part, recipe.background, keep_alpha=recipe.channels == 4, notes=notes)
 
     turn = _TURNS.get(_orientation(image))
-    done = plain(image) if image.width * image.height <= _LARGE else _in_strips(image, recipe, plain)
+    done = plain(image) if image.width * image.height <= LARGE else _in_strips(image, recipe, plain)
     if asked in _TURNS:
         notes.append("turned upright (EXIF)")
     return done if turn is None else done.transpose(turn)
@@ -341,20 +215,6 @@ def _in_strips(image: Image.Image, recipe: Recipe, plain: Callable[[Image.Image]
         done.paste(part, (0, box[1] // by))
     assert done is not None
     return done
-
-
-def _tag(image: Image.Image, number: int) -> int:
-    """The first value of a TIFF tag; 0 where there is none."""
-    tags: Any = getattr(image, "tag_v2", None)
-    declared = tags.get(number) if tags is not None else None
-    return int(declared[0] if isinstance(declared, tuple) else declared) if declared else 0
-
-
-def _bits(image: Image.Image) -> int:
-    """Bits of one sample as the file declares them; 0 where it does not."""
-    if image.mode.startswith("I;16") or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-        return _tag(image, 258) or 16
-    return _tag(image, 258)
 
 
 def _draft(image: Image.Image, recipe: Recipe) -> None:
