@@ -29,6 +29,8 @@ def test_a_batch_changes_its_tensors_and_keeps_its_captions() -> None:
     assert placed.text == batch.text and len(placed) == 4
     assert placed.x.dtype == torch.float32 and placed.label is not None and batch.label is not None
     assert torch.equal(placed.label, batch.label)
+    moved = Engine(torch.device("meta")).place(batch)  # every tensor goes to the device, no caption does
+    assert moved.label is not None and moved.label.is_meta and moved.x.is_meta and moved.text == batch.text
     plain = Batch(batch.x).map(torch.Tensor.double)
     assert plain.x.dtype == torch.float64 and plain.label is None and plain.text is None
 
