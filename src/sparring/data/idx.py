@@ -20,7 +20,8 @@ from sparring.data.items import Annotations, stamp_of
 from sparring.errors import DataError
 
 _GZIP = b"\x1f\x8b"
-_MAX_BYTES = 2**35
+_MAX_BYTES = 2**32  # 4 GiB: idx files are held in memory
+_DEFLATE = 1032  # gzip makes nothing smaller than this
 _IMAGES = ("train-images-idx3-ubyte", "train-images.idx3-ubyte")
 
 
@@ -66,6 +67,8 @@ def read(path: Path) -> NDArray[np.uint8]:
         with _open(path) as file:
             shape = _shape(file, path)
             wanted = math.prod(shape)
+            if wanted > path.stat().st_size * _DEFLATE:
+                raise _bad(path, f"its header promises {wanted:,} bytes, more than the file can hold")
             data = file.read(wanted + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _bad(path, str(error) or type(error).__name__) from error
@@ -81,8 +84,10 @@ def _shape(file: gzip.GzipFile | BufferedReader, path: Path) -> tuple[int, ...]:
         raise _bad(path, "not an idx file of unsigned bytes")
     sides = file.read(4 * magic[3])
     shape = tuple(int(n) for n in np.frombuffer(sides[: len(sides) // 4 * 4], dtype=">u4"))
-    if len(shape) != magic[3] or not shape or math.prod(shape) > _MAX_BYTES:
+    if len(shape) != magic[3] or not shape:
         raise _bad(path, f"its dimensions {shape} make no sense")
+    if math.prod(shape) > _MAX_BYTES:
+        raise _bad(path, f"its dimensions {shape} are {math.prod(shape):,} bytes, more than {_MAX_BYTES >> 30} GiB")
     return shape
 
 

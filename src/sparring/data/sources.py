@@ -59,6 +59,8 @@ def open_source(
     path = Path(text).expanduser()
     try:
         info = os.stat(path)
+    except PermissionError as error:
+        raise _forbidden(text, error) from error
     except (OSError, ValueError):
         raise _missing(path, text) from None
     if shards.is_shards(path):
@@ -72,8 +74,11 @@ def open_source(
         raise DataError("DATA-KIND", "neither a folder nor a file", where=text, fix="give a folder of images or a zip")
     if idx.is_idx(path):
         return idx.source(path)
-    with path.open("rb") as file:
-        head = file.read(512)
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise _forbidden(text, error) from error
     if head[:4] in (b"PK\x03\x04", b"PK\x05\x06") or zipfile.is_zipfile(path):
         archive = ZipSource(path)
         if stranger := foreign.of_zip(archive.items.names, text):
@@ -81,6 +86,11 @@ def open_source(
             raise stranger
         return archive
     raise foreign.of_file(path, text, head)
+
+
+def _forbidden(text: str, error: OSError) -> DataError:
+    return DataError("DATA-UNREADABLE", "this cannot be opened", where=text, why=error.strerror or str(error),
+                     fix="make it readable for you, or copy it")  # fmt: skip
 
 
 def _missing(path: Path, text: str) -> DataError:
