@@ -32,6 +32,9 @@ _DISK = {
     errno.ESTALE: "the network drive has lost this file",
 }
 
+_DEVICE = ("CUDA error", "CUDA driver", "NVIDIA driver", "no kernel image", "CUDNN_STATUS", "HIP error", "NCCL error")
+"""What torch says when the machine's GPU does not work with it."""
+
 
 def explained(error: BaseException) -> MachineError | None:
     """The error as one of the environment (exit code 5), or None if it is not a known one.
@@ -49,6 +52,13 @@ def explained(error: BaseException) -> MachineError | None:
             "there is not enough memory",
             why=text.splitlines()[0] if text else "",
             fix="a smaller --size, --set batch=…, or --set micro_batches=2 (the same result in less memory)",
+        )
+    if any(sign in text for sign in _DEVICE) and "device-side assert" not in text:
+        return MachineError(
+            "DEVICE",
+            "the GPU or its driver reports an error",
+            why=text.splitlines()[0],
+            fix="--device cpu always works; else update the driver, or install the torch that was built for it",
         )
     return None
 
