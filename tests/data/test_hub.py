@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,6 +212,35 @@ def test_columns_can_be_named(hub: Hub, opened: Callable[..., Source]) -> None:
     assert found.labels is not None and found.labels.tolist() == [0, 1, 2]
     error = refused(lambda: opened("hf:us/odd", columns=(("image", "picture"),)))
     assert "picture" in str(error) and isinstance(error, DataError)
+
+
+def test_classes_named_by_the_readme_alone(hub: Hub, opened: Callable[..., Source]) -> None:
+    readme = """---
+dataset_info:
+- config_name: other
+  features: []
+- config_name: default
+  features:
+  - {name: image, dtype: image}
+  - name: label
+    dtype:
+      class_label:
+        names: {'0': cat, '1': dog, '2': fox}
+---"""
+    hub.add("us/pets", {"README.md": readme.encode(), "train.parquet": parquet(folders(4), told=False)})
+    source = opened("hf:us/pets")
+    assert source.own.classes == CLASSES
+    assert opened("hf:us/pets", columns=(("label", "label"),)).own.classes == CLASSES
+    hub.add("us/bare", {"train.parquet": parquet(folders(4), told=False)})
+    assert opened("hf:us/bare").own.classes == ("0", "1", "2")
+
+
+def test_splits_may_share_a_folder(hub: Hub, opened: Callable[..., Source]) -> None:
+    rules = b"---\nconfigs:\n- data_files: {train: img/a_*, test: [img/b_*]}\n---"
+    hub.add("us/pets", {"README.md": rules, "img/a_1.png": png(1), "img/b_1.png": png(2), "img/b_2.png": png(3)})
+    assert opened("hf:us/pets/test").items.names == ["b_1.png", "b_2.png"]
+    assert opened("hf:us/pets").items.names == ["a_1.png"]
+    assert contents(opened("hf:us/pets/test")) == [png(2), png(3)]
 
 
 def test_missing_parts_are_told(hub: Hub, opened: Callable[..., Source]) -> None:
@@ -479,6 +509,9 @@ def test_an_interrupted_download_goes_on_later(hub: Hub, opened: Callable[..., S
 
     with pytest.raises(KeyboardInterrupt):
         open_hub("hf:us/pets", Options(), tmp_path / "cache", enough)
+    for thread in threading.enumerate():  # on a slow machine they may take longer than they were given
+        if thread.name == "fetch":
+            thread.join(60)
     assert not list((tmp_path / "hf").rglob("*.incomplete"))
     first = len(list((tmp_path / "hf").rglob("snapshots/*/train/*.png")))
     hub.asked.clear()
@@ -498,6 +531,15 @@ def test_without_the_library(opened: Callable[..., Source], monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     error = refused(lambda: opened("hf:us/pets"))
     assert isinstance(error, MachineError) and error.code == "EXTRA" and "sparring[hub]" in error.fix
+
+
+def test_without_pyarrow_no_table_is_fetched(
+    hub: Hub, opened: Callable[..., Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("us/pets", {"train.parquet": parquet(folders(2))})
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    error = refused(lambda: opened("hf:us/pets"))
+    assert error.code == "EXTRA" and "sparring[hub]" in error.fix and hub.fetched() == []
 
 
 def test_a_new_process_follows_its_environment(hub: Hub, tmp_path: Path, opened: Callable[..., Source]) -> None:

@@ -77,7 +77,8 @@ class Download:
                         ends.put(error)
 
         self._tell()
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(_THREADS, len(self._missing)))]
+        count = min(_THREADS, len(self._missing))
+        threads = [threading.Thread(target=work, name="fetch", daemon=True) for _ in range(count)]
         try:
             for thread in threads:
                 thread.start()

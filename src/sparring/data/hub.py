@@ -22,7 +22,7 @@ from sparring.data.items import Pixels, Progress, Source
 from sparring.data.layout import Layout
 from sparring.data.options import Options
 from sparring.data.repository import FORM, Repository
-from sparring.errors import DataError, UsageError
+from sparring.errors import DataError, MachineError, UsageError
 
 CONVERTED = "refs/convert/parquet"  # the branch in which the hub keeps a copy of many data sets as parquet
 
@@ -93,7 +93,7 @@ def _open(hub: Repository, asked: Address, commit: str, options: Options, progre
     found = layout.arrange(sizes, readme)
     if not found.configs:
         raise _empty(asked.text, sizes)
-    split, names = choose(found, asked)
+    config, split, names = choose(found, asked)
     kind = layout.heaviest(names, sizes)
     names = [name for name in names if layout.kind_of(name) == kind]
     place, name = asked.at(commit), asked.repository.rpartition("/")[2]
@@ -103,12 +103,18 @@ def _open(hub: Repository, asked: Address, commit: str, options: Options, progre
             fix="download and unpack them, and give the folder",
         )  # fmt: skip
     root, beside = layout.annotations_for(sizes, layout.root_of(names, split)) if kind == "images" else ("", [])
+    if kind == "parquet":
+        _require_pyarrow(asked.text)
     folder = hub.fetch(commit, {name: sizes[name] for name in (*names, *beside)}, progress)
     source: Source
     if kind == "parquet":
         from sparring.data.shards import ParquetSource
 
         source = ParquetSource([folder / name for name in names], name=name, place=place, columns=options.columns)
+        classes = layout.class_names(readme, config, dict(options.columns).get("label", ""))
+        numbers = tuple(map(str, range(len(source.own.classes))))
+        if numbers and source.own.classes == numbers and len(classes) >= len(numbers):  # the files name none
+            source.own = replace(source.own, classes=classes)
     elif kind == "zip":
         source = ZipSource(folder / names[0])
         source.name, source.place = name, place
@@ -121,6 +127,16 @@ def _open(hub: Repository, asked: Address, commit: str, options: Options, progre
         notes.append(f"{asked.text}: {missing} of the split's files are missing, going by the names of the others")
     source.own = replace(source.own, warnings=(*source.own.warnings, *notes))
     return source
+
+
+def _require_pyarrow(text: str) -> None:
+    """Before anything large is fetched."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise MachineError(
+            "EXTRA", "this data set is parquet files, which need pyarrow", where=text, fix='pip install "sparring[hub]"'
+        ) from error
 
 
 class SnapshotSource(Source):
@@ -153,26 +169,27 @@ class SnapshotSource(Source):
 # ── which split is meant ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def choose(found: Layout, asked: Address) -> tuple[str, list[str]]:
-    """(split, its files) that the words after the name mean. Raises `DataError` naming what there is."""
+def choose(found: Layout, asked: Address) -> tuple[str, str, list[str]]:
+    """(configuration, split, its files) that the words after the name mean. Raises `DataError` naming what there is."""
     words = list(asked.words)
     configs = found.configs
-    splits = configs.get(found.default, {})
+    config = found.default
     if len(words) == 2:
-        splits = configs[_named(words.pop(0), configs, "configuration", asked)]
-    elif words and _match(words[0], splits) is None and words[0] in configs:
-        splits = configs[words.pop(0)]
-    elif not splits:
+        config = _named(words.pop(0), configs, "configuration", asked)
+    elif words and _match(words[0], configs.get(config, {})) is None and words[0] in configs:
+        config = words.pop(0)
+    elif config not in configs:
         if words and not any(_match(words[0], of) for of in configs.values()):
             _named(words[0], configs, "configuration", asked)
         raise _ambiguous("configuration", configs, asked.repository, tuple(words))
+    splits = configs[config]
     if words:
         split = _named(words[0], splits, "split", asked)
     elif "train" in splits or len(splits) == 1:
         split = "train" if "train" in splits else next(iter(splits))
     else:
         raise _ambiguous("split", splits, asked.repository, asked.words)
-    return split, splits[split]
+    return config, split, splits[split]
 
 
 def _match(word: str, among: Iterable[str]) -> str | None:

@@ -187,17 +187,39 @@ def _default(configs: Mapping[str, Splits]) -> str:
 # ── told by the README ────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def class_names(readme: str, config: str, column: str = "") -> tuple[str, ...]:
+    """The names of the classes 0, 1, … that the head of a README lists for a configuration; none where it lists none,
+    or those of several columns. column: the one that is meant, "" if that is not known.
+    """
+    said = _head(readme).get("dataset_info")
+    entries = [entry for entry in (said if isinstance(said, list) else [said]) if isinstance(entry, dict)]
+    entries = [entry for entry in entries if len(entries) == 1 or str(entry.get("config_name", DEFAULT)) == config]
+    found = []
+    for feature in entries[0].get("features") or [] if entries else []:
+        kind = feature.get("dtype") if isinstance(feature, dict) else None
+        names = kind["class_label"].get("names") if isinstance(kind, dict) and "class_label" in kind else None
+        if isinstance(names, dict) and column in ("", feature.get("name")):
+            found.append({str(number): str(name) for number, name in names.items()})
+    if len(found) != 1 or set(found[0]) != set(map(str, range(len(found[0])))):
+        return ()
+    return tuple(found[0][str(number)] for number in range(len(found[0])))
+
+
 def _configs(readme: str) -> list[dict[str, Any]]:
-    """The entries under `configs` in the head of a README; none where it cannot be read as YAML."""
+    entries = _head(readme).get("configs")
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def _head(readme: str) -> dict[str, Any]:
+    """The YAML at the head of a README; nothing where it cannot be read."""
     import yaml
 
     head = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", readme, re.DOTALL)
     try:
         said = yaml.safe_load(head[1]) if head else None
     except yaml.YAMLError:
-        return []
-    entries = said.get("configs") if isinstance(said, dict) else None
-    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 def _as_said(entries: Sequence[dict[str, Any]], names: Sequence[str]) -> Layout:
