@@ -56,6 +56,7 @@ ELSEWHERE = {
         "test_decode::test_a_truncated_file_is_damaged",
         "test_decode::test_truncation_is_damage_even_where_pillow_was_told_to_be_lenient",
     ],
+    7: ["test_manifest::test_changes_are_named_and_the_run_goes_on"],
     8: ["test_dataset::test_the_majority_decides_between_grey_and_colour"],
     9: ["test_decode::test_grey_with_alpha_stays_grey"],
     10: ["test_decode::test_what_hides_under_transparency_is_never_seen"],
@@ -98,7 +99,10 @@ ELSEWHERE = {
         "test_sources::test_a_zip_is_read_entry_by_entry_and_never_extracted",
         "test_sources::test_encrypted_and_damaged_entries_are_named",
     ],
-    41: ["test_live::test_a_file_that_breaks_is_replaced_and_named"],
+    41: [
+        "test_live::test_a_file_that_breaks_is_replaced_and_named",
+        "test_manifest::test_changes_are_named_and_the_run_goes_on",
+    ],
 }
 
 
@@ -140,6 +144,20 @@ def test_every_row_has_a_test() -> None:
         for name in names:
             module, test = name.split("::")
             assert f"def {test}(" in (here.parent / f"{module}.py").read_text("utf-8"), name
+
+
+def test_row_1_a_path_that_is_not_ours_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_bytes(b"?")
+    real = os.stat
+
+    def refuse(path: Any, *rest: Any, **options: Any) -> os.stat_result:
+        if str(path) == str(tmp_path / "secret"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    with pytest.raises(DataError, match=r"(?s)DATA-UNREADABLE.*Permission denied"):
+        open_source(str(tmp_path / "secret"))
 
 
 # ── 2, 3: nothing here to train on ────────────────────────────────────────────────────────────────────────────────
@@ -424,6 +442,15 @@ def test_row_16_a_turn_that_exif_asks_for_in_jpeg_and_tiff(noise: Noise) -> None
         assert np.abs(found.pixels.astype(int) - np.rot90(np.asarray(noise(0, 24, 16)), -1)).max() <= 4
 
 
+def test_row_12_levels_reach_the_data_set_and_its_fingerprint(tmp_path: Path) -> None:
+    for k in range(3):
+        Image.fromarray((np.roll(RAMP, k, axis=1) * 16).astype(np.uint16)).save(tmp_path / f"{k}.png")
+    options: dict[str, Any] = {"size": (16, 256), "limits": WIDE, "held_out": 0}
+    named, not_named = (open_data(tmp_path, levels=levels, **options) for levels in ((0, 4096), None))
+    assert sorted(named.train[0][0, :, 0].tolist()) == LEVELS and int(not_named.train[0].max()) < 20
+    assert named.report.conversions["levels from 0..4096"] == 3 and named.fingerprint != not_named.fingerprint
+
+
 # ── 17, 18: several pictures, missing decoders ────────────────────────────────────────────────────────────────────
 
 
@@ -506,6 +533,17 @@ def test_row_17_the_previews_of_an_mpo_are_no_frames(noise: Noise) -> None:
     assert found.notes == () and np.abs(found.pixels.astype(int) - np.asarray(noise(0))).max() <= 4
     with pytest.raises(Unusable, match="no frame 2"):
         decode(data, Recipe((16, 16), 3), 1)
+
+
+def test_row_17_all_frames_of_a_folder_or_a_word_that_the_first_is_used(tmp_path: Path, noise: Noise) -> None:
+    frames = scenes()
+    for kind in ("GIF", "PNG", "TIFF"):
+        frames[0].save(tmp_path / f"moving.{kind}", kind, save_all=True, append_images=frames[1:])
+    noise(0, 24, 24).save(tmp_path / "still.png")
+    first, every = (open_data(tmp_path, size=(24, 24), held_out=0, frames=frames) for frames in ("first", "all"))
+    assert len(first) == 4 and any("only the first is used (3)" in warning for warning in first.report.warnings)
+    assert len(every) == 13
+    assert {image.tobytes() for image in every.train} >= {frame.tobytes() for frame in frames}
 
 
 STRANGERS = {
@@ -688,6 +726,23 @@ def test_what_pixels_are_is_said_in_words(image: Image.Image, kind: str, options
 def test_16_bit_colour_is_said_in_words() -> None:
     assert header(png16(np.zeros((16, 16, 3)))).mode == "colour 16-bit"
     assert header(png16(np.zeros((16, 16, 4)))).mode == "colour 16-bit with transparency"
+
+
+# ── 10, 20, 24 to 26: what a person should know ───────────────────────────────────────────────────────────────────
+
+
+def test_row_10_20_24_25_26_warnings_name_what_they_mean(tmp_path: Path, noise: Noise) -> None:
+    for k in range(9):
+        noise(k, 40, 40).save(tmp_path / f"{k}.png")
+    noise(0, 40, 40).save(tmp_path / "copy.png", compress_level=1)
+    noise(1, 9, 9).save(tmp_path / "small.png")
+    Image.new("RGBA", (40, 40), (200, 0, 0, 0)).save(tmp_path / "clear.png")
+    said = open_data(tmp_path, size=(32, 32), held_out=0).report.warnings
+    for words in ("transparent images were put on white (1)", "1 of 12 images are much smaller than 32x32",
+                  "95 % have a shorter side of at least", "1 of 12 images are exact duplicates of others",
+                  "1 images are one flat colour: clear.png", "only 12 images"):  # fmt: skip
+        assert any(words in warning for warning in said), (words, said)
+    assert any("copy.png" in warning and "0.png" in warning for warning in said)
 
 
 # ── 36 to 38: links, what cannot be read, names ───────────────────────────────────────────────────────────────────
@@ -881,6 +936,13 @@ def test_row_40_a_zip_that_was_cut_off(tmp_path: Path, noise: Noise) -> None:
         path.write_bytes(whole[:keep])
         said = refused(path)
         assert said.startswith("[DATA-ZIP]") and "cut off" in said and "download it again" in said
+
+
+@pytest.mark.parametrize("promised", [2**20, 2**33])
+def test_row_40_an_idx_file_that_promises_too_much(promised: int, tmp_path: Path) -> None:
+    path = tmp_path / "images-idx3-ubyte"
+    path.write_bytes(struct.pack(">HBB3I", 0, 8, 3, promised // 2**10, 32, 32) + bytes(99))
+    assert refused(path).startswith("[DATA-IDX]") and re.search("more than", refused(path))
 
 
 # ── 42: clouds and networks ───────────────────────────────────────────────────────────────────────────────────────
