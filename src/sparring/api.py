@@ -12,6 +12,7 @@ from sparring.errors import UsageError
 
 if TYPE_CHECKING:
     from sparring.data.options import Options
+    from sparring.runs.check import Checked
     from sparring.runs.plan import Plan, Request
     from sparring.runs.run import Run
     from sparring.runs.session import Session
@@ -82,6 +83,16 @@ def options(
         limits=Limits(min_side, max_aspect, round(max_megapixels * 1e6)),
         **others,
     )
+
+
+def check(data: str | Path, *, progress: Callable[..., None] | None = None, **preparation: Any) -> Checked:
+    """Look at all of the data before anything is trained: what is in it, what is wrong, how to train on it.
+
+    ``print("\\n".join(sparring.check("photos/").lines()))``; `save_check` writes the page. preparation: see `options`.
+    """
+    from sparring.runs import check as checks
+
+    return checks.check(data, options(**preparation), progress=progress)
 
 
 def plan(data: str | Path, *, progress: Callable[..., None] | None = None, **settings: Any) -> Plan:
@@ -231,6 +242,15 @@ def save_walk(run: Run | str | Path, out: str | Path, *, frames: int = 60, seed:
 
 def _opened(run: Run | str | Path) -> Run:
     return load(run) if isinstance(run, (str, Path)) else run
+
+
+def save_check(checked: Checked, out: str | Path | None = None) -> Path:
+    """Write report.html, report.json and contact.png of a check into `out`, or ``runs/checks/<name of the data>``; the
+    path of the page. What an earlier check of the same data wrote is replaced, nothing else is."""
+    from sparring.report import data_page
+    from sparring.runs.check import place
+
+    return data_page.write(checked, place(checked, Path(out) if out is not None else None))
 
 
 def report(path: str | Path) -> Path:

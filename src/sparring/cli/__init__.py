@@ -25,6 +25,7 @@ SUMMARY = (
 
 def commands() -> dict[str, type[Command]]:
     """Every command by name, in the order of the help."""
+    from sparring.cli.check import Check
     from sparring.cli.demo import Demo
     from sparring.cli.info import Info
     from sparring.cli.interpolate import Interpolate
@@ -35,6 +36,7 @@ def commands() -> dict[str, type[Command]]:
     from sparring.cli.train import Train
 
     return {
+        "check": Check,
         "train": Train,
         "resume": Resume,
         "sample": Sample,

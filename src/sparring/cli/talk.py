@@ -8,7 +8,10 @@ import math
 import os
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sparring.cli.bar import Bar
 
 
 class Talk:
@@ -18,9 +21,11 @@ class Talk:
         self.quiet = quiet
         self.terminal = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._open = not quiet
+        self._bar: Bar | None = None
 
     def say(self, text: str = "") -> None:
         """Talk: one line or more on stderr. A closed stderr is no reason to stop working."""
+        self.clear()
         if not self.quiet:
             try:
                 print(text, file=sys.stderr, flush=True)
@@ -29,6 +34,7 @@ class Talk:
 
     def trouble(self, text: str) -> None:
         """An error: said by every process, and of several each names itself."""
+        self.clear()
         who = f"rank {os.environ.get('RANK')}: " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
         with contextlib.suppress(OSError):
             print(who + text, file=sys.stderr, flush=True)
@@ -39,17 +45,33 @@ class Talk:
             self.say(f"! {line}")
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """How far a stage is: on one line that is written over, and only where someone watches."""
-        if self.terminal and total > 1:
-            print(
-                f"\r{stage} {done:,} / {total:,}\x1b[K",
-                end="\r\x1b[K" if done >= total else "",
-                file=sys.stderr,
-                flush=True,
-            )
+        """How far a stage is: a bar with rate and time left, only where someone watches, gone when it is over."""
+        if not self.terminal:
+            return
+        try:
+            if self._bar is not None and self._bar.stage != stage:
+                self.clear()
+            if total > 1 and done < total:
+                if self._bar is None:
+                    from sparring.cli.bar import Bar
+
+                    self._bar = Bar(stage, total)
+                self._bar.update(done, total)
+            else:
+                self.clear()
+        except OSError:
+            self.terminal = False
+
+    def clear(self) -> None:
+        """Take the bar off the screen, if there is one."""
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with contextlib.suppress(OSError):
+                bar.close()
 
     def data(self, text: str) -> None:
         """Data: one line or more on stdout. When its reader has left (``| head``), what follows is dropped silently."""
+        self.clear()
         if not self._open:
             return
         try:

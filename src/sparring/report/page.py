@@ -45,19 +45,24 @@ def render(facts: Facts, run: Path) -> str:
     ]
     parts += [_next(run), f'<script type="application/json" id="curves">{_json(facts, panels)}</script>']
     body = "\n".join(part for part in parts if part)
+    return document(_e(facts.name), body, style=asset("page.css"), script=asset("page.js"))
+
+
+def document(title: str, body: str, *, style: str, script: str) -> str:
+    """A page around `body` (HTML, as is `title`): one file, whose content policy forbids it any request."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
-        f"<title>{_e(facts.name)} · sparring</title>"
-        f"<style>{_asset('page.css')}</style></head>\n<body><main>\n{body}\n"
+        f"<title>{title} · sparring</title><style>{style}</style></head>\n<body><main>\n{body}\n"
         "<footer>Written by sparring. This page is one file and loads nothing from anywhere.</footer>"
-        f"</main>\n<script>{_asset('page.js')}</script></body></html>\n"
+        f"</main>\n<script>{script}</script></body></html>\n"
     )
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A file that lies beside this module, as text."""
     return files("sparring.report").joinpath(name).read_text("utf-8")
 
 

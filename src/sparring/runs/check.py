@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparring import __version__
 from sparring.data import Dataset, Options, open_data
 from sparring.data.inspect import Finding, Inspection, inspect
 from sparring.data.scan import Progress
-from sparring.errors import DataError
+from sparring.errors import DataError, MachineError
 from sparring.runs import auto
+from sparring.runs.directory import stem
 from sparring.runs.recipe import load
 
+FORMAT = "sparring check 1"
+"""What report.json says that it is."""
+FILES = ("report.json", "report.html", "contact.png")
+"""What a check leaves in its directory."""
 _BESIDE = ("DATA-LABELS", "DATA-METADATA", "DATA-CLASSES", "DATA-COLUMNS")
 """Errors of what is known beside the images, which can be looked at all the same."""
 WITHOUT_GPU = 64
@@ -58,12 +67,28 @@ class Checked:
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
+            "format": FORMAT,
+            "sparring": __version__,
+            "verdict": self.verdict(),
             "source": self.source,
             "options": self.options.record(),
             "refused": self.refused,
             "inspection": self.inspection.record(),
             "proposal": dataclasses.asdict(self.proposal),
         }
+
+    def lines(self) -> list[str]:
+        """The report for a person: the verdict, problems, what the data are, what to type."""
+        return [
+            self.verdict(),
+            "",
+            *self.inspection.lines(),
+            "",
+            "how to train on it:",
+            *self.proposal.lines(),
+            "",
+            f"  {shlex.join(self.proposal.command)}",
+        ]
 
     def verdict(self) -> str:
         """The whole check in one sentence."""
@@ -107,7 +132,7 @@ def check(
                 "DATA-BAD",
                 f"{count:,} files cannot be used, and --on-bad stop was asked for",
                 "mend or remove them, or leave them out with --on-bad quarantine",
-            )  # fmt: skip
+            )
         )
     inspection = inspect(dataset, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
@@ -150,10 +175,7 @@ def propose(source: str, options: Options, found: Inspection, count: int, device
 def _size(options: Options, found: Inspection, device: str) -> Choice:
     height, width = found.shape[1:]
     if options.size is not None:
-        reach = _reached(found, min(height, width))
-        return Choice(
-            "size", f"{width}x{height}", "as asked" + (f"; {reach}" if reach else ""), _size_words(options.size)
-        )
+        return Choice("size", f"{width}x{height}", _asked(found, min(height, width)), _size_words(options.size))
     assert found.median
     side = min(height, width)
     middle = min(found.median)
@@ -229,7 +251,7 @@ def _augmentation(config: Any, count: int) -> Choice:
     if augment is None or not max(augment.start, augment.end):
         return Choice("augmentation", "none", f"{count:,} images are enough without")
     text = f"only {count:,} images: augmented ones keep D from learning them by heart"
-    return Choice("augmentation", f"{augment.start:g}, fading to {augment.end:g}", text)
+    return Choice("augmentation", f"{augment.start:g} to {augment.end:g}", text)
 
 
 _WRITING = re.compile(
@@ -308,3 +330,46 @@ def _pairs(words: list[str]) -> list[tuple[str, list[str]]]:
         else:
             pairs[-1][1].append(word)
     return pairs
+
+
+# ── where the page goes ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def place(checked: Checked, out: Path | None = None) -> Path:
+    """The directory for the files of a check: `out`, or the first ``runs/checks/<name of the data>`` that is free.
+
+    A directory with an earlier check of the same data is as good as free: that is replaced. Anything else that has one
+    of our names is left alone: `MachineError`.
+    """
+    if out is not None:
+        if not (_free(out) or _of(out) == _identity(checked)):
+            raise MachineError(
+                "CHECK-OUT", "there is something else in this directory, or it is a file", where=str(out),
+                why=f"a check writes {', '.join(FILES)} and replaces only its own", fix="another --out",
+            )  # fmt: skip
+        return out
+    parent, name = Path("runs") / "checks", stem(checked.source)
+    path, number = parent / name, 1
+    while not (_free(path) or _of(path) == _identity(checked)):
+        number += 1
+        path = parent / f"{name}-{number}"
+    return path
+
+
+def _free(path: Path) -> bool:
+    if not os.path.lexists(path):
+        return True
+    return path.is_dir() and not any(os.path.lexists(path / name) for name in FILES)
+
+
+def _identity(checked: Checked) -> tuple[str, str]:
+    return FORMAT, checked.inspection.place
+
+
+def _of(path: Path) -> tuple[str, str] | None:
+    """Of what data the check in this directory is; None if there is none."""
+    try:
+        found = json.loads((path / FILES[0]).read_text("utf-8"))
+        return str(found["format"]), str(found["inspection"]["place"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -189,12 +189,20 @@ def _check(document: Document) -> None:
 
 def free_directory(source: str, parent: Path = Path("runs")) -> Path:
     """``runs/<name of the data>``, or with the next free number: never a directory that exists."""
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source.rstrip("/")).name.split(".")[0]).strip("-") or "run"
-    path, number = parent / stem, 1
+    path, number = parent / stem(source), 1
     while path.exists():
         number += 1
-        path = parent / f"{stem}-{number}"
+        path = parent / f"{stem(source)}-{number}"
     return path
+
+
+def stem(source: str) -> str:
+    """The name of the data as a plain file name.
+
+    >>> stem("../photos/my cats.zip")
+    'my-cats'
+    """
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source.rstrip("/")).name.split(".")[0]).strip("-") or "run"
 
 
 def write_atomically(path: Path, text: str) -> None:
