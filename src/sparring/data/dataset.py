@@ -17,6 +17,7 @@ from sparring.data.decode import Recipe
 from sparring.data.items import Progress, Source
 from sparring.data.labels import annotate, judge, trimmed
 from sparring.data.live import Live
+from sparring.data.opening import decoders
 from sparring.data.options import Options
 from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
@@ -155,7 +156,8 @@ def open_data(
 
 def _opened(source: Source, options: Options, root: Path, progress: Progress | None, warning: str) -> Dataset:
     asked = replace(options, labels="auto", columns=(), on_bad="quarantine")  # what the pixels depend on
-    ticket = root / "opened" / hashlib.blake2b(f"{FORMAT} {source.stamp} {asked}".encode(), digest_size=16).hexdigest()
+    known_by = f"{FORMAT} {decoders()} {source.stamp} {asked}"
+    ticket = root / "opened" / hashlib.blake2b(known_by.encode(), digest_size=16).hexdigest()
     meta = cache.meta(ticket)
     if meta is None or cache.meta(root / "images" / meta["key"]) is None:
         meta = Preparation(source, root, options, progress).run(ticket)

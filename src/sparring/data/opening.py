@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import io
 import threading
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+import PIL
 from PIL import Image, UnidentifiedImageError
 
 from sparring.data.formats import CAMERA_RAW, HEAD, is_camera_raw, sniff
@@ -25,9 +26,15 @@ _PLUGINS = {
 """Formats that Pillow reads with another package: what people call it, the package, its module, what registers it."""
 
 
+def decoders() -> str:
+    """Text that changes when a package that decodes images is installed, removed or upgraded. Imports none."""
+    there = [module for _, _, module, _ in _PLUGINS.values() if importlib.util.find_spec(module) is not None]
+    return " ".join([f"pillow-{PIL.__version__}", *there])
+
+
 class Unusable(Exception):
     """This image cannot be used; the message is the reason a person reads. passing: it may be usable next time
-    although the file has not changed (a package is missing), so nobody should remember this."""
+    although the file has not changed, with other `decoders`."""
 
     def __init__(self, reason: str, passing: bool = False) -> None:
         super().__init__(reason)

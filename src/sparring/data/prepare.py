@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sparring.data import cache, duplicates
 from sparring.data.decode import Decoded, Recipe, Unusable, decode, decoding
+from sparring.data.opening import decoders
 from sparring.data.options import Options
 from sparring.data.remarks import blank, converted, few, repeated, smaller
 from sparring.data.report import DataReport
@@ -103,7 +104,7 @@ class Preparation:
         return self._found
 
     def _look(self) -> Scan:
-        asked = f"{FORMAT} {self.source.stamp} {self.options.limits} {self.options.frames}"
+        asked = f"{FORMAT} {decoders()} {self.source.stamp} {self.options.limits} {self.options.frames}"
         folder = self.root / "scans" / hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
         folder.parent.mkdir(parents=True, exist_ok=True)
         made: list[Scan] = []

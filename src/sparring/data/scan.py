@@ -187,7 +187,7 @@ def scan(
         for number, result in enumerate(each(pool, look, range(total))):
             if isinstance(result, Unreadable | Unusable):
                 excluded.append((source.items[number].name, str(result)))
-                lasting = lasting and not result.passing
+                lasting = lasting and not (isinstance(result, Unreadable) and result.passing)
             else:
                 found.add(number, *result[:2])
                 size += result[2]
