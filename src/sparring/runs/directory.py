@@ -14,7 +14,7 @@ import yaml
 
 from sparring.data import Manifest
 from sparring.errors import CheckpointError, MachineError, UsageError
-from sparring.runs.document import Document, read
+from sparring.runs.document import Document, parse, read
 from sparring.train.disk import Disk
 
 MOST_THREADS = 1024
@@ -104,7 +104,7 @@ class RunDirectory:
         return all(ours.fullmatch(entry.name) for entry in self.path.iterdir()) and all(empty)
 
     def write_recipe(self, document: Mapping[str, Any]) -> None:
-        write_atomically(self.recipe, yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=110))
+        write_atomically(self.recipe, written(document))
 
     def report(self) -> dict[str, Any]:
         """What data.json says; nothing if it cannot be read."""
@@ -203,6 +203,19 @@ def stem(source: str) -> str:
     'my-cats'
     """
     return re.sub(r"[^A-Za-z0-9_-]+", "-", Path(source.rstrip("/")).name.split(".")[0]).strip("-") or "run"
+
+
+def written(document: Mapping[str, Any]) -> str:
+    """A document of plain values as YAML that `read` reads back: in plain letters where that is true of them, else with
+    escapes (for file names that are no text, or with odd line breaks in them)."""
+    values = json.loads(json.dumps(document))
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
+    try:
+        text.encode()
+        plainly = parse(text, "").values == values
+    except (UnicodeEncodeError, UsageError):
+        plainly = False
+    return text if plainly else yaml.safe_dump(values, sort_keys=False, allow_unicode=False, width=110)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -70,6 +70,8 @@ def parse(text: str, name: str) -> Document:
     {'recipe': 'gan', 'config': {'lr': '1e-4', 'batch': 16}}
     """
     builder = _Builder(name)
+    if text.lstrip().startswith("{"):
+        text = text.replace("\t", " ")  # JSON may be indented with tabs, and has none in its strings
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             builder.take(event)
