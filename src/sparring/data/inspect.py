@@ -49,9 +49,11 @@ class Finding:
     files: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self, most: int = 3) -> Iterator[str]:
-        """For a person: what, up to `most` of the files with their reasons, the fix."""
-        yield f"{shown(self.what)}  [{self.code}]"
-        for name, reason in self.files[:most]:
+        """For a person: what, up to `most` of the files with their reasons, the fix. One file alone is named at once."""
+        alone = self.count == 1 and len(self.files) == 1 and self.code == "DATA-LEFT-OUT"
+        what = f"left out: {': '.join(part for part in self.files[0] if part)}" if alone else self.what
+        yield f"{shown(what)}  [{self.code}]"
+        for name, reason in () if alone else self.files[:most]:
             yield f"    {shown(name)}" + (f": {shown(reason)}" if reason else "")
         if self.count > most and self.files:
             yield f"    … and {self.count - most:,} more"
@@ -451,7 +453,14 @@ def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding
         level: Level = "warning" if made.usable < 100 else "note"
         images = f"{made.usable:,} image{'s' if made.usable > 1 else ''}"
         what = f"only {images}: without augmentation a generator learns them by heart"
-        found.append(Finding(level, "DATA-FEW", what, "more images help most; `train` augments so few by itself"))
+        found.append(
+            Finding(
+                level,
+                "DATA-FEW",
+                what,
+                "more images help most; so few are augmented in training, unless you say otherwise",
+            )
+        )
     mixed = made.conversions.get("grey to colour", 0) + made.conversions.get("colour to grey", 0)
     if mixed > _ODD * made.usable:  # fewer are named one by one
         other = "grey" if made.conversions.get("grey to colour") else "colour"
@@ -524,7 +533,7 @@ def _shapes(made: Inspection) -> Iterator[Finding]:
         yield Finding(
             "warning", "DATA-SIDE-BY-SIDE",
             "all images are twice as wide as high: are these two pictures side by side?",
-            "if so, cut them apart; if not, keep the shape with --size WxH",
+            "if so, cut them apart first, or they are learnt as one picture",
         )  # fmt: skip
     if not made.classes and (found := _class_folders(made)):
         named = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
@@ -537,6 +546,8 @@ def _shapes(made: Inspection) -> Iterator[Finding]:
             "warning" if made.lost >= 0.2 else "note",
             "DATA-CROP",
             f"cropping cuts away {made.lost:.0%} of an image on average"
-            + (f", more than a fifth of {made.much:,} images" if made.much else ""),
-            "look at the page; --crop pad keeps everything, --size WxH another shape",
+            + (f" (more than a fifth of {made.much:,} images)" if made.much and not made.even else ""),
+            "all have the same shape: keep it with --size WxH"
+            if made.even
+            else "look at the page; --crop pad keeps everything, with borders; --size WxH fits another shape",
         )

@@ -83,7 +83,7 @@ def _head(checked: Checked) -> str:
     if made.captions:
         facts.append(("With a caption", f"{made.captioned:.0%}"))
     if made.median:
-        facts.append(("Size in the middle", "×".join(map(str, made.median))))
+        facts.append(("Median size", "×".join(map(str, made.median))))
     cells = "".join(f"<div><dt>{name}</dt><dd>{_e(value)}</dd></div>" for name, value in facts)
     return (
         f'<h1>{_e(made.name)}</h1><p class="lead">Every file was opened and decoded: what is in the data, what '
@@ -108,11 +108,12 @@ def _finding(finding: Finding) -> str:
         rows = "".join(f"<tr><th>{_e(name)}</th><td>{_e(reason)}</td></tr>" for name, reason in finding.files[:50])
         more = finding.count - min(50, len(finding.files))
         rest = f"<p>… and {more:,} more, in report.json</p>" if more > 0 else ""
-        files = f"<details><summary>which</summary><table>{rows}</table>{rest}</details>"
+        opened = " open" if finding.count <= 3 else ""
+        files = f"<details{opened}><summary>which</summary><table>{rows}</table>{rest}</details>"
     fix = f'<p class="fix"><b>fix:</b> {_e(finding.fix)}</p>' if finding.fix else ""
     return (
         f'<li class="{_TONES[finding.level]}"><p class="what"><span class="code">{_e(finding.code)}</span>'
-        f"{_e(finding.what)}</p>{fix}{files}</li>"
+        f"<span>{_e(finding.what)}</span></p>{fix}{files}</li>"
     )
 
 
@@ -145,10 +146,12 @@ def _contact(checked: Checked, pictures: Pictures) -> str:
             for number, name in enumerate(checked.dataset.classes)
         )
         return f'<h2>The images, by class</h2>{note}<div class="byclass">{rows}</div>'
-    tiles = pictures.tiles(pictures.some(84))
-    columns = _columns(tiles[0].size)
+    columns = _columns((round(TILE * width / height), TILE))
+    tiles = pictures.tiles(pictures.some(8 * columns))
     whole = tiles[: max(columns, len(tiles) // columns * columns)]
-    image = f'<img src="{url(sheet(whole, columns))}" alt="{len(whole)} of the prepared images">'
+    joined = sheet(whole, columns)
+    width = joined.width if len(whole) < columns else 1200
+    image = f'<img src="{url(joined)}" alt="{len(whole)} of the prepared images" style="max-width:{width}px">'
     return f'<h2>The images</h2>{note}<div class="sheet">{image}</div>'
 
 

@@ -137,7 +137,17 @@ def check(
     inspection = inspect(dataset, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
     proposal = propose(str(source), options, inspection, len(dataset.train), device or _device())
+    if _reached(dataset, proposal):
+        inspection.findings[:] = [finding for finding in inspection.findings if "were enlarged" not in finding.what]
     return Checked(str(source), options, dataset, inspection, proposal, refused=bool(troubles))
+
+
+def _reached(dataset: Dataset, proposal: Proposal) -> bool:
+    """Whether a size is proposed, smaller than the one that was looked at, that all images reach."""
+    size = next((choice for choice in proposal.choices if choice.name == "size"), None)
+    if size is None or not size.words or dataset.survey is None:
+        return False
+    return min(int(side) for side in size.value.split("x")) <= int(dataset.survey.sides.min())
 
 
 def _device() -> str:
@@ -219,8 +229,7 @@ def _crop(options: Options, found: Inspection, size: Choice) -> Choice:
         return Choice(
             "crop", "pad", f"drawings on a free ground are best kept whole; center cuts: {cut}", ("--crop", "pad")
         )
-    much = f", more than a fifth of {found.much:,}" if found.much else ""
-    return Choice("crop", "center", f"{cut}{much}; --crop pad keeps everything, with borders that are learnt too")
+    return Choice("crop", "center", f"{cut}; --crop pad keeps everything, with borders that are learnt too")
 
 
 def _channels(options: Options, found: Inspection) -> Choice:
