@@ -44,7 +44,7 @@ def test_nothing_that_executes_or_unpacks_foreign_data_is_called(path):
         if name.startswith("torch.") and last == "load":
             assert words.get("weights_only") == "True", where
         if name in ("Image.open", "PIL.Image.open"):
-            assert place == "data/decode.py", where
+            assert place == "data/opening.py", where
     imported = {
         alias.name.split(".")[0]
         for node in ast.walk(tree)
