@@ -265,8 +265,7 @@ def test_names_lead_nowhere_else(failing: type[Failing], tmp_path: Path) -> None
 def test_a_repository_of_the_hub_as_a_file_system(
     packed: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from huggingface_hub import close_session, constants
-
+    from huggingface_hub import HfFileSystem, close_session, constants
     from tests.data.hub_server import serving
 
     shards = packed(23)
@@ -279,9 +278,14 @@ def test_a_repository_of_the_hub_as_a_file_system(
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
     close_session()
     with serving() as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        HfFileSystem.clear_instance_cache()
         hub.add("me/set", {path.name: path.read_bytes() for path in shards.iterdir()} | {"README.md": b"# a card"})
         source = open_source("hf://datasets/me/set", Options(), tmp_path / "cache")
         assert contents(source) == local(shards) and source.name == "set"
         assert "README.md" not in hub.fetched()
         close_session()
+        HfFileSystem.clear_instance_cache()
