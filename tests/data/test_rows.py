@@ -498,6 +498,29 @@ def test_row_17_a_gif_that_restores_what_was_before() -> None:
         assert (decode(data, Recipe((24, 24), 1), k).pixels[..., 0] == golden[k]).all(), k
 
 
+@pytest.mark.parametrize("disposal", [1, 2, 3])
+def test_row_17_a_gif_that_begins_in_grey_and_becomes_colourful(disposal: int) -> None:
+    def part(image: Image.Image, place: tuple[int, int], disposal: int) -> bytes:
+        table = image.mode == "P"
+        return b"".join(GifImagePlugin.getdata(image, place, disposal=disposal, duration=1, include_color_table=table))
+
+    canvas = Image.new("L", (24, 24), 200)
+    red = Image.new("P", (6, 6), 1)
+    red.putpalette([0, 0, 0, 255, 0, 0])
+    head = b"".join(GifImagePlugin.getheader(canvas)[0])
+    data = head + part(canvas, (0, 0), 1) + part(red, (2, 2), disposal) + part(red, (12, 12), 1)
+    data += part(Image.new("L", (4, 4), 50), (0, 20), 1) + b";"
+    golden = np.full((4, 24, 24, 3), 200)
+    golden[1:, 2:8, 2:8] = (255, 0, 0)
+    golden[2:, 12:18, 12:18] = (255, 0, 0)
+    golden[3, 20:, :4] = 50
+    found = np.stack([decode(data, Recipe((24, 24), 3), k).pixels for k in range(4)])
+    if disposal > 1:  # the square is gone again: as it was before, or as the background, which nobody agrees on
+        assert (found[2:, 2:8, 2:8] != (255, 0, 0)).any(-1).all()
+        golden[2:, 2:8, 2:8] = 200 if disposal == 3 else found[2, 2, 2]
+    assert (found == golden).all()
+
+
 def test_row_17_a_frame_that_cannot_be_decoded_is_unusable_alone() -> None:
     frames = scenes()
     data = bytearray(file(frames[0], "TIFF", save_all=True, append_images=frames[1:], compression="tiff_deflate"))

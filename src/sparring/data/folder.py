@@ -50,7 +50,7 @@ class FolderSource(Source):
 
     @property
     def stamp(self) -> str:
-        return hashlib.blake2b("\x1f".join([super().stamp, *self._stamps]).encode("utf-8", "surrogateescape"),
+        return hashlib.blake2b("\x1f".join([super().stamp, *self._stamps]).encode("utf-8", "surrogatepass"),
                                digest_size=16).hexdigest()  # fmt: skip
 
     def _walk(self) -> None:

@@ -133,7 +133,7 @@ class Source(ABC):
         digest = hashlib.blake2b(digest_size=16)
         items = (f"{item.name}\0{item.stamp}" for item in self.items)
         for part in chain([self.place], items, map(str, self.listed_out)):
-            digest.update(part.encode("utf-8", "surrogateescape") + b"\x1f")
+            digest.update(part.encode("utf-8", "surrogatepass") + b"\x1f")
         return digest.hexdigest()
 
     def close(self) -> None:

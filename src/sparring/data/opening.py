@@ -188,6 +188,8 @@ def seek_frame(image: Image.Image, frame: int, limits: Limits, notes: list[str])
         return
     if not animated:
         raise Unusable(f"there is no {'page' if pages else 'frame'} {frame + 1}")
+    if image.format == "GIF" and image.tell() == 0:
+        _begin_in_colour(image)
     try:
         image.seek(frame)
     except EOFError:
@@ -196,7 +198,17 @@ def seek_frame(image: Image.Image, frame: int, limits: Limits, notes: list[str])
         tags: Any = getattr(image, "tag_v2", {})
         if int(tags.get(254) or 0) & 1:
             raise Unusable(f"page {frame + 1} is a thumbnail of another one")
-        check_size(image.size, limits)
+    check_size(image.size, limits)  # pages have their own sizes, and a GIF may grow
+
+
+def _begin_in_colour(image: Image.Image) -> None:
+    """Give the first frame of a GIF a palette of greys where it has none: without one Pillow takes the colours of
+    later frames for grey levels."""
+    image.load()
+    if image.mode == "L":
+        image.im = image.im.convert("P", Image.Dither.NONE)
+        image.im.putpalette("RGB", "RGB", bytes(level for level in range(256) for _ in range(3)))
+        image._mode = "P"
 
 
 def tag(image: Image.Image, number: int) -> int:
