@@ -428,6 +428,8 @@ def test_a_stream_from_files_of_others(images: list[bytes], tmp_path: Path, fold
     path = foreign(tmp_path / "other.parquet", [*images], label=pa.array(["b", "a", None] * 10))
     one, two = open_data(folder(30), size=(16, 16)), open_data(path, size=(16, 16), labels="none", keep="off")
     assert one.fingerprint == two.fingerprint
+    assert any("sparring pack" in text for text in two.report.warnings)
+    assert not any("sparring pack" in text for text in open_data(path, labels="none").report.warnings)
     assert torch.equal(stream_of(one, 1).take(5, 40).x, stream_of(two, 1).take(5, 40).x)
 
 

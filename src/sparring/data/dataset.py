@@ -22,6 +22,7 @@ from sparring.data.options import Options
 from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
 from sparring.data.scan import content_hash
+from sparring.data.shards import ParquetSource
 from sparring.data.sources import open_source
 from sparring.data.split import held_out_count
 from sparring.errors import DataError
@@ -172,12 +173,16 @@ def _opened(source: Source, options: Options, root: Path, progress: Progress | N
     entry = root / "images" / meta["key"]
     survey = Survey.load(entry)
     live = Live(source, number, np.load(ticket / "frame.npy"), survey.hashes, recipe_of(report, options))
+    images = images_of(entry, live)
+    if images is live and isinstance(source, ParquetSource) and not source.direct:
+        report.warnings.append(
+            "rows of these parquet files can only be read many at a time, which is slow in random order: write them "
+            "anew with `sparring pack`, or keep decoded images with --keep on"
+        )
     labels = annotations.labels[number] if annotations.labels is not None else None
     captions = [annotations.captions[n] for n in number.tolist()] if annotations.captions is not None else None
     known = Known(labels, annotations.classes, captions, annotations.origin)
-    return assembled(
-        source.name, report, images_of(entry, live), known, number, source.items.names, survey, meta["key"]
-    )
+    return assembled(source.name, report, images, known, number, source.items.names, survey, meta["key"])
 
 
 def _bad_images(source: Source, excluded: list[tuple[str, str]]) -> DataError:
