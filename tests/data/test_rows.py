@@ -130,6 +130,7 @@ def refused(source: Path) -> str:
     return str(error.value)
 
 
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems refuse such files or commands")
 WIDE = Limits(min_side=1, max_aspect=1e9)
 RAMP = np.tile(np.arange(256), (16, 1))  # (16, 256): every level once in each row
 LEVELS = list(range(256))
@@ -234,6 +235,7 @@ def test_row_3_each_foreign_kind_comes_with_the_command_that_imports_it(tmp_path
     assert "pickle" in said("k.pkl", b"\x80\4\x95\0")
 
 
+@LINUX
 def test_row_3_the_command_works_and_a_name_cannot_run_another(tmp_path: Path, noise: Noise) -> None:
     images = np.stack([np.asarray(noise(k)) for k in range(3)])
     source = tmp_path / "$(touch oops) \"'`touch oops`.npy"
@@ -771,7 +773,7 @@ def test_row_10_20_24_25_26_warnings_name_what_they_mean(tmp_path: Path, noise: 
 # ── 36 to 38: links, what cannot be read, names ───────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no sockets in folders here")
+@LINUX
 def test_row_36_sockets_devices_and_hard_links(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder(3)
     monkeypatch.chdir(root)  # a socket's path may have 108 bytes
@@ -786,6 +788,7 @@ def test_row_36_sockets_devices_and_hard_links(folder: Folder, monkeypatch: pyte
     assert found.report.found == 3 + 1 + 2  # a hard link is a file like any other, and a duplicate
 
 
+@LINUX
 def test_row_36_what_becomes_a_pipe_meanwhile_does_not_block(folder: Folder) -> None:
     root = folder(3)
     source = FolderSource(root)
@@ -795,6 +798,7 @@ def test_row_36_what_becomes_a_pipe_meanwhile_does_not_block(folder: Folder) -> 
         source.read(1)
 
 
+@LINUX
 def test_row_37_no_permission_vanishing_and_hopeless_files(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     root = folder(4)
     source = FolderSource(root)
@@ -833,6 +837,7 @@ def test_row_37_a_listing_that_stumbles_is_asked_again(folder: Folder, monkeypat
     assert len(FolderSource(root).items) == 3
 
 
+@LINUX
 def test_row_38_names_of_all_kinds_round_trip(folder: Folder, noise: Noise) -> None:
     root = folder(2)
     names = [
