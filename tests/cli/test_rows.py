@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -528,7 +529,7 @@ def test_row_53_a_clock_set_back_a_year(
     usual, calls = time.time, iter(range(10**9))
     monkeypatch.setattr(time, "time", lambda: usual() - (next(calls) % 2) * 366 * 86400)
     code, text = said([*TRAIN, "--out", tmp_path / "run"], capsys)
-    assert code == 0 and "after 0s" in text and "-" not in text.partition("done at")[2].partition("\n")[0]
+    assert code == 0 and re.search(r"done at 64 images after \d{1,2}s\n", text)
     rates = [json.loads(line)["rate"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert rates and all(0 < rate < 1e7 for rate in rates)
 
