@@ -180,3 +180,9 @@ def test_of_several_processes_only_rank_0_talks_but_each_names_its_error(monkeyp
 
 def test_durations():
     assert [duration(s) for s in (0, 59.6, 3599, 86399)] == ["0s", "1m00s", "59m59s", "23h59m"]
+
+
+def test_json_keeps_the_very_names_of_files(capsys):
+    names = ["é\u202e😀.png", os.fsdecode(b"bytes\xff\xfe.png"), "line\nbreak"]
+    Talk().record({"names": names})
+    assert json.loads(capsys.readouterr().out) == {"names": names}

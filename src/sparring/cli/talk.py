@@ -81,8 +81,14 @@ class Talk:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain either
 
     def record(self, values: Mapping[str, Any]) -> None:
-        """One JSON object on a line of its own on stdout."""
-        self.data(json.dumps(plain(values), ensure_ascii=False, allow_nan=False))
+        """One JSON object on a line of its own on stdout. What stdout cannot encode (file names may be any bytes) is
+        written as \\udcXX, so that a reader gets the very name."""
+        text = json.dumps(plain(values), ensure_ascii=False, allow_nan=False)
+        try:
+            text.encode(sys.stdout.encoding or "utf-8")
+        except UnicodeEncodeError:
+            text = json.dumps(plain(values), allow_nan=False)
+        self.data(text)
 
 
 def plain(value: Any) -> Any:
