@@ -68,12 +68,12 @@ def _folders(make: Making) -> None:
     (other / "c.heic").write_bytes(heif(b"heic"))
     (other / "d.cr2").write_bytes(b"II*\0\x10\0\0\0CR\2\0" + bytes(300))
     make.note(3, "one.jpg", "a single file", 3, "single image.*folder").write_bytes(make.shot())
-    with tarfile.open(make.note(3, "images.tar", "a tar", 3, "tar.*unpack"), "w") as tar:
+    with tarfile.open(make.note(3, "images.tar", "a tar", 3, r"tar.*tar -xf"), "w") as tar:
         tar.add(make.root / "photos", "photos")
-    (make.note(3, "lmdb", "an LMDB folder", 3, "LMDB.*export") / "x").parent.mkdir()
+    (make.note(3, "lmdb", "an LMDB folder", 3, "LMDB.*lmdb.open") / "x").parent.mkdir()
     (make.root / "lmdb" / "data.mdb").write_bytes(bytes(16) + b"\xde\xc0\xef\xbe" + bytes(4096))
     (make.root / "lmdb" / "lock.mdb").write_bytes(bytes(8192))
-    make.note(3, "lmdb/data.mdb", "an LMDB file", 3, "LMDB.*export")
+    make.note(3, "lmdb/data.mdb", "an LMDB file", 3, "LMDB.*lmdb.open")
     grey = make.fill(make.note(8, "grey", "one colour image among grey ones", 0, "colour to grey"), 20, grey=True)
     (grey / "colour.jpg").write_bytes(make.shot())
     make.fill(make.note(20, "small", "48-pixel images for 256", 0, "smaller than 256.*enlarged", "--size", "256"), 20)
@@ -85,7 +85,7 @@ def _folders(make: Making) -> None:
     twice = make.fill(make.note(24, "twice", "30 % duplicates", 0, "duplicate"), 28)
     for number in range(12):
         (twice / f"copy-{number}.jpg").write_bytes((twice / f"{number:04d}.jpg").read_bytes())
-    blank = make.fill(make.note(25, "blank", "40 % blank", 0, "flat colour"), 24)
+    blank = make.fill(make.note(25, "blank", "40 % blank", 0, r"16 images are (blank|one flat colour)"), 24)
     for number in range(16):
         (blank / f"blank-{number}.png").write_bytes(file(Image.new("RGB", (48, 48), (number, 0, 0))))
     make.fill(make.note(26, "single", "1 image", 0, "only 1 image"), 1)
@@ -136,7 +136,7 @@ def _annotations(make: Making) -> None:
         return lambda labels: [*labels[:7], [labels[7][0], value], *labels[8:]]
 
     zipped("10 classes", 0, "10 classes|classes", lambda labels: labels)
-    zipped("no labels", 0, "40 found", lambda labels: None)
+    zipped("no labels", 0, "40 (files|found)", lambda labels: None)
     zipped("no label for one image", 3, "00000/00000007.png", lambda labels: labels[:7] + labels[8:])
     zipped("a label for an image that is not there", 3, "nowhere.png", lambda labels: [*labels, ["nowhere.png", 3]])
     zipped("NaN", 3, "00000/00000007.png", relabelled(float("nan")))
@@ -202,10 +202,10 @@ def _zips(make: Making) -> None:
     at = data.index(b"locked.jpg", data.index(b"PK\x01\x02")) - 46  # its entry in the central directory
     data[at + 8] |= 1  # "encrypted"
     path.write_bytes(data)
-    zipped(make.note(40, "whole.zip", "a sound zip", 0, "20 found")).close()
+    zipped(make.note(40, "whole.zip", "a sound zip", 0, "20 (files|found)")).close()
     whole = (make.root / "whole.zip").read_bytes()
     make.note(40, "cut.zip", "a truncated zip", 3, "zip cannot be read").write_bytes(whole[:-200])
-    with zipfile.ZipFile(make.note(40, "large.zip", "zip64", 0, "10 found"), "w", allowZip64=True) as archive:
+    with zipfile.ZipFile(make.note(40, "large.zip", "zip64", 0, "10 (files|found)"), "w", allowZip64=True) as archive:
         for number in range(10):
             with archive.open(f"{number}.jpg", "w", force_zip64=True) as entry:
                 entry.write(image[number])
