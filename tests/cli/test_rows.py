@@ -226,6 +226,13 @@ def test_row_46_any_size_in_the_range_can_be_played(
     assert code == 0 and "8 images in batches of 4" in text
 
 
+def test_row_46_a_demo_with_a_bad_budget_keeps_the_earlier_one(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = digest(run)
+    for budget in ("0", "+4m", "4q"):
+        code, _ = said(["demo", "--out", run, "--budget", budget], capsys)
+        assert code == 2 and digest(run) == before
+
+
 def test_row_46_what_can_be_refused_without_torch_is_refused_without_it() -> None:
     """A slip of the finger is answered at once: before torch, numpy and the data are loaded."""
     slips = [["--seed", "-1"], ["--budget", "+5m"], ["--budget", "20q"], ["--set", "batch"], ["--size", "7"]]
@@ -542,6 +549,9 @@ def test_row_53_a_device_that_is_not_there(
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     code, text = said(["train", "ring", "--device", device], capsys)
     assert code == 5 and "--device auto" in text
+    for wrong in ("tpu", f"{device}:x", "cpu:-1", "cuda:1:2", ""):
+        code, text = said(["train", "ring", "--device", wrong], capsys)
+        assert code == 2 and "cuda:1 or mps" in text
     assert engine.choose_device("auto").type == "cpu"
 
 

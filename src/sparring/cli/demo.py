@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from sparring.budget import parse_budget
+from sparring.budget import check_begins, parse_budget
 from sparring.cli.command import Command
 from sparring.cli.follow import following, places, write_page
 from sparring.cli.live import Live
@@ -31,6 +31,7 @@ class Demo(Command):
 
     def run(self, talk: Talk) -> int:
         budget = parse_budget(self.budget)
+        check_begins(budget)
         from sparring import api
 
         self._make_room()

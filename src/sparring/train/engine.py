@@ -162,11 +162,13 @@ def choose_device(name: str) -> torch.device:
             name = "cuda"
         else:
             name = "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = name.split(":")[0]
+    kind, colon, index = name.partition(":")
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if kind not in available:
-        raise UsageError("DEVICE-UNKNOWN", "no such kind of device", where=name, fix="use auto, cpu, cuda or mps")
-    if not available[kind]:
+    if kind not in available or (colon and not (index.isdecimal() and len(index) < 4)):
+        raise UsageError(
+            "DEVICE-UNKNOWN", "no such kind of device", where=name, fix="use auto, cpu, cuda, cuda:1 or mps"
+        )
+    if not available[kind] or (kind == "cuda" and colon and int(index) >= torch.cuda.device_count()):
         raise MachineError("DEVICE-ABSENT", "this machine has no such device", where=name, fix="use --device auto")
     return torch.device(name)
 
