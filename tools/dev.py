@@ -6,7 +6,8 @@ The Makefile calls this file, so the logic is here once. It needs nothing but th
     demo            train on built-in data for a few minutes; writes runs/demo
     test            lint, types, imports, tests, and the commands in the documents
     lint | types | imports | tests          the parts of test
-    proof NAME      benchmarks/proofs/NAME.py, at full length       ("short": a few minutes of the kill proof)
+    proof NAME      benchmarks/proofs/NAME.py (kill, data, broken, soak, shards) at full length, minutes each; writes
+                    benchmarks/results/NAME.json             ("short": a few minutes of the kill proof, writes nothing)
     bench NAME      benchmarks/NAME.py or benchmarks/NAME/__main__.py
     setup           only install
 
@@ -130,7 +131,9 @@ def proof(name: str = "short", *arguments: str) -> None:
     if name == "short":
         run(PYTHON, *SHORT_PROOF, *arguments)
     else:
-        run(PYTHON, "-m", f"benchmarks.proofs.{name.replace('-', '_')}", *arguments)
+        module = name.replace("-", "_")
+        out = [] if "--out" in arguments else ["--out", f"benchmarks/results/{module}.json"]
+        run(PYTHON, "-m", f"benchmarks.proofs.{module}", *out, *arguments)
 
 
 def bench(name: str = "", *arguments: str) -> None:
