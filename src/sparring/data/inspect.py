@@ -49,7 +49,7 @@ class Finding:
     files: list[tuple[str, str]] = field(default_factory=list)
 
     def lines(self, most: int = 3) -> Iterator[str]:
-        """For a person: what, up to `most` of the files with their reasons, the fix. One file alone is named at once."""
+        """For a person: what, up to `most` of the files with their reasons, the fix. A single file is named at once."""
         alone = self.count == 1 and len(self.files) == 1 and self.code == "DATA-LEFT-OUT"
         what = f"left out: {': '.join(part for part in self.files[0] if part)}" if alone else self.what
         yield f"{shown(what)}  [{self.code}]"

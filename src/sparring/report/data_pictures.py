@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from sparring.data import cache
 from sparring.data.decode import Pixels, Recipe, Unusable, decode, decoding, header
-from sparring.data.items import Unreadable
+from sparring.data.items import Source, Unreadable
 from sparring.data.sources import open_source
 from sparring.generate.grid import to_picture
 from sparring.runs.check import Checked
@@ -86,9 +86,12 @@ class Pictures:
 
     checked: Checked
     recipe: Recipe = field(init=False)
-    _source: Any = None
+    _source: Source | None = None
+    _numbers: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.checked.dataset.kind != "images":
+            return
         self.recipe = _recipe(self.checked)
         height, width = self.recipe.size
         self._same = (self.recipe.channels, height, width) == self.checked.dataset.shape and (
@@ -113,13 +116,14 @@ class Pictures:
             return self.checked.dataset.row(row)
 
     def _read(self, row: int) -> bytes | Pixels:
-        from sparring.data import cache
-
+        """The file of a row, by its name: the listing may have changed meanwhile."""
         if self._source is None:
             self._source = open_source(self.checked.source, self.checked.options, cache.directory()[0])
-        dataset, k = self.checked.dataset, len(self.checked.dataset.held_out_index)
-        number = int(dataset.held_out_index[row] if row < k else dataset.index[row - k])
-        data: bytes | Pixels = self._source.read(number)
+            self._numbers = {name: number for number, name in enumerate(self._source.items.names)}
+        name = self.checked.dataset.file(row)
+        if name not in self._numbers:
+            raise Unreadable("no longer there")
+        data: bytes | Pixels = self._source.read(self._numbers[name])
         return data
 
     def some(self, count: int, rows: NDArray[np.int64] | None = None) -> list[int]:

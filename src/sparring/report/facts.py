@@ -34,6 +34,8 @@ class Facts:
     samples: list[tuple[int, Path]] = field(default_factory=list)
     """(images seen, picture), in order."""
     walk: Path | None = None
+    alarms: list[tuple[int, str]] = field(default_factory=list)
+    """(images seen, what happened): files that broke, for example; the first hundred."""
     troubles: list[str] = field(default_factory=list)
     """What could not be read, in plain words."""
 
@@ -83,6 +85,8 @@ def _turns(path: Path, facts: Facts) -> Iterator[tuple[int, dict[str, float], fl
             for line in lines:
                 try:
                     record = json.loads(line)
+                    if record.get("event") == "alarm" and len(facts.alarms) < MOST_ALARMS:
+                        facts.alarms.append((int(record["images"]), str(record["message"])))
                     if record.get("event") not in ("turn", "probed"):
                         continue
                     values = {str(k): float(v) for k, v in record["values"].items() if v is not None}

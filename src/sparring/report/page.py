@@ -40,6 +40,7 @@ def render(facts: Facts, run: Path) -> str:
         _grids(facts),
         _walk(facts),
         _curves(charts),
+        _alarms(facts),
         _data(facts),
         _settings(facts),
     ]
@@ -113,6 +114,13 @@ def _troubles(facts: Facts) -> str:
         return ""
     lines = "".join(f"<li>{_e(line)}</li>" for line in facts.troubles)
     return f'<div class="trouble"><strong>Not everything could be shown.</strong><ul>{lines}</ul></div>'
+
+
+def _alarms(facts: Facts) -> str:
+    if not facts.alarms:
+        return ""
+    lines = "".join(f"<li>at {images:,} images: {_e(text)}</li>" for images, text in facts.alarms)
+    return f"<section><h2>What happened on the way</h2><ul>{lines}</ul></section>"
 
 
 def _grids(facts: Facts) -> str:
