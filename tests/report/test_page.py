@@ -177,3 +177,12 @@ def test_values_beyond_measure_do_not_flatten_a_curve_nor_break_the_page(run):
     assert "nan" not in re.findall(r'class="line c0" d="([^"]*)"', text)[0]
     labels = re.findall(r'class="y"[^>]*>([^<]*)<', text)
     assert all(abs(float(label)) < 10 for label in labels)
+
+
+def test_what_happened_on_the_way_is_told(run):
+    alarm = {"event": "alarm", "images": 640, "code": "DATA-BROKEN", "message": f"a{HOSTILE}.png: no longer there"}
+    with (run / "log.jsonl").open("a") as log:
+        log.write(json.dumps(alarm) + "\n")
+    facts, text = read(run), write(run).read_text("utf-8")
+    assert facts.alarms == [(640, alarm["message"])] and facts.troubles == []
+    assert "at 640 images: a&lt;/script&gt;" in text and "<img src=x" not in text

@@ -14,6 +14,7 @@ import yaml
 
 MOST_POINTS = 150
 """Points of a curve: at twice as many, neighbours are averaged, which also calms the noise of small batches."""
+MOST_ALARMS = 100
 LARGEST_PICTURE = 16 * 2**20
 """Bytes of a picture that is still put into the page."""
 

@@ -120,7 +120,7 @@ def _alarms(facts: Facts) -> str:
     if not facts.alarms:
         return ""
     lines = "".join(f"<li>at {images:,} images: {_e(text)}</li>" for images, text in facts.alarms)
-    return f"<section><h2>What happened on the way</h2><ul>{lines}</ul></section>"
+    return f'<h2>What happened on the way</h2><div class="trouble"><ul>{lines}</ul></div>'
 
 
 def _grids(facts: Facts) -> str:
