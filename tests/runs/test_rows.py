@@ -179,6 +179,14 @@ def test_row_48_what_is_no_recipe_is_refused_at_once(kind: str, tmp_path: Path) 
     assert time.process_time() - began < 5
 
 
+@pytest.mark.parametrize("kind", ["a bomb of aliases", "a Python object", "depth in brackets", "latin-1", "a NUL"])
+def test_row_48_the_page_of_a_run_names_what_it_cannot_read(kind: str, run: Path) -> None:
+    """The same reader there: a bomb in recipe.yaml costs the page a section, not the machine its memory."""
+    data, _ = BROKEN[kind]
+    (run / "recipe.yaml").write_bytes(data if isinstance(data, bytes) else data.encode())
+    assert "recipe.yaml could not be read" in api.report(run).read_text("utf-8")
+
+
 def test_row_48_a_large_file_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (tmp_path / "r.yaml").open("wb") as file:
         file.truncate(100 * 2**20)

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from sparring.errors import UsageError
+from sparring.runs import document
 
 MOST_POINTS = 150
 """Points of a curve: at twice as many, neighbours are averaged, which also calms the noise of small batches."""
@@ -44,8 +45,8 @@ class Facts:
 def read(run: Path) -> Facts:
     """The facts of the run in directory `run`."""
     facts = Facts(run.resolve().name)
-    facts.recipe = _mapping(run / "recipe.yaml", yaml.safe_load, facts)
-    facts.data = _mapping(run / "data.json", json.loads, facts)
+    facts.recipe = _mapping(run / "recipe.yaml", lambda path: document.read(path).values, facts)
+    facts.data = _mapping(run / "data.json", lambda path: json.loads(path.read_text("utf-8")), facts)
     _read_log(run / "log.jsonl", facts)
     for path in sorted((run / "samples").glob("*.png")):
         if path.stem.isdecimal() and _fits(path, facts):
@@ -63,14 +64,15 @@ def _fits(path: Path, facts: Facts) -> bool:
     return False
 
 
-def _mapping(path: Path, parse: Callable[[str], Any], facts: Facts) -> dict[str, Any]:
-    try:
-        found = parse(path.read_text("utf-8"))
-    except FileNotFoundError:
+def _mapping(path: Path, parse: Callable[[Path], Any], facts: Facts) -> dict[str, Any]:
+    if not path.exists():
         facts.troubles.append(f"{path.name} is missing")
         return {}
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        facts.troubles.append(f"{path.name} could not be read: {str(error).splitlines()[0]}")
+    try:
+        found = parse(path)
+    except (OSError, ValueError, RecursionError, UsageError) as error:
+        why = (error.why or error.what) if isinstance(error, UsageError) else str(error)
+        facts.troubles.append(f"{path.name} could not be read: {why.splitlines()[0]}")
         return {}
     if not isinstance(found, dict):
         facts.troubles.append(f"{path.name} does not hold a mapping")
