@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from sparring.errors import UsageError
 from sparring.networks import initialise
+from sparring.networks.conditioning import ConditionalBatchNorm, with_planes
 
 Shape = tuple[int, int, int]
 """(C, H, W)."""
 
-GeneratorNorm = Literal["batch", "none", "pixel"]
+GeneratorNorm = Literal["batch", "none", "pixel", "conditional"]
 DiscriminatorNorm = Literal["batch", "none"]
 
 _WIDEST = 8  # the number of channels doubles per stage up to 8 × width, as in the paper's 1024-512-256-128
@@ -59,10 +60,12 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
 
 
-def _norm(name: str, count: int) -> nn.Module:
+def _norm(name: str, count: int, told: int = 0) -> nn.Module:
     match name:
         case "batch":
             return nn.BatchNorm2d(count)
+        case "conditional":
+            return ConditionalBatchNorm(count, told)
         case "pixel":
             return PixelNorm()
         case _:
@@ -73,7 +76,9 @@ class Generator(nn.Module):
     """z (N, z) → images (N, C, H, W) in [−1, 1].
 
     z:     latent dimensions.    shape: (C, H, W).    width: channels of the finest hidden map.
-    norm:  "batch" (the paper: ReLU, N(0, 0.02), no biases), "pixel" or "none" (leaky ReLU, He initialisation, biases).
+    norm:  "batch" (the paper: ReLU, N(0, 0.02), no biases), "pixel" or "none" (leaky ReLU, He initialisation, biases),
+           or "conditional": as "batch", with scale and shift a function of what G is told.
+    told:  how many numbers (N, told) G is told, such as a class: beside z, or, with "conditional", in every norm.
 
     With batch normalisation the images of a batch influence each other while training; `eval()` uses the running
     statistics, so that a latent always gives the same image. Sample in eval mode.
@@ -82,22 +87,25 @@ class Generator(nn.Module):
     torch.Size([2, 3, 16, 16])
     """
 
-    def __init__(self, z: int, shape: tuple[int, ...], width: int = 64, norm: GeneratorNorm = "batch") -> None:
+    def __init__(
+        self, z: int, shape: tuple[int, ...], width: int = 64, norm: GeneratorNorm = "batch", told: int = 0
+    ) -> None:
         super().__init__()
-        self.shape = _checked(shape, norm, ("batch", "none", "pixel"))
-        self.z = z
-        count, bias = stages(*self.shape[1:]), norm != "batch"
+        self.shape = _checked(shape, norm, ("batch", "none", "pixel", "conditional"))
+        self.z, self.conditional = z, norm == "conditional"
+        batched = norm in ("batch", "conditional")
+        count, bias = stages(*self.shape[1:]), not batched
         widths = channels(width, count)[::-1]  # coarsest first
         self.base = (widths[0], *(-(-side // 2**count) for side in self.shape[1:]))  # (C₀, h, w): rounded up
         # A 4×4 transposed convolution of a 1×1 map is a matrix product, and 3.6 times as fast written as one.
-        self.project = nn.Linear(z, math.prod(self.base), bias=bias)
-        self.norms = nn.ModuleList(_norm(norm, count) for count in widths)
+        self.project = nn.Linear(z if self.conditional else z + told, math.prod(self.base), bias=bias)
+        self.norms = nn.ModuleList(_norm(norm, count, told) for count in widths)
         outputs = [*widths[1:], self.shape[0]]
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(i, o, 4, stride=2, padding=1, bias=bias) for i, o in zip(widths, outputs, strict=True)
         )
-        self.act: nn.Module = nn.ReLU(inplace=True) if norm == "batch" else nn.LeakyReLU(initialise.LEAK, inplace=True)
-        if norm == "batch":
+        self.act: nn.Module = nn.ReLU(inplace=True) if batched else nn.LeakyReLU(initialise.LEAK, inplace=True)
+        if batched:
             initialise.dcgan(self)
         else:
             initialise.he(self.project)
@@ -105,12 +113,15 @@ class Generator(nn.Module):
                 last = index == len(self.ups) - 1
                 initialise.he(up, 1.0 if last else initialise.gain_of_leaky_relu())
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, told: Tensor | None = None) -> Tensor:
+        known = (told,) if self.conditional else ()  # what each norm is told
+        if told is not None and not self.conditional:
+            z = torch.cat([z, told.to(z.dtype)], dim=1)
         x = self.project(z).view(len(z), *self.base)  # (N, C₀, h, w)
         if is_channels_last(self):
             x = x.contiguous(memory_format=torch.channels_last)
         for norm, up in zip(self.norms, self.ups, strict=True):
-            x = up(self.act(norm(x)))  # (N, Cᵢ, 2h, 2w)
+            x = up(self.act(norm(x, *known)))  # (N, Cᵢ, 2h, 2w)
         return centre_crop(torch.tanh(x), self.shape[1:])
 
 
@@ -120,16 +131,19 @@ class Discriminator(nn.Module):
     shape: (C, H, W).    width: channels of the finest hidden map.
     norm:  "batch" (the paper: none in the first layer, N(0, 0.02), no biases) or "none" (He initialisation, biases):
            gradient penalties need "none", since batch statistics couple the samples.
+    told:  how many numbers (N, told) D is told, such as a class: each is a constant map beside the channels of x.
 
     >>> Discriminator((3, 16, 16), width=4)(torch.zeros(2, 3, 16, 16)).shape
     torch.Size([2])
     """
 
-    def __init__(self, shape: tuple[int, ...], width: int = 64, norm: DiscriminatorNorm = "batch") -> None:
+    def __init__(
+        self, shape: tuple[int, ...], width: int = 64, norm: DiscriminatorNorm = "batch", told: int = 0
+    ) -> None:
         super().__init__()
         self.shape = _checked(shape, norm, ("batch", "none"))
         count, bias = stages(*self.shape[1:]), norm != "batch"
-        widths = [self.shape[0], *channels(width, count)]
+        widths = [self.shape[0] + told, *channels(width, count)]
         self.downs = nn.ModuleList(nn.Conv2d(i, o, 4, stride=2, padding=1, bias=bias) for i, o in pairwise(widths))
         self.norms = nn.ModuleList(_norm(norm if k else "none", o) for k, o in enumerate(widths[1:]))
         self.act = nn.LeakyReLU(initialise.LEAK, inplace=True)
@@ -143,11 +157,17 @@ class Discriminator(nn.Module):
                 initialise.he(down, initialise.gain_of_leaky_relu())
             initialise.he(self.head)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        features = self.features(x, told)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(features).squeeze(1)  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        """φ(x), (N, F): the last map as one vector, in the precision of `head`, which makes the logit of it."""
+        x = x if told is None else with_planes(x, told)
         for down, norm in zip(self.downs, self.norms, strict=True):
             x = self.act(norm(down(x)))  # (N, Cᵢ, H/2, W/2)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.head(x.flatten(1).to(self.head.weight.dtype)).squeeze(1)  # type: ignore[no-any-return]
+        return x.flatten(1).to(self.head.weight.dtype)
 
 
 def is_channels_last(module: nn.Module) -> bool:

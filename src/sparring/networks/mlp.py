@@ -48,61 +48,83 @@ class MLP(nn.Module):
     """x (N, inputs) → (N, outputs): `depth` hidden layers of `width` leaky ReLUs, He initialisation.
 
     fourier: (count, low, high) puts `FourierFeatures` in front; None (default) does not.
+    told: how many numbers (N, told) `forward` is given beside x, such as a class; they pass by the Fourier features.
 
     >>> MLP(2, 1, width=64, depth=3)(torch.zeros(5, 2)).shape
     torch.Size([5, 1])
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, depth: int, fourier: Fourier | None = None) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, width: int, depth: int, fourier: Fourier | None = None, told: int = 0
+    ) -> None:
         super().__init__()
         self.features = FourierFeatures(inputs, *fourier) if fourier is not None else None
-        sizes = [inputs if self.features is None else self.features.out_features, *[width] * depth]
+        sizes = [told + (inputs if self.features is None else self.features.out_features), *[width] * depth]
         self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.last = nn.Linear(sizes[-1], outputs)
         for layer in self.hidden:
             initialise.he(layer, initialise.gain_of_leaky_relu())
         initialise.he(self.last)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        x = self.body(x, told)
+        with torch.autocast(x.device.type, enabled=False):  # outputs (logits, points) in full precision
+            return self.last(x)  # type: ignore[no-any-return]
+
+    def body(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        """(N, inputs) → (N, width): what the last layer is given, in its precision."""
         x = x if self.features is None else self.features(x)
+        x = x if told is None else torch.cat([x, told.to(x.dtype)], dim=1)
         for layer in self.hidden:
             x = nn.functional.leaky_relu(layer(x), initialise.LEAK)
-        with torch.autocast(x.device.type, enabled=False):  # outputs (logits, points) in full precision
-            return self.last(x.to(self.last.weight.dtype))  # type: ignore[no-any-return]
+        return x.to(self.last.weight.dtype)
 
 
 class Generator(nn.Module):
     """z (N, z) → points (N, D), unbounded, or images (N, C, H, W) in [−1, 1] through tanh.
 
-    Goodfellow et al. 2014 used such a network for digits.
+    Goodfellow et al. 2014 used such a network for digits. told: how many numbers it is told beside z, such as a class.
 
     >>> Generator(8, (1, 28, 28), width=16, depth=2)(torch.randn(4, 8)).shape
     torch.Size([4, 1, 28, 28])
     """
 
     def __init__(
-        self, z: int, shape: Sequence[int], width: int = 256, depth: int = 3, fourier: Fourier | None = None
-    ) -> None:
+        self, z: int, shape: Sequence[int], width: int = 256, depth: int = 3, fourier: Fourier | None = None,
+        told: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.z, self.shape = z, tuple(shape)
-        self.net = MLP(z, math.prod(self.shape), width, depth, fourier)
+        self.net = MLP(z, math.prod(self.shape), width, depth, fourier, told)
 
-    def forward(self, z: Tensor) -> Tensor:
-        x: Tensor = self.net(z)
+    def forward(self, z: Tensor, told: Tensor | None = None) -> Tensor:
+        x: Tensor = self.net(z, told)
         return x if len(self.shape) == 1 else torch.tanh(x).view(len(z), *self.shape)
 
 
 class Discriminator(nn.Module):
     """Points (N, D) or images (N, C, H, W) → logits (N,), float32 even under bf16 autocast.
 
+    told: how many numbers it is told beside x, such as a class.
+
     >>> Discriminator((2,), width=64, depth=3, fourier=(32, 0.5, 40.0))(torch.zeros(4, 2)).shape
     torch.Size([4])
     """
 
-    def __init__(self, shape: Sequence[int], width: int = 256, depth: int = 3, fourier: Fourier | None = None) -> None:
+    def __init__(
+        self, shape: Sequence[int], width: int = 256, depth: int = 3, fourier: Fourier | None = None, told: int = 0
+    ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.net = MLP(math.prod(self.shape), 1, width, depth, fourier)
+        self.net = MLP(math.prod(self.shape), 1, width, depth, fourier, told)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.net(x.flatten(1)).squeeze(1)  # type: ignore[no-any-return]
+    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        return self.net(x.flatten(1), told).squeeze(1)  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        """φ(x), (N, F): the logit is `head` of it."""
+        return self.net.body(x.flatten(1), told)
+
+    @property
+    def head(self) -> nn.Linear:
+        return self.net.last

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from sparring.errors import UsageError
 from sparring.networks import initialise
+from sparring.networks.conditioning import with_planes
 from sparring.networks.dcgan import centre_crop, is_channels_last
 from sparring.ops.resample import downsample, upsample
 
@@ -97,6 +98,7 @@ class Generator(nn.Module):
 
     z: latent dimensions.   shape: (C, H, W).   widths: channels per stage, coarsest first.   blocks: per stage.
     expansion, group_width: of the inverted bottleneck; published: 2 and 16.
+    told: how many numbers (N, told) G is told beside z, such as a class.
 
     >>> Generator(8, (3, 32, 32), widths=(16, 16, 16, 8))(torch.randn(2, 8)).shape
     torch.Size([2, 3, 32, 32])
@@ -110,18 +112,20 @@ class Generator(nn.Module):
         blocks: int = 2,
         expansion: int = 2,
         group_width: int = 16,
+        told: int = 0,
     ) -> None:
         super().__init__()
         self.z, self.shape = z, shape
         self.basis = nn.Parameter(torch.randn(widths[0], *_base(shape, widths)))
-        self.modulate = nn.Linear(z, widths[0], bias=False)
+        self.modulate = nn.Linear(z + told, widths[0], bias=False)
         self.stages = _blocks(widths, blocks, expansion, group_width)
         self.transitions = nn.ModuleList(Transition(i, o, up=True) for i, o in pairwise(widths))
         self.to_image = nn.Conv2d(widths[-1], shape[0], 1, bias=False)
         initialise.he(self.modulate)
         initialise.he(self.to_image)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, told: Tensor | None = None) -> Tensor:
+        z = z if told is None else torch.cat([z, told.to(z.dtype)], dim=1)
         x = self.basis * self.modulate(z)[:, :, None, None]  # (N, C₀, h, w)
         if is_channels_last(self):
             x = x.contiguous(memory_format=torch.channels_last)
@@ -137,21 +141,23 @@ class Discriminator(nn.Module):
     The last map is weighted by a learned basis (a depthwise convolution that covers it) and mapped to one number.
 
     shape, widths (coarsest first), blocks, expansion, group_width: as in `Generator`.
+    told: how many numbers (N, told) D is told, such as a class: each is a constant map beside the channels of x.
 
     >>> Discriminator((3, 32, 32), widths=(16, 16, 16, 8))(torch.zeros(2, 3, 32, 32)).shape
     torch.Size([2])
     """
 
     def __init__(
-        self, shape: tuple[int, ...], widths: Sequence[int], blocks: int = 2, expansion: int = 2, group_width: int = 16
-    ) -> None:
+        self, shape: tuple[int, ...], widths: Sequence[int], blocks: int = 2, expansion: int = 2,
+        group_width: int = 16, told: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.shape = shape
         height, width = _base(shape, widths)
         factor = 2 ** (len(widths) - 1)
         self.border = _border(shape[1:], (height * factor, width * factor))
         down = list(widths)[::-1]
-        self.from_image = nn.Conv2d(shape[0], down[0], 1, bias=False)
+        self.from_image = nn.Conv2d(shape[0] + told, down[0], 1, bias=False)
         self.stages = _blocks(down, blocks, expansion, group_width)
         self.transitions = nn.ModuleList(Transition(i, o, up=False) for i, o in pairwise(down))
         self.basis = nn.Parameter(torch.randn(down[-1], height, width) / (height * width) ** 0.5)
@@ -159,14 +165,20 @@ class Discriminator(nn.Module):
         initialise.he(self.from_image)
         initialise.he(self.head)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        features = self.features(x, told)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.head(features).squeeze(1)  # type: ignore[no-any-return]
+
+    def features(self, x: Tensor, told: Tensor | None = None) -> Tensor:
+        """φ(x), (N, C): the weighted last map, in the precision of `head`, which makes the logit of it."""
+        x = x if told is None else with_planes(x, told)
         x = self.from_image(F.pad(x, self.border) if any(self.border) else x)
         for stage, transition in zip(self.stages[:-1], self.transitions, strict=True):
             x = transition(stage(x))  # (N, Cᵢ, H/2, W/2)
         x = self.stages[-1](x)
         with torch.autocast(x.device.type, enabled=False):
-            features = (x.to(self.basis.dtype) * self.basis).sum((2, 3))  # (N, C)
-            return self.head(features).squeeze(1)  # type: ignore[no-any-return]
+            return (x.to(self.basis.dtype) * self.basis).sum((2, 3))
 
 
 def _border(size: tuple[int, ...], padded: tuple[int, int]) -> tuple[int, int, int, int]:
