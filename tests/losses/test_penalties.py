@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparring.chance import Dice
 from sparring.errors import SparringError
-from sparring.losses.penalties import finite_difference, zero_centred
+from sparring.losses.penalties import consensus, finite_difference, interpolate, one_centred, perturb, zero_centred
 
 D64 = {"dtype": torch.float64}
 
@@ -95,10 +96,119 @@ def test_full_precision_under_autocast() -> None:
     assert torch.equal(torch.autograd.grad(penalty.mean(), network[0].weight)[0], plain)
 
 
+# ── centred at one ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("length", [0.25, 1.0, 3.0])
+def test_one_centred_of_a_linear_discriminator(length: float) -> None:
+    """(‖w‖ − 1)² wherever it is measured; one-sided: nothing below 1."""
+    w = torch.tensor([2.0, -1.0, 2.0], **D64) * (length / 3.0)
+    x = points(5, 3)
+    assert torch.allclose(one_centred(x @ w, x), torch.full((5,), (length - 1.0) ** 2, **D64), atol=1e-12)
+    above = max(0.0, length - 1.0) ** 2
+    assert torch.allclose(one_centred(x @ w, x, one_sided=True), torch.full((5,), above, **D64), atol=1e-12)
+
+
+def test_one_centred_is_the_norm_of_each_image() -> None:
+    w = torch.tensor([1.0, 2.0], **D64)
+    x = torch.zeros(3, 2, 4, 4, **D64, requires_grad=True)
+    logits = (x * w[:, None, None]).sum(1, keepdim=True)  # gradient w at 16 places: its norm is 4 √5
+    assert one_centred(logits, x).tolist() == pytest.approx([(4 * 5**0.5 - 1) ** 2] * 3, abs=1e-12)
+
+
+def test_one_centred_of_a_constant_moves_nothing() -> None:
+    """Where the gradient is 0 it has no direction: no NaN."""
+    w = torch.zeros(3, **D64, requires_grad=True)
+    x = points(2, 3)
+    penalty = one_centred(x @ w, x)
+    assert penalty.tolist() == [1.0, 1.0]
+    assert torch.autograd.grad(penalty.sum(), w)[0].tolist() == [0.0, 0.0, 0.0]
+    assert one_centred(x @ w, x, one_sided=True).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_derivative_of_one_centred(one_sided: bool) -> None:
+    weight, x = torch.nn.Parameter(points(4, 3).detach()), points(5, 3)
+
+    def penalty(w: torch.Tensor) -> torch.Tensor:
+        return one_centred(torch.tanh(x @ w.T).sum(1), x, one_sided=one_sided)
+
+    assert (penalty(weight) > 0).any()
+    assert torch.autograd.gradcheck(penalty, weight)
+
+
+# ── where it is measured ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_interpolates_lie_between() -> None:
+    real, fake, dice = points(400, 2), points(400, 2).detach() + 3, Dice(0, "mix", range(400))
+    x = interpolate(real, fake, dice)
+    assert x.is_leaf and x.requires_grad and x.dtype == real.dtype
+    share = ((x - fake) / (real - fake)).detach()
+    assert torch.allclose(share[:, 0], share[:, 1], atol=1e-9)  # one number per sample
+    assert torch.allclose(share[:, 0], dice.uniform(1).double()[:, 0], atol=1e-7)
+    assert share.min() >= 0 and share.max() < 1 and share.mean().item() == pytest.approx(0.5, abs=0.06)
+
+
+def test_interpolates_of_images_and_of_equal_samples() -> None:
+    images = torch.randn(3, 2, 4, 4)
+    x = interpolate(images, images, Dice(0, "mix", range(3)))
+    assert torch.allclose(x.detach(), images, atol=1e-6) and x.shape == images.shape
+    zeros = interpolate(torch.ones(3, 2, 4, 4), torch.zeros(3, 2, 4, 4), Dice(0, "mix", range(3)))
+    assert zeros.detach().flatten(1).std(1).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_zero_centred_on_interpolates_of_a_quadratic() -> None:
+    """D = |x|²/2 has the gradient x̂ itself."""
+    x = interpolate(points(6, 3), points(6, 3).detach() - 1, Dice(1, "mix", range(6)))
+    assert torch.allclose(zero_centred(x.square().sum(1) / 2, x), x.detach().square().sum(1), atol=1e-12)
+
+
+def test_perturbed_data() -> None:
+    images = torch.full((4000, 1, 1, 2), 7.0)
+    x = perturb(images, Dice(0, "near", range(4000)), 0.5)
+    assert x.is_leaf and x.requires_grad and x.shape == images.shape
+    assert x.detach().mean().item() == pytest.approx(7.0, abs=0.03)
+    assert x.detach().std().item() == pytest.approx(0.5, rel=0.03)
+
+
+# ── consensus ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_consensus_of_the_bilinear_game() -> None:
+    """L_D = ψθ, L_G = −ψθ: v = (θ, −ψ), so ½‖v‖² = (θ² + ψ²)/2, whose gradient is (θ, ψ)."""
+    theta, psi = (torch.tensor(value, **D64, requires_grad=True) for value in (0.7, -1.2))
+    term = consensus([psi * theta, -psi * theta], [[psi], [theta]])
+    assert term.item() == pytest.approx(0.5 * (0.7**2 + 1.2**2), abs=1e-12)
+    assert [g.item() for g in torch.autograd.grad(term, [theta, psi])] == pytest.approx([0.7, -1.2], abs=1e-12)
+
+
+def test_consensus_adds_over_parameters_of_a_player() -> None:
+    a, b = torch.tensor([1.0, 2.0], **D64, requires_grad=True), torch.tensor(3.0, **D64, requires_grad=True)
+    term = consensus([a.square().sum() + b**2, (a * b).sum()], [[a, b], [b]])
+    assert term.item() == pytest.approx(0.5 * (4 + 16 + 36 + 9), abs=1e-12)
+
+
+def test_derivative_of_consensus() -> None:
+    theta, psi = points(1, 3), points(1, 3).detach().mul(0.3).requires_grad_()
+
+    def term(t: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
+        value = torch.nn.functional.softplus((t * p).sum())
+        return consensus([value, -value], [[p], [t]])
+
+    assert torch.autograd.gradcheck(term, (theta, psi))
+
+
 def test_refusals() -> None:
-    with pytest.raises(SparringError, match="LOSS-PENALTY"):
-        zero_centred(torch.zeros(2), torch.zeros(2, 3))
+    for penalty, name in ((zero_centred, "zero_centred"), (one_centred, "one_centred")):
+        with pytest.raises(SparringError, match=rf"LOSS-PENALTY.*float32, requires_grad = False.*penalties\.{name}"):
+            penalty(torch.zeros(2), torch.zeros(2, 3))
+        with pytest.raises(SparringError, match="LOSS-PENALTY.*bfloat16"):
+            penalty(torch.zeros(2), torch.zeros(2, 3, dtype=torch.bfloat16, requires_grad=True))
+    for shifted, step in ((torch.zeros(2, 1), 0.1), (torch.zeros(2), 0.0), (torch.zeros(2), -1.0)):
+        with pytest.raises(SparringError, match="LOSS-SHAPE"):
+            finite_difference(torch.zeros(2), shifted, step)
     with pytest.raises(SparringError, match="LOSS-SHAPE"):
-        finite_difference(torch.zeros(2), torch.zeros(2, 1), 0.1)
+        interpolate(torch.zeros(2, 3), torch.zeros(2, 1), Dice(0, "mix", range(2)))
     with pytest.raises(SparringError, match="LOSS-SHAPE"):
-        finite_difference(torch.zeros(2), torch.zeros(2), 0.0)
+        consensus([torch.zeros(())], [])
