@@ -35,16 +35,19 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.corpus import file, picture
+from benchmarks.corpus import STRANGE_NAMES, file, picture
 from benchmarks.proofs.kill import digest
 from benchmarks.proofs.rights import like_anyone
 from benchmarks.speed.machine import describe
 from sparring import api
+from sparring.data.report import shown
 from sparring.errors import DataError
 from sparring.runs.session import Session
 from sparring.train.checkpoint import Store
+from sparring.train.log import read
 from sparring.types import Alarm
 
+STRANGE = [name for name in STRANGE_NAMES if len(os.fsencode(name)) < 200]
 BATCH = 8
 SETTINGS = {"width": 4, "z": 16, "batch": BATCH}
 
@@ -73,12 +76,12 @@ BREAKS: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 def photos(folder: Path, n: int, classes: int = 1) -> Path:
-    """`n` images of 24 x 24, in `classes` folders where there is more than one class."""
+    """`n` images of 24 x 24 with strange names, in `classes` folders where there is more than one class."""
     dice = np.random.default_rng(0)
     for number in range(n):
         place = folder / f"class-{number % classes}" if classes > 1 else folder
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{number:04d}.png").write_bytes(file(picture(dice, 24, 24)))
+        (place / f"{number:04d} {STRANGE[number % len(STRANGE)]}").write_bytes(file(picture(dice, 24, 24)))
     return folder
 
 
@@ -141,10 +144,12 @@ def few(work: Path, n: int) -> Scene:
             played = play(session, {0: damage})
             alarms = len(played.alarms)
             for path, (how, (_, reason)) in paths.items():
-                named = [alarm.message for alarm in played.alarms if path.name in alarm.message]
+                named = [alarm.message for alarm in played.alarms if shown(path.name) in alarm.message]
                 good = [text for text in named if any(part in text for part in reason.split("|"))]
-                wrong[f"{attempt}: {path.name} ({how}) is not named once, with its reason: {named}"] = len(good) != 1
-                wrong[f"{attempt}: {path.name} ({how}) is not in the log"] = path.name not in logged(run)
+                wrong[f"{attempt}: {path.name!r} ({how}) is not named once, with its reason: {named}"] = len(good) != 1
+                wrong[f"{attempt}: {path.name!r} ({how}) is not in the log"] = not any(
+                    shown(path.name) in record.get("message", "") for record in read(run / "log.jsonl")
+                )
         wrong[f"{attempt}: ended with {played.reason!r}"] = played.reason != "budget"
         digests.append(digest(run))
     first, second, stopped = digests
@@ -181,7 +186,7 @@ def _interrupted(work: Path, n: int, share: float) -> Scene:
     return {"files_gone": len(gone), "of": n, "stopped_at": stopped_at, "of_images": total, "said": trouble}, {
         f"exit code {process.returncode} instead of 3: {said[-2000:]}": process.returncode != 3,
         f"the folder is not named: {trouble}": str(data) not in trouble,
-        f"no file is named: {trouble}": share < 1.0 and not any(path.name in trouble for path in gone),
+        f"no file is named: {trouble}": share < 1.0 and not any(shown(path.name) in trouble for path in gone),
         f"the command to go on is not named: {said[-2000:]}": f"sparring resume {run}" not in said,
         f"a traceback, or a bug: {said[-2000:]}": "Traceback" in said or "bug in sparring" in said,
         f"nothing saved at the end: {stopped_at}": not 0 < stopped_at < total,
@@ -228,8 +233,8 @@ def changed(work: Path, n: int) -> Scene:
     differing = sorted(key for key in whole if found.get(key) != whole[key])
     said = played.said()
     return {"said": said.splitlines()}, {
-        f"the removed file is not named: {said}": names[3] not in said,
-        f"the changed file is not named: {said}": names[5] not in said,
+        f"the removed file is not named: {said}": shown(names[3]) not in said,
+        f"the changed file is not named: {said}": shown(names[5]) not in said,
         f"the added file is not named: {said}": "new.png" not in said,
         f"ended with {played.reason!r}": played.reason != "budget",
         f"not the undisturbed run: {', '.join(differing)}": bool(differing),
@@ -250,7 +255,7 @@ def missing(work: Path, n: int) -> Scene:
     except DataError as error:
         said = str(error)
     counted["5 %"] = said
-    wrong[f"without 5 %: {said}"] = "DATA-" not in said or not any(path.name in said for path in away)
+    wrong[f"without 5 %: {said}"] = "DATA-" not in said or not any(shown(path.name) in said for path in away)
     for path in away:
         (work / path.name).rename(path)
     gone = [names[0], names[n // 2]][: max(1, n // 200)]
@@ -258,7 +263,7 @@ def missing(work: Path, n: int) -> Scene:
         path.unlink()
     played = play(api.resume(run))
     counted["below 1 %"] = said = played.said()
-    wrong[f"without {len(gone)} of {n}: {said}"] = not all(path.name in said for path in gone)
+    wrong[f"without {len(gone)} of {n}: {said}"] = not all(shown(path.name) in said for path in gone)
     wrong[f"without {len(gone)} of {n} it ended with {played.reason!r}"] = played.reason != "budget"
     return counted, wrong
 

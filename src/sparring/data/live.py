@@ -18,6 +18,7 @@ from PIL import Image
 
 from sparring.data.decode import Recipe, Unusable, decode
 from sparring.data.items import Source, Unreadable
+from sparring.data.report import shown
 from sparring.data.scan import content_hash, threads
 from sparring.errors import DataError
 from sparring.types import News
@@ -50,6 +51,7 @@ class Live:
         self.source, self.recipe = source, recipe
         self._number, self._frame, self._hashes, self._names = number, frame, hashes, names
         self._lost: dict[int, str] = {}
+        self._fresh: list[int] = []  # of these, what nobody was told yet
         self._news: list[News] = []
         self._told = False
         self._lock = threading.Lock()
@@ -89,11 +91,14 @@ class Live:
         def one(at: int) -> None:
             images[at], used[at] = self._one(int(rows[at]))
 
-        if len(rows) < 4 or threads() == 1:
-            for at in range(len(rows)):
-                one(at)
-        else:
-            list(self._threads().map(one, range(len(rows))))
+        try:
+            if len(rows) < 4 or threads() == 1:
+                for at in range(len(rows)):
+                    one(at)
+            else:
+                list(self._threads().map(one, range(len(rows))))
+        finally:
+            self._tell()
         return images, used
 
     def news(self) -> list[News]:
@@ -162,22 +167,28 @@ class Live:
 
     def _lose(self, row: int, reason: str) -> None:
         with self._lock:
-            if row in self._lost:
-                return
-            self._lost[row] = reason
-            count, n = len(self._lost), len(self)
-            if count <= _NAMED:
-                text = f"{self.name(row)}: {reason}; another image takes its place ({count:,} of {n:,} lost)"
-                self._news.append(News("DATA-BROKEN", text))
-            elif count & (count - 1) == 0:
-                self._news.append(News("DATA-BROKEN", f"{count:,} of {n:,} images are lost by now"))
-            if count > MOST_LOST * n and not self._told:
+            if row not in self._lost:
+                self._lost[row] = reason
+                self._fresh.append(row)
+
+    def _tell(self) -> None:
+        """Make news of what broke in one fetch: in the order of the rows, whichever thread met it first."""
+        with self._lock:
+            n, total = len(self), len(self._lost)
+            for count, row in enumerate(sorted(self._fresh), total - len(self._fresh) + 1):
+                if count <= _NAMED:
+                    text = f"{shown(self.name(row))}: {shown(self._lost[row])}; another image takes its place"
+                    self._news.append(News("DATA-BROKEN", f"{text} ({count:,} of {n:,} lost)"))
+                elif count & (count - 1) == 0:
+                    self._news.append(News("DATA-BROKEN", f"{count:,} of {n:,} images are lost by now"))
+            self._fresh.clear()
+            if total > MOST_LOST * n and not self._told:
                 self._told = True
-                self._news.append(News("DATA-LOST", self._verdict(count, n), fatal=True))
+                self._news.append(News("DATA-LOST", self._verdict(total, n), fatal=True))
 
     def _verdict(self, count: int, n: int) -> str:
-        names = ", ".join(self.name(row) for row in list(self._lost)[:3])
+        names = ", ".join(shown(self.name(row)) for row in sorted(self._lost)[:3])
         return (
             f"{count:,} of {n:,} images can no longer be read, more than {MOST_LOST:.0%}: {names}"
-            f"{' …' if count > 3 else ''} in {self.source.place}"
+            f"{' …' if count > 3 else ''} in {shown(self.source.place)}"
         )
