@@ -86,7 +86,7 @@ def _fill_streams() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (default: the program's own); returns the exit code."""
-    from sparring.cli.launch import leave
+    from sparring.cli.launch import leave, said_by_rank_0
     from sparring.cli.stopping import interruptible
     from sparring.cli.talk import Talk
     from sparring.cli.trouble import bug, explained, notes
@@ -106,8 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with interruptible():
             code = parse(given or ["--help"]).run(talk)
     except SparringError as error:
-        talk.trouble(str(error) + notes(error))
         code = error.exit_code
+        if error.code == "PEER" or not said_by_rank_0(code):  # whoever lost another process cannot wait for it
+            talk.trouble(str(error) + notes(error))
     except KeyboardInterrupt:
         talk.say("\nstopped; nothing was begun that is not finished")
         code = 130

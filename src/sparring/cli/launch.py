@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -15,6 +17,8 @@ from sparring.errors import UsageError
 
 EXIT_FILE = "SPARRING_EXIT_FILE"
 """Where rank 0 leaves its exit code: torchrun itself only knows success (0) and failure (1)."""
+PATIENCE = 30.0
+"""Seconds that another process waits for rank 0 to say what is wrong."""
 
 
 def launched() -> bool:
@@ -47,6 +51,23 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
             signal.signal(signal.SIGTERM, before)
             signal.signal(signal.SIGINT, ignored)
         return int(file.read_text()) if file.exists() else code
+
+
+def said_by_rank_0(code: int) -> bool:
+    """Whether rank 0 of this `launch` ends with the same code: then it has said why.
+
+    What is wrong with a request, every process finds, one a moment before the other. The first to leave would make
+    torchrun end rank 0 before it has spoken, so the others wait for it.
+    """
+    file = os.environ.get(EXIT_FILE)
+    if not file or not launched() or os.environ.get("RANK", "0") == "0":
+        return False
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with suppress(OSError, ValueError):
+            return int(Path(file).read_text()) == code
+        time.sleep(0.05)
+    return False
 
 
 def leave(code: int) -> int:
