@@ -133,6 +133,18 @@ def test_near_duplicates_are_pairs_with_names(scenes: Callable[..., Path]) -> No
     assert "again.jpg" in text and "1 of them mirrored" in text
 
 
+def test_the_same_picture_in_two_classes_is_said(tmp_path: Path) -> None:
+    for k in range(40):
+        folder = tmp_path / ("cats", "dogs")[k % 2]
+        folder.mkdir(exist_ok=True)
+        scene(k).save(folder / f"{k:02d}.png")
+    scene(3).save(tmp_path / "cats" / "again.jpg", quality=60)
+    made = inspect(open_data(tmp_path, labels="folders"))
+    assert [(set(pair.files), pair.apart) for pair in made.near] == [({"dogs/03.png", "cats/again.jpg"}, True)]
+    finding = found(made, "DATA-NEAR")
+    assert finding.level == "warning" and "1 in different classes" in finding.what
+
+
 def test_rows_lead_to_the_files(scenes: Callable[..., Path]) -> None:
     root = scenes(40)
     Image.open(root / "007.png").save(root / "again.jpg", quality=60)

@@ -63,11 +63,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images that show the same. files: their names.   rows: of the survey."""
+    """Two images that show the same. files: their names.   rows: of the survey.   apart: in different classes."""
 
     files: tuple[str, str]
     rows: tuple[int, int]
     mirrored: bool
+    apart: bool = False
+
+    @property
+    def remark(self) -> str:
+        """What is special about them."""
+        return ", ".join(["mirrored"] * self.mirrored + ["in different classes"] * self.apart)
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,7 @@ def inspect(dataset: Dataset, *, cache_dir: Path | None = None, progress: Progre
         repeated=len(survey) - len(np.unique(survey.equal)),
         equal=_groups(dataset, survey),
         near_count=len(pairs),
-        near=[Pair((dataset.file(a), dataset.file(b)), (a, b), bool(m)) for a, b, m in pairs[:_LISTED].tolist()],
+        near=_named(dataset, pairs[:_LISTED]),
         blank=blank,
         empty=Group([dataset.file(row) for row in empty], empty),
     )
@@ -283,6 +289,18 @@ def _near(dataset: Dataset, survey: Survey, progress: Progress | None) -> NDArra
     pairs = np.array(found, np.int64).reshape(-1, 3)
     pairs[:, :2] = rows[pairs[:, :2]]
     return pairs
+
+
+def _named(dataset: Dataset, pairs: NDArray[np.int64]) -> list[Pair]:
+    """Pairs (m, 3) with the names of their files."""
+    aside, labels = dataset.held_out_labels, dataset.labels
+    known = np.concatenate([aside, labels]) if labels is not None and aside is not None else None
+    return [
+        Pair(
+            (dataset.file(a), dataset.file(b)), (a, b), bool(mirrored), known is not None and bool(known[a] != known[b])
+        )
+        for a, b, mirrored in pairs.tolist()
+    ]
 
 
 def _blank(dataset: Dataset, survey: Survey) -> tuple[list[int], int]:
@@ -497,15 +515,17 @@ def _copies(made: Inspection) -> Iterator[Finding]:
         )
     if made.near_count:
         mirrored = sum(pair.mirrored for pair in made.near)
+        apart = sum(pair.apart for pair in made.near)
         capped = " (the closest ones)" if made.near_count >= _MOST_PAIRS_LIVE else ""
         yield Finding(
-            "warning" if made.near_count >= 0.01 * made.usable else "note",
+            "warning" if apart or made.near_count >= 0.01 * made.usable else "note",
             "DATA-NEAR",
             f"{made.near_count:,} pair{'s' if made.near_count > 1 else ''} of almost the same images{capped}"
-            + (f", {mirrored:,} of them mirrored" if mirrored else ""),
+            + (f", {mirrored:,} of them mirrored" if mirrored else "")
+            + (f", {apart:,} in different classes" if apart else ""),
             "look at them on the page; what is there several times is learnt several times",
             made.near_count,
-            [(f"{pair.files[0]} ~ {pair.files[1]}", "mirrored" if pair.mirrored else "") for pair in made.near],
+            [(f"{pair.files[0]} ~ {pair.files[1]}", pair.remark) for pair in made.near],
         )
 
 

@@ -105,7 +105,7 @@ def _findings(findings: Sequence[Finding]) -> str:
 def _finding(finding: Finding) -> str:
     files = ""
     if finding.files:
-        rows = "".join(f"<tr><th>{_e(name)}</th><td>{_e(reason)}</td></tr>" for name, reason in finding.files[:50])
+        rows = "".join(_row(name, reason) for name, reason in finding.files[:50])
         more = finding.count - min(50, len(finding.files))
         rest = f"<p>… and {more:,} more, in report.json</p>" if more > 0 else ""
         opened = " open" if finding.count <= 3 else ""
@@ -115,6 +115,12 @@ def _finding(finding: Finding) -> str:
         f'<li class="{_TONES[finding.level]}"><p class="what"><span class="code">{_e(finding.code)}</span>'
         f"<span>{_e(finding.what)}</span></p>{fix}{files}</li>"
     )
+
+
+def _row(name: str, reason: str) -> str:
+    if not reason:
+        return f"<tr><th colspan='2'>{_e(name)}</th></tr>"
+    return f"<tr><th>{_e(name)}</th><td>{_e(reason)}</td></tr>"
 
 
 def _proposal(checked: Checked) -> str:
@@ -205,7 +211,7 @@ def _near(made: Inspection, pictures: Pictures) -> str:
     figures = "".join(
         _pair(
             pair.rows,
-            f"{_e(pair.files[0])}<br>{_e(pair.files[1])}" + ("<br><b>mirrored</b>" if pair.mirrored else ""),
+            f"{_e(pair.files[0])}<br>{_e(pair.files[1])}" + (f"<br><b>{_e(pair.remark)}</b>" if pair.remark else ""),
             pictures,
         )
         for pair in made.near[::step][:_PAIRS]
