@@ -200,6 +200,14 @@ class Watch(Protocol):
 class Dice(Protocol):
     """Random numbers for n samples, each a pure function of (seed, purpose, time, index of the sample)."""
 
+    @property
+    def samples(self) -> range:
+        """The n indices."""
+        ...
+
+    @property
+    def device(self) -> str | torch.device: ...
+
     def normal(self, *shape: int) -> Tensor: ...
 
     def uniform(self, *shape: int) -> Tensor: ...
@@ -219,6 +227,14 @@ class HasLatents(ABC):
         """(n, z) → images (n, C, H, W) in [-1, 1], or points (n, D)."""
 
 
+class HasLatentsByClass(HasLatents):
+    """A game whose samples are a function of a latent z and of a class."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
+        """As of `HasLatents`. label: (n,) int64 class of each row; None: row i is of class i mod classes."""
+
+
 class Samples(ABC):
     """A game that makes new samples."""
 
@@ -232,8 +248,9 @@ class SamplesByClass(Samples):
 
     @abstractmethod
     def sample(self, dice: Dice, *, truncation: float = 1.0, label: Tensor | None = None) -> Tensor:
-        """As of `Samples`. label: (n,) int64 class of each sample; None: the game draws the classes itself, by `dice`,
-        so that a sample does not depend on how many are drawn with it."""
+        """As of `Samples`. label: (n,) int64 class of each sample; None: sample k is of class k mod classes
+        (`priors.categorical.in_turn`), so that each has its share, a picture can show one class per row, and a sample
+        does not depend on how many are drawn with it."""
 
 
 class Translates(ABC):

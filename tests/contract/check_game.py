@@ -13,7 +13,7 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
 from sparring.train.turn import only
-from sparring.types import Criticises, HasLatents, Samples, SamplesByClass, Space, Stream
+from sparring.types import Criticises, HasLatents, HasLatentsByClass, Samples, SamplesByClass, Space, Stream
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -154,7 +154,7 @@ def sampling_does_not_depend_on_the_batch(game: Game, shape: tuple[int, ...]) ->
 
 
 def samples_are_of_the_class_asked_for(game: Game, space: Space) -> None:
-    """A class is a function of the label given, sample by sample; without one the game draws classes by the dice."""
+    """A class is a function of the label given, sample by sample; without one sample k is of class k mod classes."""
     assert isinstance(game, SamplesByClass) and space.classes > 1
     game.eval().requires_grad_(False)
     label = torch.arange(6) % space.classes
@@ -164,6 +164,14 @@ def samples_are_of_the_class_asked_for(game: Game, space: Space) -> None:
     torch.testing.assert_close(few, many[2:4], rtol=1e-4, atol=1e-5)
     other = game.sample(Dice(0, "samples", range(6)), label=(label + 1) % space.classes)
     assert not torch.equal(other, many), "the label changes nothing"
+    every = game.sample(Dice(0, "samples", range(6)))
+    torch.testing.assert_close(
+        every, many, rtol=1e-4, atol=1e-5, msg="without a label sample k is not of class k mod K"
+    )
+    if isinstance(game, HasLatentsByClass):
+        z = game.latents(Dice(0, "samples", range(6)))
+        torch.testing.assert_close(game.decode(z, label), many, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(game.decode(z), many, rtol=1e-4, atol=1e-5)
 
 
 def _gradients(match: Match, player: str) -> Iterator[tuple[str, Tensor]]:

@@ -18,6 +18,7 @@ from sparring.errors import UsageError
 from sparring.recipes import RECIPES
 from sparring.runs import own
 from sparring.runs.recipe import game_class, load
+from sparring.types import Space
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "extending.md"
 
@@ -54,8 +55,10 @@ def test_the_example_plays_images_too(game_file: Path) -> None:
 def test_every_recipe_is_a_game(name: str) -> None:
     emoji = open_data("emoji", size=(16, 16), channels=3)
     small = {"gan": {"width": 8, "z": 4}, "dcgan": {"width": 4, "z": 4},
-             "r3gan": {"width": 4, "d_width": 4, "group": 4, "z": 4, "blocks": 1, "augment": 0.5}}  # fmt: skip
-    check_game(game_class(name), emoji.shape, stream_of(emoji, 0, True), coupled=name == "dcgan", **small[name])
+             "r3gan": {"width": 4, "d_width": 4, "group": 4, "z": 4, "blocks": 1, "augment": 0.5},
+             "cgan": {"width": 4, "d_width": 4, "z": 4, "augment": 0.5}}  # fmt: skip
+    space, coupled = Space(emoji.shape, len(emoji.classes)), name in ("dcgan", "cgan")
+    check_game(game_class(name), space, stream_of(emoji, 0, True), coupled=coupled, **small[name])
 
 
 def test_it_trains_and_is_opened_again(game_file: Path, tmp_path: Path) -> None:

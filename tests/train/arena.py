@@ -29,15 +29,24 @@ NANO: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
                                "d_width": 4, "z": 4, "penalty_every": 2, "augment": "0.2 -> 0.8", "gamma": "1 -> 0.5"}),
     "r3gan-paper": ("r3gan", SHAPE, {"width": 4, "d_width": 4, "group": 4, "blocks": 1, "z": 4,
                                      "augment": "0.2 -> 0.8", "gamma": "1 -> 0.5", "play": "simultaneous"}),
+    "cgan": ("cgan", SHAPE, {"width": 4, "d_width": 4, "z": 4, "penalty_every": 2, "augment": "0.2 -> 0.8",
+                             "gamma": "1 -> 0.5"}),
+    "cgan-2014": ("cgan", SHAPE, {"network": "mlp", "conditioning": "concatenation", "objective": "minimax", "gamma": 0,
+                                  "width": 8, "d_width": 8, "depth": 1, "z": 4}),
+    "cgan-guess": ("cgan", SHAPE, {"network": "residual", "conditioning": "auxiliary", "objective": "hinge", "width": 4,
+                                   "d_width": 4, "group": 4, "z": 4, "penalty_every": 1, "play": "simultaneous"}),
 }  # fmt: skip
 """Every recipe (and tier) in small: (recipe, shape of the data, settings)."""
 
-PURE = {"gan", "gan-images", "r3gan-paper"}
+PURE = {"gan", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
 """Those without batch statistics: there a sample's gradient does not depend on its neighbours."""
 
 
+CLASSES = 5
+
+
 class TinyImages:
-    """40 images of coloured stripes, drawn at random; in the order of their positions."""
+    """40 images of coloured stripes, drawn at random, in `CLASSES` classes; in the order of their positions."""
 
     fingerprint = "tiny"
 
@@ -48,7 +57,7 @@ class TinyImages:
         rows = torch.arange(start, start + count) % 40
         every = Dice(7, "tiny", range(40)).uniform(3, 16).mul(255).to(torch.uint8)[:, :, None].expand(-1, -1, 16, -1)
         pixels = every[rows].permute(0, 2, 3, 1).contiguous()  # NHWC in memory, as streams give them
-        return Batch(pixels.permute(0, 3, 1, 2))
+        return Batch(pixels.permute(0, 3, 1, 2), label=(3 * rows + 1) % CLASSES)
 
     def news(self) -> tuple[News, ...]:
         return ()
@@ -67,7 +76,7 @@ def config_of(name: str, **changes: Any) -> Training:
 def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
     recipe, shape, _ = NANO[name]
     config = config_of(name, **changes)
-    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape)))
+    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES)))
     assert isinstance(game, Game)
     return game
 

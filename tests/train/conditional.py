@@ -11,7 +11,7 @@ from torch.nn.functional import one_hot, softplus
 
 from sparring.chance import Dice
 from sparring.networks import mlp
-from sparring.priors import gaussian
+from sparring.priors import categorical, gaussian
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Positive, Training, seeded, strict
 from sparring.train.match import Match
@@ -116,8 +116,7 @@ class Told(Game, SamplesByClass, Criticises):
         self.seen += one_hot(label, self.space.classes).sum(0)
 
     def sample(self, dice: DiceLike, *, truncation: float = 1.0, label: Tensor | None = None) -> Tensor:
-        assert isinstance(dice, Dice)
-        label = dice.of("label").integers(self.space.classes) if label is None else label
+        label = categorical.in_turn(dice, self.space.classes) if label is None else label
         return self.G(self.told(truncation * gaussian.draw(dice, self.config.z), label))
 
     @property

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from sparring.errors import UsageError
 from sparring.networks import initialise
 from sparring.networks.conditioning import with_planes
-from sparring.networks.dcgan import centre_crop, is_channels_last
+from sparring.networks.dcgan import centre_crop, is_channels_last, stages
 from sparring.ops.resample import downsample, upsample
 
 
@@ -185,3 +185,12 @@ def _border(size: tuple[int, ...], padded: tuple[int, int]) -> tuple[int, int, i
     """Left, right, top, bottom: where `centre_crop` of the padded image would give the image back."""
     top, left = (padded[0] - size[0]) // 2, (padded[1] - size[1]) // 2
     return left, padded[1] - size[1] - left, top, padded[0] - size[0] - top
+
+
+def widths(shape: tuple[int, ...], finest: int) -> list[int]:
+    """Channels of each residual stage, coarsest first: doubled per stage up to 4 times the finest.
+
+    >>> widths((3, 64, 64), 64)
+    [256, 256, 256, 128, 64]
+    """
+    return [finest * min(2**k, 4) for k in range(stages(*shape[1:]) + 1)][::-1]

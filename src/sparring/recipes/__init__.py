@@ -4,5 +4,6 @@ RECIPES: dict[str, str] = {
     "gan": "sparring.recipes.gan:GAN",
     "dcgan": "sparring.recipes.dcgan:DCGAN",
     "r3gan": "sparring.recipes.r3gan:R3GAN",
+    "cgan": "sparring.recipes.cgan:CGAN",
 }
 """Every recipe by name, as ``"module:Class"``: imported only when it is used."""

@@ -89,11 +89,13 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
         if config.discriminator == "dcgan":
             D = dcgan.Discriminator(shape, config.d_width, "none")
         else:
-            D = r3gan.Discriminator(shape, widths(shape, config.d_width), config.blocks, group_width=config.group)
+            D = r3gan.Discriminator(shape, r3gan.widths(shape, config.d_width), config.blocks, group_width=config.group)
         if config.generator == "dcgan":
             G = dcgan.Generator(config.z, shape, config.width, config.generator_norm)
         else:
-            G = r3gan.Generator(config.z, shape, widths(shape, config.width), config.blocks, group_width=config.group)
+            G = r3gan.Generator(
+                config.z, shape, r3gan.widths(shape, config.width), config.blocks, group_width=config.group
+            )
         return cls(config, shape, D, G)
 
     @property
@@ -144,12 +146,3 @@ class R3GAN(Game, HasLatents, Samples, Criticises):
 
     def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
         return self.D(batch.x), self.D(self.decode(self.latents(dice)))
-
-
-def widths(shape: tuple[int, ...], finest: int) -> list[int]:
-    """Channels of each residual stage, coarsest first: doubled per stage up to 4 times the finest.
-
-    >>> widths((3, 64, 64), 64)
-    [256, 256, 256, 128, 64]
-    """
-    return [finest * min(2**k, 4) for k in range(dcgan.stages(*shape[1:]) + 1)][::-1]

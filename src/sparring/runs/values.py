@@ -62,7 +62,7 @@ def _refused(cls: type[Game], wrong: list[tuple[Path, str]], where: str, places:
     first = wrong[0][0]
     if first and (text := meaning(cls.Config, first[0])):
         lines[-1] += f"\n       ({first[0]}: {text})"
-    name = next((name for name, target in RECIPES.items() if target.endswith(f":{cls.__name__}")), "")
+    name = next((name for name, target in RECIPES.items() if target == f"{cls.__module__}:{cls.__name__}"), "")
     return UsageError(
         "CONFIG-VALUE",
         "a setting cannot have this value",
