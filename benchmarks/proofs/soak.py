@@ -7,7 +7,8 @@ log, checkpoints and sample grids: once with the decoded images kept on disk, on
 the process's resident memory, open descriptors and threads are read from /proc. It counts as a failure when
 
 - the least-squares slope of memory after the first tenth of the run is 1 MB per 1,000 steps or more;
-- descriptors or threads are not the same at every reading after the first tenth;
+- descriptors or threads are not the same at every reading after the first tenth; images that are just being read ahead
+  are counted apart: never more than there are threads;
 - anything is left in the directory for temporary files.
 """
 
@@ -60,12 +61,12 @@ def soak(keep: str, steps: int, work: Path) -> dict[str, Any]:
     from sparring.types import Alarm, Turn
 
     dice = np.random.default_rng(0)
-    (work / "photos").mkdir()
+    photos, batch = work / "photos", 4
+    photos.mkdir()
     for number in range(300):
-        (work / "photos" / f"{number}.png").write_bytes(file(picture(dice, 32, 32)))
-    batch = 4
+        (photos / f"{number}.png").write_bytes(file(picture(dice, 32, 32)))
     request = api.request(
-        work / "photos", recipe="dcgan", size=16, out=work / "run", budget=str(steps * batch), device="cpu", threads=1,
+        photos, recipe="dcgan", size=16, out=work / "run", budget=str(steps * batch), device="cpu", threads=1,
         set={"width": 4, "z": 16, "batch": batch}, keep=keep,
     )  # fmt: skip
     moments = tuple(range(0, steps * batch, steps * batch // 20))
@@ -78,10 +79,12 @@ def soak(keep: str, steps: int, work: Path) -> dict[str, Any]:
             alarms.append(event.message)
     seconds = time.monotonic() - began
     memory = np.array([mb for mb, _, _ in readings])
-    descriptors = np.array([len(names) for _, names, _ in readings])
+    reading_ahead = max(sum(name.startswith(str(photos)) for name in names) for _, names, _ in readings)
+    steady = [[name for name in names if not name.startswith(str(photos))] for _, names, _ in readings]
+    descriptors = np.array([len(names) for names in steady])
     threads = np.array([count for _, _, count in readings])
     late = slice(len(readings) // 10, None)  # after allocators have settled
-    opened = [set(names) for _, names, _ in readings[late]]
+    opened = [set(names) for names in steady[late]]
     thousands = np.arange(1, len(readings) + 1) * EVERY / 1000
     slope = float(np.polyfit(thousands[late], memory[late], 1)[0])
     left = sorted(path.name for path in temporary.iterdir())
@@ -89,6 +92,7 @@ def soak(keep: str, steps: int, work: Path) -> dict[str, Any]:
     said = {
         f"memory grows by {slope:.2f} MB per 1,000 steps": slope >= LIMIT,
         f"descriptors vary: {varying}": np.ptp(descriptors[late]) > 0,
+        f"{reading_ahead} images are open at once": reading_ahead >= int(threads.max()),
         f"threads vary: {sorted(set(threads[late].tolist()))}": np.ptp(threads[late]) > 0,
         f"temporary files are left: {', '.join(left)}": bool(left),
         f"{len(readings)} readings for {steps} steps": len(readings) != steps // EVERY,
@@ -101,6 +105,7 @@ def soak(keep: str, steps: int, work: Path) -> dict[str, Any]:
         "memory_mb": [round(value, 1) for value in memory[:: max(1, len(memory) // 20)].tolist()],
         "memory_mb_peak": round(float(memory.max()), 1),
         "descriptors": sorted(set(descriptors[late].tolist())),
+        "images_being_read_at_most": reading_ahead,
         "threads": sorted(set(threads[late].tolist())),
         "temporary_files_left": len(left),
         "seconds": round(seconds, 1),

@@ -24,4 +24,5 @@ def test_every_defect_is_named_with_its_path_a_reason_and_a_fix(tmp_path: Path) 
     assert said == [] and again.record() == found.record()  # nothing is read twice, whatever is wrong with the files
     table, failures = judge_all(expected, found.record())
     assert failures == []
+    assert all(line.isprintable() for line in found.lines())  # no name takes over a terminal
     assert {row["row"] for row in table} >= {4, 5, 6, 7, *range(8, 26), 29, 36, 38, 39, 40, 42}
