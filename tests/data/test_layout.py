@@ -123,3 +123,7 @@ def test_counted_parts() -> None:
     assert missing_parts(["data/train-00000-of-00003.parquet", "data/train-00002-of-00003.parquet"]) == 1
     assert missing_parts(["a-00000-of-00001.parquet", "b.parquet"]) == 0
     assert is_partial(["default/partial-train/0000.parquet"]) and not is_partial(["partial.parquet/x"])
+
+
+def test_a_head_nested_ten_thousand_deep_says_nothing() -> None:
+    assert arranged("train.parquet", readme="---\nconfigs: " + "[" * 10_000 + "\n---\n") == arranged("train.parquet")

@@ -216,8 +216,8 @@ def _head(readme: str) -> dict[str, Any]:
 
     head = re.match(r"\ufeff?---\s*\n(.*?)\n---\s*(\n|$)", readme, re.DOTALL)
     try:
-        said = yaml.safe_load(head[1]) if head else None
-    except yaml.YAMLError:
+        said = yaml.safe_load(head[1]) if head and len(head[1]) < 2**20 else None
+    except (yaml.YAMLError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
