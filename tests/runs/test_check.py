@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from sparring.cli import parse
 from sparring.data import Options
 from sparring.data.inspect import Inspection
 from sparring.errors import DataError, MachineError
-from sparring.runs.check import FILES, Checked, Choice, check, mirror_is_wrong, place, propose
+from sparring.runs.check import FILES, Checked, Choice, advise, check, mirror_is_wrong, place, propose
 
 
 @pytest.fixture(autouse=True)
@@ -122,7 +124,7 @@ def test_transparent_images_of_all_shapes_are_kept_whole(tmp_path: Path) -> None
 def test_few_images_are_augmented_and_many_are_not(images: Callable[..., Path]) -> None:
     checked = check(images(), device="cpu")
     assert choice(checked, "augmentation").value != "none"
-    many = propose("x", Options(), checked.inspection, 5_000, "cpu")
+    many = propose("x", Options(), checked.inspection, 5_000, advise("images", (3, 32, 32), 5_000, "cpu"))
     assert next(c for c in many.choices if c.name == "augmentation").value == "none"
 
 
@@ -148,7 +150,7 @@ def inspection(name: str = "photos", classes: tuple[str, ...] = (), texts: tuple
 )
 def test_writing_is_not_mirrored(found: Inspection) -> None:
     assert mirror_is_wrong(found)
-    made = propose("x", Options(), found_with_sizes(found), 5_000, "cpu")
+    made = propose("x", Options(), found_with_sizes(found), 5_000, advise("images", (3, 32, 32), 5_000, "cpu"))
     assert made.command[-2:] == ["--set", "flip=false"]
 
 
@@ -244,3 +246,19 @@ def test_foreign_files_are_left_alone(images: Callable[..., Path], tmp_path: Pat
 def test_the_record_is_json(images: Callable[..., Path]) -> None:
     record = json.loads(json.dumps(check(images(), device="cpu").record()))
     assert record["inspection"]["usable"] == 24 and record["proposal"]["command"][:2] == ["sparring", "train"]
+
+
+def test_a_second_check_does_without_torch(images: Callable[..., Path], tmp_path: Path) -> None:
+    """Loading torch takes longer than looking at unchanged data a second time."""
+    source = images()
+    looking = (
+        "import sys; from sparring.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules, code)"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", looking, "check", str(source)], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        for _ in range(2)
+    ]
+    assert said[0][-1] == "True 0" and said[1][-1] == "False 0"
+    assert said[0][:-1] == said[1][:-1]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sparring.chance import Dice
+if TYPE_CHECKING:  # torch is loaded only where points are made: looking at images does without
+    from torch import Tensor
+
+    from sparring.chance import Dice
 
 NAMES = ("ring", "grid", "swissroll", "checkerboard", "dirac")
 COUNT = 100_000  # training points, as in PacGAN (Lin et al. 2018, section 4.1)
@@ -41,6 +43,10 @@ def make(name: str, *, count: int = COUNT, seed: int = 0, start: int = 0) -> Poi
     >>> make("ring", count=4).values.shape
     (4, 2)
     """
+    import torch
+
+    from sparring.chance import Dice
+
     dice = Dice(seed=seed, purpose=f"points/{name}", samples=range(start, start + count))
     match name:
         case "ring":
@@ -68,6 +74,8 @@ def _mixture(modes: Tensor, spread: float, dice: Dice) -> Points:
 
 def _swissroll(dice: Dice) -> Points:
     """(t cos t, t sin t) for t uniform in [3π/2, 9π/2], plus normal noise of 0.5."""
+    import torch
+
     low, high, noise = 1.5 * math.pi, 4.5 * math.pi, 0.5
     t = low + (high - low) * dice.of("angle").uniform().double()
     values = torch.stack([t * torch.cos(t), t * torch.sin(t)], dim=1) + noise * dice.of("noise").normal(2)
@@ -78,6 +86,8 @@ def _swissroll(dice: Dice) -> Points:
 
 def _checkerboard(dice: Dice) -> Points:
     """Uniform on the fields (i, j) of [−2, 2]² whose i + j is even."""
+    import torch
+
     field = dice.of("field").integers(8)
     row, place = field // 2, field % 2
     corner = torch.stack([2 * place + row % 2, row], dim=1) - 2

@@ -14,7 +14,7 @@ from sparring.data import cache
 from sparring.data.decode import Pixels, Recipe, Unusable, decode, decoding, header
 from sparring.data.items import Source, Unreadable
 from sparring.data.sources import open_source
-from sparring.generate.grid import to_picture
+from sparring.errors import SparringError
 from sparring.runs.check import Checked
 
 TILE = 96  # pixels that a tile is about high on the page
@@ -34,6 +34,11 @@ def tile(pixels: NDArray[np.uint8], height: int = TILE) -> Image.Image:
     if picture.height == height:
         return picture
     return picture.resize((max(1, round(picture.width * height / picture.height)), height), Image.Resampling.LANCZOS)
+
+
+def to_picture(pixels: NDArray[np.uint8]) -> Image.Image:
+    """(H, W, C) with C = 1, 3 or 4 as a picture in grey, RGB or RGBA."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -118,7 +123,10 @@ class Pictures:
     def _read(self, row: int) -> bytes | Pixels:
         """The file of a row, by its name: the listing may have changed meanwhile."""
         if self._source is None:
-            self._source = open_source(self.checked.source, self.checked.options, cache.directory()[0])
+            try:
+                self._source = open_source(self.checked.source, self.checked.options, cache.directory()[0])
+            except SparringError as error:  # it was there a moment ago
+                raise Unreadable(error.what) from error
             self._numbers = {name: number for number, name in enumerate(self._source.items.names)}
         name = self.checked.dataset.file(row)
         if name not in self._numbers:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
+import hashlib
 import json
 import os
 import re
 import shlex
+import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sparring import __version__
-from sparring.data import Dataset, Options, open_data
+from sparring.data import Dataset, Options, cache, open_data
 from sparring.data.inspect import Finding, Inspection, inspect
 from sparring.data.scan import Progress
 from sparring.errors import DataError, MachineError
-from sparring.runs import auto
 from sparring.runs.directory import stem
-from sparring.runs.recipe import load
 
 FORMAT = "sparring check 1"
 """What report.json says that it is."""
@@ -136,7 +138,8 @@ def check(
         )
     inspection = inspect(dataset, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
-    proposal = propose(str(source), options, inspection, len(dataset.train), device or _device())
+    advice = advise(inspection.kind, inspection.shape, len(dataset.train), device, cache_dir)
+    proposal = propose(str(source), options, inspection, len(dataset.train), advice)
     if _reached(dataset, proposal):
         inspection.findings[:] = [finding for finding in inspection.findings if "were enlarged" not in finding.what]
     return Checked(str(source), options, dataset, inspection, proposal, refused=bool(troubles))
@@ -150,31 +153,67 @@ def _reached(dataset: Dataset, proposal: Proposal) -> bool:
     return min(int(side) for side in size.value.split("x")) <= int(dataset.survey.sides.min())
 
 
-def _device() -> str:
-    from sparring.train.engine import choose_device
-
-    return choose_device("auto").type
-
-
 # ── what is proposed ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def propose(source: str, options: Options, found: Inspection, count: int, device: str) -> Proposal:
-    """Size, crop, channels, recipe, batch, augmentation and mirroring for these data on this device, with reasons.
+@dataclass(frozen=True)
+class Advice:
+    """What the table of recipes says for data of a kind, shape and number. augment: its strength, start and end."""
+
+    device: str
+    preset: str
+    why: str
+    batch: int
+    flip: bool
+    augment: tuple[float, float]
+
+
+def advise(kind: str, shape: tuple[int, ...], count: int, device: str = "", cache_dir: Path | None = None) -> Advice:
+    """The advice of `auto` and the preset it chooses, kept in the cache: asking again needs no torch, whose loading
+    would take longer than a second check. device: "" for what this machine has."""
+    machine = sorted(glob.glob("/dev/nvidia*") + glob.glob("/dev/kfd")), os.environ.get("CUDA_VISIBLE_DEVICES"), device
+    folder = Path(__file__).parents[1]
+    texts = [path.read_bytes() for path in sorted(folder.glob("recipes/**/*.[py]*")) if path.is_file()]
+    texts.append((folder / "runs" / "auto.py").read_bytes())
+    asked = f"{__version__} {sys.version} {version('torch')} {machine} {kind} {shape} {count}"
+    digest = hashlib.blake2b(b"".join([asked.encode(), *texts]), digest_size=16).hexdigest()
+
+    def write(_: Path) -> dict[str, Any]:
+        return {"advice": dataclasses.asdict(_advice(kind, shape, count, device))}
+
+    entry = cache.directory(cache_dir)[0] / "advice" / digest
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    said = cache.create(entry, write)["advice"]
+    return Advice(**{**said, "augment": tuple(said["augment"])})
+
+
+def _advice(kind: str, shape: tuple[int, ...], count: int, device: str) -> Advice:
+    from sparring.runs import auto
+    from sparring.runs.recipe import load
+    from sparring.train.engine import choose_device
+
+    device = device or choose_device("auto").type
+    preset, why = auto.choose(kind, shape, count, device, None)
+    config = load(preset, auto.adapted(load(preset, ()).config, shape, count)).config
+    augment = getattr(config, "augment", None)
+    strength = (0.0, 0.0) if augment is None else (float(augment.start), float(augment.end))
+    return Advice(device, preset, why, config.batch, config.flip, strength)
+
+
+def propose(source: str, options: Options, found: Inspection, count: int, advice: Advice) -> Proposal:
+    """Size, crop, channels, recipe, batch, augmentation and mirroring for these data, with reasons.
 
     count: images for training.
     """
-    preset, why = auto.choose(found.kind, found.shape, count, device, None)
-    config = load(preset, auto.adapted(load(preset, ()).config, found.shape, count)).config
     choices = []
     if found.kind == "images":
-        size = _size(options, found, device)
+        size = _size(options, found, advice.device)
         choices += [size, _crop(options, found, size), _channels(options, found)]
-    choices.append(Choice("recipe", preset, why))
-    choices.append(Choice("batch", str(config.batch), "what the recipe was measured with"
-                          + (f"; {count:,} images come round often" if count < config.batch else "")))  # fmt: skip
+    choices.append(Choice("recipe", advice.preset, advice.why))
+    often = f"; {count:,} images come round often" if count < advice.batch else ""
+    choices.append(Choice("batch", str(advice.batch), f"what the recipe was measured with{often}"))
     if found.kind == "images":
-        choices += [_augmentation(config, count), _mirroring(found, config.flip)]
+        choices += [_augmentation(advice.augment, count), _mirroring(found, advice.flip)]
     chosen = {word for choice in choices for word in choice.words if word.startswith("--") and word != "--set"}
     said = _pairs(_words(options))
     words = [word for flag, values in said for word in (flag, *values) if flag not in chosen]
@@ -255,12 +294,11 @@ def _hex(colour: tuple[int, int, int] | None) -> str:
     return "#" + "".join(f"{level:02x}" for level in colour or ())
 
 
-def _augmentation(config: Any, count: int) -> Choice:
-    augment = getattr(config, "augment", None)
-    if augment is None or not max(augment.start, augment.end):
+def _augmentation(strength: tuple[float, float], count: int) -> Choice:
+    if not max(strength):
         return Choice("augmentation", "none", f"{count:,} images are enough without")
     text = f"only {count:,} images: augmented ones keep D from learning them by heart"
-    return Choice("augmentation", f"{augment.start:g} to {augment.end:g}", text)
+    return Choice("augmentation", "{:g} to {:g}".format(*strength), text)
 
 
 _WRITING = re.compile(
