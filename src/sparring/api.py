@@ -213,7 +213,8 @@ def save_samples(
 ) -> list[Path]:  # fmt: skip
     """n samples of a run (opened, or its directory) as files in `out`, or one picture ``out/grid.png``; the paths.
 
-    label: only of this class of the run, by its name or number.
+    label: only of this class of the run, by its name or number. Without it a picture of a conditional run has a row for
+    each class, where there are at most 16, and file k is of class k mod classes.
     """
     from sparring.generate import sample
     from sparring.generate.grid import picture
@@ -225,18 +226,27 @@ def save_samples(
     if not grid:
         return sample.save(samples, out)
     out.mkdir(parents=True, exist_ok=True)
-    picture(samples).save(out / "grid.png")
+    rows = sample.rows_of(run.game, len(run.classes)) if chosen is None else None
+    picture(samples, rows=rows).save(out / "grid.png")
     return [out / "grid.png"]
 
 
-def save_walk(run: Run | str | Path, out: str | Path, *, frames: int = 60, seed: int = 0) -> Path:
-    """A walk through the latent space of a run (opened, or its directory) as a .gif, .webp or .png; its path."""
-    from sparring.generate import interpolate
+def save_walk(
+    run: Run | str | Path, out: str | Path, *, frames: int = 60, seed: int = 0, label: str | int | None = None
+) -> Path:
+    """A walk through the latent space of a run (opened, or its directory) as a .gif, .webp or .png; its path.
+
+    Every picture in it keeps its class: `label`, by name or number, or each one of its own.
+    """
+    from sparring.generate import interpolate, sample
 
     interpolate.check_format(Path(out))
     run = _opened(run)
+    chosen = None if label is None else run.class_of(label)
     walkers = 8 if run.document["data"]["kind"] == "images" else 500
-    moments = interpolate.walk(run, frames, seed=seed, walkers=walkers)
+    if chosen is None and walkers == 8:
+        walkers = sample.rows_of(run.game, len(run.classes)) or walkers  # one for each class
+    moments = interpolate.walk(run, frames, seed=seed, walkers=walkers, label=chosen)
     return interpolate.save_film(interpolate.film(moments), Path(out))
 
 

@@ -156,7 +156,8 @@ def test_captions_are_needed_and_not_used_in_plain_words(conditional: str) -> No
     both = Space((2,), 4, captions=True)
     assert plans.unused(plain, Space((2,))) == []
     assert plans.unused(plain, both) == [
-        "labels (4 classes) and captions are kept with the images; recipe gan does not use them"
+        "labels (4 classes) and captions are kept with the images; recipe gan does not use them; "
+        "--recipe cgan-points uses the labels"
     ]
     assert plans.unused(telling, both) == [
         f"captions are kept with the images; recipe {telling.name} does not use them"
@@ -166,7 +167,10 @@ def test_captions_are_needed_and_not_used_in_plain_words(conditional: str) -> No
 
 def test_a_plan_says_that_labels_are_not_used(quarters: Path, tmp_path: Path) -> None:
     made = api.plan(quarters, recipe="gan", set=SMALL, size=8, budget="6400", out=tmp_path / "run")
-    assert made.lines()[-1] == ("note      labels (4 classes) are kept with the images; recipe gan does not use them")
+    assert made.lines()[-1] == (
+        "note      labels (4 classes) are kept with the images; recipe gan does not use them; "
+        "--recipe cgan uses the labels"
+    )
 
 
 def test_older_runs_have_no_classes() -> None:
@@ -202,7 +206,7 @@ class Plain(Samples):
 def test_a_run_that_was_not_told_classes_says_so(conditional: str) -> None:
     with pytest.raises(UsageError, match="not told classes") as caught:
         class_of(SimpleNamespace(game=Plain()), "cat", NAMES)
-    assert "(Plain) does not use labels" in caught.value.why and "docs/extending.md" in caught.value.fix
+    assert "(Plain) does not use labels" in caught.value.why and "--recipe cgan" in caught.value.fix
     with pytest.raises(UsageError, match="not told classes") as caught:
         class_of(SimpleNamespace(game=Plain()), "cat", ())
     assert "no labels" in caught.value.why

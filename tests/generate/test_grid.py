@@ -65,3 +65,14 @@ def test_points_that_are_not_finite_or_far_away_do_no_harm():
     assert scatter(points, extent=1.0).size == (480, 480)
     assert scatter(points[:1]).size == (480, 480)
     assert picture(points).size == (480, 480)
+
+
+def test_a_class_has_a_row_when_samples_take_turns():
+    """Image k is in row k mod rows; where the last column is not full the paper shows."""
+    images = (torch.arange(8.0) / 8).view(8, 1, 1, 1).expand(8, 1, 2, 2)
+    sheet = np.asarray(grid(images, rows=3, padding=1))
+    assert sheet.shape == (3 * 3 + 1, 3 * 3 + 1)
+    for k in range(8):
+        y, x = 1 + 3 * (k % 3), 1 + 3 * (k // 3)
+        assert (sheet[y : y + 2, x : x + 2] == to_bytes(images[k : k + 1]).ravel()[0]).all()
+    assert (sheet[7:, 7:] == 255).all()

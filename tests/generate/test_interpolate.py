@@ -10,6 +10,7 @@ from torch import nn
 
 from sparring.errors import UsageError
 from sparring.generate.interpolate import film, save_film, walk
+from sparring.types import HasLatentsByClass, SamplesByClass
 
 
 class Bare(Toy):
@@ -90,3 +91,24 @@ def test_what_cannot_be_is_explained(tmp_path):
         list(walk(Trained(Toy()), 1))
     with pytest.raises(UsageError, match="WALK-CANNOT"):
         list(walk(Trained(nn.Identity()), 8))
+
+
+class Told(Bare, HasLatentsByClass, SamplesByClass):
+    """Shows the latent and its class, of three."""
+
+    def decode(self, z, label=None):
+        label = torch.arange(len(z)) % 3 if label is None else label
+        return torch.cat([z, label[:, None].float()], dim=1)
+
+    def sample(self, dice, *, truncation=1.0, label=None):
+        return self.decode(truncation * self.latents(dice), label)
+
+
+def test_a_walker_keeps_its_class():
+    free, bare = (torch.stack(list(walk(Trained(game(0)), 12, walkers=7))) for game in (Told, Bare))
+    assert torch.equal(free[..., :4], bare)
+    assert torch.equal(free[..., 4], (torch.arange(7.0) % 3).expand(12, 7))
+    within = torch.stack(list(walk(Trained(Told(0)), 12, walkers=7, label=2)))
+    assert torch.equal(within[..., :4], bare) and bool((within[..., 4] == 2).all())
+    with pytest.raises(UsageError, match="WALK-LABEL"):
+        next(walk(Trained(Bare(0)), 12, label=2))

@@ -23,6 +23,8 @@ class Interpolate(Command):
     """pictures in the walk, 20 a second"""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """other seeds give other walks"""
+    label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
+    """only of this class, by its name or number; a walk never changes its class"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: RUN/walk.gif)")] = None
     """a .gif, or all colours in a .webp or .png"""
 
@@ -32,7 +34,7 @@ class Interpolate(Command):
         out = self.out if self.out is not None else self.directory / "walk.gif"
         run = api.load(self.directory)
         talk.remark(run.remarks)
-        talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed)))
+        talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label)))
         if self.out is None:
             write_page(self.directory, talk)  # which shows the walk from now on
         return 0

@@ -42,11 +42,15 @@ def to_picture(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def grid(images: Tensor, *, columns: int | None = None, padding: int = 2, paper: int = 255) -> Image.Image:
+def grid(
+    images: Tensor, *, columns: int | None = None, rows: int | None = None, padding: int = 2, paper: int = 255
+) -> Image.Image:
     """Images (N, C, H, W) in [-1, 1] side by side, row by row, as one picture.
 
     columns: tiles in a row; default: as square as possible.   padding: pixels between tiles and around them, of the
     grey level `paper`. With 4 channels the paper between is transparent.
+    rows: instead, so many rows that are filled column by column: image k is in row k mod `rows`. Samples of a
+    conditional game, of which number k is of class k mod classes, then have a row for each class.
 
     >>> import torch
     >>> grid(torch.zeros(8, 3, 16, 16), columns=4).size
@@ -56,15 +60,19 @@ def grid(images: Tensor, *, columns: int | None = None, padding: int = 2, paper:
     n, height, width, channels = tiles.shape
     if not n:
         raise UsageError("PICTURE-EMPTY", "a grid needs at least one picture")
-    columns = min(n, columns or math.ceil(math.sqrt(n * height / width)))
-    rows = -(-n // columns)
+    if rows:
+        places = [(k % rows, k // rows) for k in range(n)]
+    else:
+        columns = min(n, columns or math.ceil(math.sqrt(n * height / width)))
+        places = [divmod(k, columns) for k in range(n)]
+    down, across = (1 + max(place[axis] for place in places) for axis in (0, 1))
     sheet = np.full(
-        (padding + rows * (height + padding), padding + columns * (width + padding), channels), paper, np.uint8
+        (padding + down * (height + padding), padding + across * (width + padding), channels), paper, np.uint8
     )
     if channels == 4:
         sheet[..., 3] = 0
-    for k, tile in enumerate(tiles):
-        y, x = padding + k // columns * (height + padding), padding + k % columns * (width + padding)
+    for (row, column), tile in zip(places, tiles, strict=True):
+        y, x = padding + row * (height + padding), padding + column * (width + padding)
         sheet[y : y + height, x : x + width] = tile
     return to_picture(sheet)
 
@@ -94,11 +102,13 @@ def scatter(points: Tensor, *, real: Tensor | None = None, extent: float | None 
     return sheet.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def picture(samples: Tensor, *, columns: int | None = None, real: Tensor | None = None) -> Image.Image:
+def picture(
+    samples: Tensor, *, columns: int | None = None, rows: int | None = None, real: Tensor | None = None
+) -> Image.Image:
     """A grid of images (N, C, H, W), small ones enlarged in whole steps until one can see them; or a cloud of points
-    (N, D) over the `real` ones, where numbers (N, 1) lie on a line."""
+    (N, D) over the `real` ones, where numbers (N, 1) lie on a line. columns, rows: of `grid`."""
     if samples.dim() == 4:
-        sheet, factor = grid(samples, columns=columns), -(-_VISIBLE // min(samples.shape[-2:]))
+        sheet, factor = grid(samples, columns=columns, rows=rows), -(-_VISIBLE // min(samples.shape[-2:]))
         return (
             sheet
             if factor == 1

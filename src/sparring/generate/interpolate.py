@@ -14,18 +14,23 @@ from sparring.errors import UsageError
 from sparring.generate.grid import grid, scatter
 from sparring.generate.sample import Trained, checked, device_of
 from sparring.priors.paths import slerp
-from sparring.types import HasLatents
+from sparring.types import HasLatents, HasLatentsByClass
 
 FORMATS = (".gif", ".webp", ".png", ".apng")
 
 
 @torch.no_grad()
-def walk(run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walkers: int = 8) -> Iterator[Tensor]:
+def walk(
+    run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walkers: int = 8, label: int | None = None
+) -> Iterator[Tensor]:
     """`frames` moments of a closed walk: each yields (walkers, C, H, W) in [-1, 1], or points (walkers, D), on the CPU.
 
     Every walker goes through `keys` latents of its own and back to the first, along great arcs (slerp): on a straight
     line between two normal latents of many dimensions |z| would shrink to 1/√2 of what the generator knows. The last
     frame is one step before the first, so that a repeated walk has no seam.
+
+    A walker keeps its class: `label`, where the game is told one (`HasLatentsByClass`), or else walker i is of class
+    i mod classes.
     """
     checked(walkers, seed)
     game = run.game
@@ -35,11 +40,18 @@ def walk(run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walker
         raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames", where=str(frames))
     keys = min(keys, frames)
     device = device_of(game)
+    told = {}
+    if label is not None:
+        if not isinstance(game, HasLatentsByClass):
+            raise UsageError(
+                "WALK-LABEL", f"the latents of {type(game).__name__} have no class", fix="leave --label out"
+            )
+        told = {"label": torch.full((walkers,), label, device=device)}
     z = [game.latents(Dice(seed, "walk", range(walkers), (key,), device)) for key in range(keys)]
     for frame in range(frames):
         leg, t = divmod(frame * keys / frames, 1.0)
         there = slerp(z[int(leg)], z[(int(leg) + 1) % keys], t)
-        yield game.decode(there).float().cpu()
+        yield game.decode(there, **told).float().cpu()
 
 
 def film(moments: Iterator[Tensor] | Sequence[Tensor], *, smallest: int = 128) -> list[Image.Image]:

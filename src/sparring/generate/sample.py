@@ -60,8 +60,7 @@ def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
             "this run was not told classes, so it cannot be asked for one",
             where=str(label),
             why=f"the recipe ({name}) does not use labels" if classes else "its data has no labels",
-            fix="leave --label out; or train a recipe that uses labels (docs/extending.md) on data that has them "
-            "(docs/data.md)",
+            fix="leave --label out; or train --recipe cgan (docs/systems/cgan.md) on labelled data (docs/data.md)",
         )
     if str(label) in classes:
         return list(classes).index(str(label))
@@ -78,6 +77,20 @@ def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
     )
 
 
+def rows_of(game: object, classes: int) -> int | None:
+    """Rows of a picture of samples of all classes: one for each, if the game is told 2 to 16; None: as is usual."""
+    return classes if isinstance(game, SamplesByClass) and 2 <= classes <= 16 else None
+
+
+def shown(rows: int | None) -> int:
+    """How many images a picture shows: 64 or, with a row for each class, whole columns of 8 to 16 of each.
+
+    >>> shown(None), shown(10), shown(2)
+    (64, 80, 32)
+    """
+    return 64 if rows is None else rows * min(16, max(8, 64 // rows))
+
+
 @torch.no_grad()
 def draw(
     run: Trained, n: int, *, seed: int = 0, truncation: float = 1.0, label: int | None = None, first: int = 0,
@@ -85,7 +98,8 @@ def draw(
 ) -> Tensor:  # fmt: skip
     """Samples number first … first + n − 1 of `seed`: images (n, C, H, W) in [-1, 1], or points (n, D), on the CPU.
 
-    label: number of the one class to draw from (the game must be `SamplesByClass`); None leaves it to the game.
+    label: number of the one class to draw from (the game must be `SamplesByClass`); None: of all, sample k of class
+    k mod classes.
     Sample k is the same whatever `n`, `first` and `at_once` are: its latent exactly, its pixels within one 8-bit level.
     """
     checked(n, seed, truncation)

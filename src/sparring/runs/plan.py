@@ -205,7 +205,10 @@ def unused(recipe: Recipe, space: Space) -> list[str]:
     labels = [f"labels ({space.classes} classes)"] * bool(space.classes and not by_class)
     captions = ["captions"] * bool(space.captions and "text" not in recipe.game.needs)
     found = " and ".join([*labels, *captions])
-    return [f"{found} are kept with the images; recipe {recipe.name} does not use them"] if found else []
+    if not found:
+        return []
+    hint = f"; --recipe {'cgan' if len(space.shape) == 3 else 'cgan-points'} uses the labels" if labels else ""
+    return [f"{found} are kept with the images; recipe {recipe.name} does not use them{hint}"]
 
 
 def build(recipe: Recipe, space: Space, seed: int) -> Game:

@@ -18,6 +18,7 @@ from sparring.budget import Budget
 from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen, stream_of
 from sparring.errors import DataError, UsageError
 from sparring.generate.grid import picture
+from sparring.generate.sample import rows_of, shown
 from sparring.runs import edits
 from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory
@@ -49,6 +50,7 @@ class Session(Iterator[Event]):
         self.finished: Done | None = None
         self._stop = False
         self._real: torch.Tensor | None = None  # points that a picture of points is laid over
+        self._rows: int | None = None  # of a picture of images, if each class has one
         self._events = self._run(begin)
 
     def __next__(self) -> Event:
@@ -81,6 +83,7 @@ class Session(Iterator[Event]):
         with ExitStack() as stack:
             stack.enter_context(polite(self.stop))
             self.loop, dataset = begin(stack)
+            self._rows = rows_of(self.loop.match.game, len(dataset.classes))
             self._real = torch.from_numpy(dataset.train[:POINTS].copy()) if dataset.kind == "points" else None
             if self._stop:
                 self.loop.stop()
@@ -101,7 +104,7 @@ class Session(Iterator[Event]):
         path = self.directory.samples / f"{event.images:012d}.png"
         temporary = path.with_suffix(".tmp")
         try:
-            picture(event.samples, real=self._real).save(temporary, format="PNG")
+            picture(event.samples, rows=self._rows, real=self._real).save(temporary, format="PNG")
             temporary.replace(path)
         except OSError as error:
             yield Alarm(event.images, "DISK", f"the sample grid could not be written ({error})")
@@ -184,8 +187,8 @@ def _loop(
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
     store = Store(directory.checkpoints, disk=disk)
     log = stack.enter_context(Log(directory.log, disk=disk)) if rank == 0 else None
-    shown = POINTS if dataset.kind == "points" else 64
-    moments = replace(Pace.of(horizon, recipe.config.batch, total, grid=shown), **(pace or {}))
+    count = POINTS if dataset.kind == "points" else shown(rows_of(game, len(dataset.classes)))
+    moments = replace(Pace.of(horizon, recipe.config.batch, total, grid=count), **(pace or {}))
     loop = Loop(match, total=total, pace=moments, store=store, log=log, watch=watch)
     loop.record = edits.record(recipe, document)
     checkpoint = store.newest()
