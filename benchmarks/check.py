@@ -3,9 +3,9 @@
     python -m benchmarks.check                 (make bench-check; about two minutes, ../shared/data is needed)
 
 Photographs (facades, clothes, parts of them chosen by the dice of `--seed`) are written as JPEG and as PNG. Each set is
-checked twice, every check a fresh process with the same cache. Times are of the processor, all threads together and
-the whole command with its page, so that images per second are those of one core, although others may be at work on the machine and slow it down: the best
-round stands beside the median, and wall-clock times beside both.
+checked twice, every check a fresh process with the same cache: the whole command with its page. Times are of the
+processor, all threads together, so that images per second are those of one core, although others who are at work on the
+machine may slow it down; the best round stands beside the median, and wall-clock times in the rows of the rounds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({"cpu": used.ru_utime + used.ru_stime, "wall": time.perf_counter() - began, "code": code,
                   "torch": "torch" in sys.modules}))
 """
-LOADING = "import torch, sparring.runs.recipe, resource; u = resource.getrusage(resource.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
+LOADING = """
+import torch, sparring.runs.recipe, resource
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime)
+"""
 
 
 def write(folder: Path, count: int, shared: Path, seed: int, kind: str) -> None:
