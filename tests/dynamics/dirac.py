@@ -94,13 +94,13 @@ class Cell:
     start: tuple[float, float] = (1.0, 1.0)
 
 
-def match(cell: Cell, *, double: bool = True) -> Match:
+def match(cell: Cell, *, double: bool = True, kind: type[Dirac] = Dirac, batch: int = 2) -> Match:
     """The library's game in this cell, before its first round."""
     config = GANConfig(
-        objective=cell.objective, play=cell.play, gamma=cell.gamma, optimiser="sgd", lr=cell.step, batch=2, z=1,
+        objective=cell.objective, play=cell.play, gamma=cell.gamma, optimiser="sgd", lr=cell.step, batch=batch, z=1,
         ema_images=0, flip=False,
     )  # fmt: skip
-    game = Dirac(config, (1,), Slope(cell.start[1]), Point(cell.start[0]))
+    game = kind(config, (1,), Slope(cell.start[1]), Point(cell.start[0]))
     game.penalty = cell.penalty
     stream = stream_of(open_data("dirac", size=None), 0)
     if double:
