@@ -162,7 +162,7 @@ def test_wgan_gp_does_not_converge(play: str) -> None:
     start = (1.1, 0.9)
     truth = path(with_gradient_penalty("wasserstein", 0.3), play, 0.2, 500, start)
     ours = library(GradientPenalty, Cell("wasserstein", play, step=0.2, start=start), 60, 0.3)
-    np.testing.assert_allclose(ours, truth[:61], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(ours, truth[:61], rtol=1e-6, atol=1e-6)  # λ = 0.3 is rounded to float32
     assert np.linalg.norm(truth[250:], axis=1).min() > 0.5
     assert np.abs(truth[250:, 1]).max() > 1.0  # and D's slope never rests either
 
