@@ -9,23 +9,23 @@ from sparring.losses.logits import LossTerms
 # ── least squares: Mao et al. 2017, eq. 2, 8 and 9 ────────────────────────────────────────────────────────────────
 
 
-def least_squares_discriminator(s_real: Tensor, s_fake: Tensor, a: float = -1.0, b: float = 1.0) -> LossTerms:
+def least_squares_discriminator(s_real: Tensor, s_fake: Tensor, a: float, b: float) -> LossTerms:
     """D lowers ½ E_x[(s(x) − b)²] + ½ E_z[(s(G(z)) − a)²]: a regression of the labels a (fake) and b (real).
 
     (N, …), (M, …) → {"real": (N, …), "fake": (M, …)}, in [0, ∞). Mao et al. 2017, "Least squares GANs", eq. 2. The
     optimum is s* = (b p + a q) / (p + q), with the value ½ (b − a)² Σ pq/(p + q).
 
-    The default labels −1 and 1 are the usual 0 and 1 after s = 2D − 1 (and four times the loss), so that s > 0 means
-    "rather real", as it does for every other objective here.
+    The table of objectives has the labels −1 and 1: the usual 0 and 1 after s = 2D − 1 (and four times the loss), so
+    that s > 0 means "rather real", as it does for every other objective here.
 
     >>> import torch
-    >>> least_squares_discriminator(torch.zeros(1), torch.zeros(1))
-    {'real': tensor([0.5000]), 'fake': tensor([0.5000])}
+    >>> least_squares_discriminator(torch.zeros(1), torch.zeros(1), a=0.0, b=1.0)
+    {'real': tensor([0.5000]), 'fake': tensor([0.])}
     """
     return {"real": 0.5 * (s_real - b).square(), "fake": 0.5 * (s_fake - a).square()}
 
 
-def least_squares_generator(s_real: Tensor | None, s_fake: Tensor, c: float = 1.0) -> LossTerms:
+def least_squares_generator(s_real: Tensor | None, s_fake: Tensor, c: float) -> LossTerms:
     """G lowers ½ E_z[(s(G(z)) − c)²]: fakes shall be given the score c.
 
     (…), (M, …) → {"fake": (M, …)}, in [0, ∞). Mao et al. 2017, eq. 2. c = b is the usual choice (their eq. 9); with
@@ -35,7 +35,7 @@ def least_squares_generator(s_real: Tensor | None, s_fake: Tensor, c: float = 1.
     return {"fake": 0.5 * (s_fake - c).square()}
 
 
-def smoothed_real(s_real: Tensor, target: float, a: float = -1.0, b: float = 1.0) -> Tensor:
+def smoothed_real(s_real: Tensor, target: float, a: float, b: float) -> Tensor:
     """½ (s(x) − a − α (b − a))²: the label of reals at the share α of the way from the fake label a to b.
 
     (N, …) → (N, …). One-sided label smoothing (Salimans et al. 2016, section 3.4); target: α.
