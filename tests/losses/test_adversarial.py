@@ -312,8 +312,19 @@ def test_no_silent_broadcasting() -> None:
     for game in (relativistic, average):
         with pytest.raises(SparringError, match=r"LOSS-SHAPE.*no logits for real samples, \(4,\) for fakes"):
             game.generator(None, torch.zeros(4))
-    with pytest.raises(SparringError, match="LOSS-SHAPE"):
-        average.discriminator(torch.zeros(4, 1), torch.zeros(4))
+    for real, fake in ((torch.zeros(4, 1), torch.zeros(4)), (torch.zeros(4), torch.zeros(4, 1))):
+        with pytest.raises(SparringError, match="LOSS-SHAPE"):
+            average.discriminator(real, fake)
+
+
+def test_relativistic_average_of_patches_and_of_unequal_numbers() -> None:
+    """Each place is compared with the mean of the other side at the same place."""
+    torch.manual_seed(0)
+    real, fake = torch.randn(6, 1, 2, 3, dtype=torch.float64), torch.randn(4, 1, 2, 3, dtype=torch.float64)
+    terms = average.discriminator(real, fake)
+    assert terms["real"].shape == real.shape and terms["fake"].shape == fake.shape
+    assert torch.allclose(terms["real"][3, 0, 1, 2], softplus(fake[:, 0, 1, 2].mean() - real[3, 0, 1, 2]), atol=1e-14)
+    assert torch.allclose(terms["fake"][2, 0, 0, 1], softplus(fake[2, 0, 0, 1] - real[:, 0, 0, 1].mean()), atol=1e-14)
 
 
 def test_softplus_is_exact_beyond_the_threshold_of_torch() -> None:
