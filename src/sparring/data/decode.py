@@ -153,7 +153,7 @@ def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0) -> Decoded:
                 raise Unusable(f"damaged: {first_line(error)}") from error
     image = _fit(image, recipe, notes)
     pixels = colour.to_channels(image, recipe.channels, recipe.background, notes)
-    flat = bool((pixels == pixels[:1, :1]).all())
+    flat = bool((pixels[0] == pixels[0, 0]).all()) and bool((pixels == pixels[0, 0]).all())  # one row rules most out
     return Decoded(pixels, tuple(sorted(set(notes))), flat)
 
 
