@@ -186,3 +186,13 @@ def test_what_happened_on_the_way_is_told(run):
     facts, text = read(run), write(run).read_text("utf-8")
     assert facts.alarms == [(640, alarm["message"])] and facts.troubles == []
     assert "at 640 images: a&lt;/script&gt;" in text and "<img src=x" not in text
+
+
+def test_a_conditional_run_says_what_each_row_shows(run):
+    said = {"recipe": "cgan", "data": {"classes": ["cat", "<dog>"]}, "run": {"seed": 7}}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(said))
+    assert "Row by row: cat, &lt;dog&gt;." in write(run).read_text("utf-8")
+    for changed in ({"recipe": "dcgan"}, {"recipe": ["cgan"]}, {"recipe": "x.py:CGAN"}, {"data": []},
+                    {"data": {"classes": ["cat"] * 17}}, {"data": {"classes": 3}}):  # fmt: skip
+        (run / "recipe.yaml").write_text(yaml.safe_dump(said | changed))
+        assert "Row by row" not in write(run).read_text("utf-8")

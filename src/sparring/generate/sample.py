@@ -78,8 +78,9 @@ def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
 
 
 def rows_of(game: object, classes: int) -> int | None:
-    """Rows of a picture of samples of all classes: one for each, if the game is told 2 to 16; None: as is usual."""
-    return classes if isinstance(game, SamplesByClass) and 2 <= classes <= 16 else None
+    """Rows of a picture of samples of all classes: one for each, if the game (or its type) is told 2 to 16."""
+    kind = game if isinstance(game, type) else type(game)
+    return classes if issubclass(kind, SamplesByClass) and 2 <= classes <= 16 else None
 
 
 def shown(rows: int | None) -> int:

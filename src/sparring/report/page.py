@@ -10,9 +10,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from sparring.generate.sample import rows_of
+from sparring.recipes import RECIPES
 from sparring.report.curves import Panel, Values, chart, short
 from sparring.report.facts import Facts, read
 from sparring.report.text import escape as _e
+from sparring.runs.recipe import game_class
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
 _TYPES = {".png": "image/png", ".apng": "image/apng", ".gif": "image/gif", ".webp": "image/webp"}
@@ -141,7 +144,19 @@ def _grids(facts: Facts) -> str:
         f'value="{last}" aria-label="Images seen"><output>{chosen[-1][0]:,} images</output></div>'
     )
     note = "Every grid is made from the same latents, so that one can see the same picture come into being."
+    note += _e(_row_by_row(facts))
     return f'<h2>Samples</h2><p class="note">{note}</p><div class="frames">{pictures}{control if last else ""}</div>'
+
+
+def _row_by_row(facts: Facts) -> str:
+    """Which class each row of a grid shows, where a game of the package is told classes."""
+    data, recipe = facts.recipe.get("data"), facts.recipe.get("recipe")
+    names = data.get("classes") if isinstance(data, dict) else None
+    if not (isinstance(names, list) and isinstance(recipe, str) and recipe in RECIPES):
+        return ""
+    if rows_of(game_class(recipe), len(names)) is None:
+        return ""
+    return f" Row by row: {', '.join(map(str, names))}."
 
 
 def _walk(facts: Facts) -> str:
