@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -174,3 +175,29 @@ def test_prefetching_is_bounded_and_ends() -> None:
     stream.close()
     assert stream.take(70, 2).x.tolist() == [70, 71]
     assert len(stream) == 100 and stream.fingerprint == "failing"
+
+
+class Breaking(Failing):
+    """A stream that has news of every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[News] = []
+
+    def take(self, start: int, count: int) -> Batch:
+        self.found.append(News("DATA-BROKEN", f"{start}"))
+        return Batch(torch.arange(start, start + count))
+
+    def news(self) -> tuple[News, ...]:
+        found, self.found = self.found, []
+        return tuple(found)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_news_come_with_their_batch_however_far_ahead_threads_are(workers: int) -> None:
+    with Prefetch(Breaking(), workers) as stream:
+        for start in range(0, 60, 10):
+            stream.take(start, 10)
+            time.sleep(0.01)  # a thread that works ahead has time to
+            assert [item.message for item in stream.news()] == [f"{start}"]
+        assert stream.news() == []

@@ -144,7 +144,8 @@ class Prefetch:
 
     It expects the next `take` at the distance of the last two (which is right for one process and for one of many);
     another one is served all the same, only not ahead of time. At most 2 · workers batches wait. An error in a thread
-    is raised by the `take` that asked for that batch. 0 workers: no thread at all.
+    is raised by the `take` that asked for that batch, and news of a batch are told once it was taken, so that with one
+    worker they come at the same moment as without. 0 workers: no thread at all.
     """
 
     def __init__(self, stream: Stream, workers: int = 0) -> None:
@@ -152,7 +153,8 @@ class Prefetch:
             raise ValueError(f"{workers} workers")
         self.stream, self.workers = stream, workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="prefetch") if workers else None
-        self._ahead: dict[tuple[int, int], Future[Batch]] = {}
+        self._ahead: dict[tuple[int, int], Future[tuple[Batch, Sequence[News]]]] = {}
+        self._news: list[News] = []
         self._last: tuple[int, int] | None = None
 
     @property
@@ -168,18 +170,30 @@ class Prefetch:
             return self.stream.take(start, count)
         stride = count if self._last is None else start - self._last[0]
         self._last = (start, count)
-        future = self._ahead.pop((start, count), None) or self._pool.submit(self.stream.take, start, count)
+        future = self._ahead.pop((start, count), None) or self._pool.submit(self._fetch, start, count)
         wanted = [(start + i * stride, count) for i in range(1, 2 * self.workers + 1)] if stride > 0 else []
         for key in [key for key in self._ahead if key not in wanted]:
             self._ahead.pop(key).cancel()
         for key in wanted:
             if key not in self._ahead:
-                self._ahead[key] = self._pool.submit(self.stream.take, *key)
-        return future.result()
+                self._ahead[key] = self._pool.submit(self._fetch, *key)
+        try:
+            batch, news = future.result()
+        except DataError:
+            self._news += self.stream.news()
+            raise
+        self._news += news
+        return batch
+
+    def _fetch(self, start: int, count: int) -> tuple[Batch, Sequence[News]]:
+        return self.stream.take(start, count), self.stream.news()
 
     def news(self) -> Sequence[News]:
-        """As the stream's own, which its threads may add to at any time."""
-        return self.stream.news()
+        """What happened to the data in the batches that were taken, since the last call."""
+        if self._pool is None:
+            self._news += self.stream.news()
+        news, self._news = self._news, []
+        return news
 
     def close(self) -> None:
         """End the threads; `take` goes on without them."""
