@@ -51,7 +51,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "losses/margins.py": (f"{_L}/test_adversarial.py", f"{_L}/test_smoothing.py"),
     "losses/relativistic.py": (f"{_L}/test_adversarial.py",),
     "losses/f_gan.py": (f"{_L}/test_f_gan.py", f"{_L}/test_adversarial.py"),
-    "losses/adversarial.py": (f"{_L}/test_adversarial.py", f"{_L}/test_smoothing.py"),
+    "losses/adversarial.py": (f"{_L}/test_adversarial.py", f"{_L}/test_smoothing.py", f"{_L}/test_f_gan.py"),
     "losses/penalties.py": (f"{_L}/test_penalties.py", f"{_L}/test_penalised_games.py"),
     "losses/smoothing.py": (f"{_L}/test_smoothing.py",),
     "losses/packing.py": (f"{_L}/test_smoothing.py",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -136,3 +137,9 @@ def test_js_is_minimax_without_its_constant() -> None:
     plain = OBJECTIVES["minimax"].discriminator(s, s.flip(0))
     for name, term in OBJECTIVES["js"].discriminator(s, s.flip(0)).items():
         assert torch.allclose(term, plain[name] - math.log(2), atol=1e-14)
+
+
+def test_games_cannot_be_changed_in_place() -> None:
+    for each in (F_DIVERGENCES["kl"], OBJECTIVES["kl"]):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            each.name = "lk"

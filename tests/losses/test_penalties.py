@@ -84,16 +84,32 @@ def test_finite_difference_approximates_the_gradient() -> None:
     assert estimate == pytest.approx(exact, rel=0.03)
 
 
-def test_full_precision_under_autocast() -> None:
+def test_finite_difference_sums_patches() -> None:
+    """Four places of 3 each make 12; the precision of float64 is kept, that of bfloat16 is raised to float32."""
+    s = torch.zeros(2, 1, 2, 2, **D64)
+    assert finite_difference(s, s + 3.0, 0.5).tolist() == [(12 / 0.5) ** 2] * 2
+    assert finite_difference(s, s + 3.0, 0.5).dtype == torch.float64
+    tiny = finite_difference(torch.ones(1, **D64), torch.ones(1, **D64) + 1e-12, 1e-12).item()
+    assert tiny == pytest.approx(1.0, rel=1e-3)
+    assert finite_difference(s.bfloat16(), s.bfloat16() + 3.0, 0.5).dtype == torch.float32
+
+
+@pytest.mark.parametrize("penalty", [zero_centred, one_centred])
+def test_full_precision_under_autocast(penalty: object) -> None:
     """The penalty does not depend on being inside autocast, once D's forward pass is not."""
-    network = torch.nn.Sequential(torch.nn.Linear(3, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1))
-    x = points(5, 3, dtype=torch.float32)
-    plain = torch.autograd.grad(zero_centred(network(x), x).mean(), network[0].weight)[0]
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 16, 3), torch.nn.Tanh(), torch.nn.Flatten(), torch.nn.Linear(576, 16), torch.nn.Tanh(),
+        torch.nn.Linear(16, 1),
+    )  # fmt: skip
+    x = torch.randn(5, 3, 8, 8, requires_grad=True)
     logits = network(x)
+    plain = penalty(logits, x)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        penalty = zero_centred(logits, x)
-    assert penalty.dtype == torch.float32
-    assert torch.equal(torch.autograd.grad(penalty.mean(), network[0].weight)[0], plain)
+        inside = penalty(logits, x)
+    assert inside.dtype == torch.float32 and torch.equal(inside, plain)
+    slopes = (torch.autograd.grad(p.mean(), network[0].weight, retain_graph=True)[0] for p in (plain, inside))
+    assert torch.equal(*slopes)
 
 
 # ── centred at one ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -170,6 +186,7 @@ def test_perturbed_data() -> None:
     assert x.is_leaf and x.requires_grad and x.shape == images.shape
     assert x.detach().mean().item() == pytest.approx(7.0, abs=0.03)
     assert x.detach().std().item() == pytest.approx(0.5, rel=0.03)
+    assert torch.equal(x.detach() - images, 7.0 + 0.5 * Dice(0, "near", range(4000)).normal(1, 1, 2) - images)
 
 
 # ── consensus ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -208,7 +225,12 @@ def test_refusals() -> None:
     for shifted, step in ((torch.zeros(2, 1), 0.1), (torch.zeros(2), 0.0), (torch.zeros(2), -1.0)):
         with pytest.raises(SparringError, match="LOSS-SHAPE"):
             finite_difference(torch.zeros(2), shifted, step)
-    with pytest.raises(SparringError, match="LOSS-SHAPE"):
-        interpolate(torch.zeros(2, 3), torch.zeros(2, 1), Dice(0, "mix", range(2)))
-    with pytest.raises(SparringError, match="LOSS-SHAPE"):
-        consensus([torch.zeros(())], [])
+    for real, fake in ((3, 1), (1, 3)):
+        with pytest.raises(SparringError, match="LOSS-SHAPE"):
+            interpolate(torch.zeros(2, real), torch.zeros(2, fake), Dice(0, "mix", range(2)))
+    w = torch.ones(2, requires_grad=True)
+    for objectives, parameters in (([w.sum()], []), ([w.sum()], [[w], [w]])):
+        with pytest.raises(SparringError, match=r"LOSS-SHAPE.*1 objectives"):
+            consensus(objectives, parameters)
+    with pytest.raises(TypeError):
+        one_centred(w, w, True)  # a bare True would say nothing

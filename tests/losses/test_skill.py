@@ -30,3 +30,5 @@ def test_observing_leaves_no_graph() -> None:
     s = torch.zeros(2, requires_grad=True)
     assert not any(value.requires_grad for value in skill(s, s, relative=True).values())
     assert skill(s.bfloat16(), s.bfloat16(), relative=False)["D(x)"].dtype == torch.float32
+    with pytest.raises(TypeError):
+        skill(s, s, True)

@@ -100,7 +100,10 @@ def test_instance_noise() -> None:
     assert torch.autograd.grad(noisy.sum(), x)[0].eq(1).all()
     again = instance_noise(x, Dice(0, "noise", range(5000)), 1.4)
     assert torch.allclose(again - x, 2 * (noisy - x))  # the same dice, twice the σ
+    assert torch.equal(noisy, x + 0.7 * Dice(0, "noise", range(5000)).normal(1, 2).double())
     assert instance_noise(x, Dice(0, "noise", range(5000)), 0.0) is x
+    mirrored = instance_noise(x, Dice(0, "noise", range(5000)), -0.7)
+    assert torch.allclose(mirrored - x, x - noisy)
 
 
 # ── packs ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -128,9 +128,8 @@ def finite_difference(s: Tensor, s_shifted: Tensor, step: float) -> Tensor:
             why="both logits must belong to the same samples, and the step must be positive",
         )
     precision = torch.float64 if s.dtype == torch.float64 else torch.float32
-    with torch.autocast(s.device.type, enabled=False):
-        difference = s_shifted.to(precision) - s.to(precision)
-        return (difference.flatten(1).sum(1) if s.dim() > 1 else difference).div(step).square()
+    difference = s_shifted.to(precision) - s.to(precision)
+    return difference.reshape(len(s), -1).sum(1).div(step).square()
 
 
 # ── consensus ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,7 +156,7 @@ def consensus(objectives: Sequence[Tensor], parameters: Sequence[Sequence[Tensor
             fix="give one objective and the parameters of one player in the same order",
         )
     squares = []
-    for objective, own in zip(objectives, parameters, strict=True):
+    for objective, own in zip(objectives, parameters):
         gradients = torch.autograd.grad(objective, list(own), create_graph=True)
         squares += [gradient.square().sum() for gradient in gradients]
     return 0.5 * torch.stack(squares).sum()
