@@ -36,6 +36,19 @@ def test_value_of_the_game_on_five_atoms() -> None:
     assert value.item() == pytest.approx((2 * js(P, Q) - 2 * math.log(2)).item(), **EXACT)
 
 
+def test_value_of_a_conditional_game() -> None:
+    """D that sees the class: the mean over classes of 2 JS(p_c, q_c) − 2 log 2; never less than without the class."""
+    classes = torch.tensor([0.3, 0.7], dtype=torch.float64)
+    p, q = torch.stack([P, Q.flip(0)]), torch.stack([Q, P])
+    s = (p / q).log()
+    terms = minimax.discriminator(s, s)
+    value = -(classes[:, None] * (p * terms["real"] + q * terms["fake"])).sum()
+    wanted = (classes * (2 * js(p, q) - 2 * math.log(2))).sum()
+    assert value.item() == pytest.approx(wanted.item(), **EXACT)
+    blind = 2 * js(classes @ p, classes @ q) - 2 * math.log(2)
+    assert value > blind + 0.01
+
+
 def test_generators_on_five_atoms() -> None:
     saturating = (Q * minimax.generator(None, OPTIMUM)["fake"]).sum().item()
     not_saturating = (Q * nonsaturating.generator(None, OPTIMUM)["fake"]).sum().item()
