@@ -101,7 +101,7 @@ class Discriminator(nn.Module):
     """s(x, y): the logit of a sample that is said to be of class y, (N,); and, if D guesses, logits of classes (N, K).
 
     concatenation: s = ψ(φ(x, √K e_y)), `net` takes ``(x, told)`` (Mirza & Osindero 2014).
-    projection:    s = ψ(φ(x)) + ⟨e_y, φ(x)⟩, with an embedding e_y per class (Miyato & Koyama 2018, eq. 4).
+    projection:    s = ψ(φ(x)) + ⟨e_y, φ(x)⟩, with an embedding e_y per class (Miyato & Koyama 2018, section 3).
     auxiliary:     s = ψ(φ(x)) knows no class; beside it c = W φ(x) + b guesses it (Odena et al. 2017).
 
     φ is `net.features`, ψ is `net.head`. Everything after φ is float32 even under bf16 autocast.
