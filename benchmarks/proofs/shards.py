@@ -79,10 +79,10 @@ def png(image: np.ndarray) -> bytes:
 
 
 def packing(rows: int, work: Path) -> dict[str, Any]:
-    from sparring.data.items import Annotations, Source
-    from sparring.data.lazy import Lazy, Rows
     from sparring.data.pack import pack
-    from sparring.data.parquet import parquet
+    from sparring.data.sources.items import Annotations, Source
+    from sparring.data.sources.lazy import Lazy, Rows
+    from sparring.data.sources.parquet import parquet
 
     class Made(Source):
         def read(self, number: int) -> bytes:
@@ -109,8 +109,8 @@ def packing(rows: int, work: Path) -> dict[str, Any]:
 def index(rows: int, work: Path) -> dict[str, Any]:
     import pyarrow as pa
 
-    from sparring.data.parquet import parquet
-    from sparring.data.shards import open_shards
+    from sparring.data.sources.parquet import parquet
+    from sparring.data.sources.shards import open_shards
 
     parquet()
     before, began = memory(), time.perf_counter()
@@ -190,7 +190,7 @@ def _opened(work: Path) -> tuple[Any, dict[str, Any]]:
     import pyarrow as pa
 
     from sparring.data import open_data, stream_of
-    from sparring.data.parquet import parquet
+    from sparring.data.sources.parquet import parquet
 
     parquet()
     stream_of(open_data("dirac"), seed=0).take(0, 1)  # what the libraries take by themselves

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparring.data import builtin, open_data
-from sparring.data.idx import read
+from sparring.data.sources.idx import read
 
 HERE = builtin._HERE
 

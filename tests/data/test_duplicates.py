@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data import builtin, duplicates, idx
+from sparring.data import builtin, duplicates
 from sparring.data.duplicates import MIRROR, alike, candidates, look, near
+from sparring.data.sources import idx
 
 Pixels = NDArray[np.uint8]
 

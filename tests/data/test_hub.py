@@ -21,10 +21,10 @@ from PIL import Image
 from tests.data.hub_server import Hub, serving
 
 from sparring.data import Dataset, open_data, stream_of
-from sparring.data.hub import Address, open_hub
 from sparring.data.labels import annotate
 from sparring.data.options import Options
 from sparring.data.sources import Source, open_source
+from sparring.data.sources.hub import Address, open_hub
 from sparring.errors import DataError, MachineError, SparringError, UsageError
 
 pytest.importorskip("huggingface_hub")
@@ -548,7 +548,7 @@ def test_a_new_process_follows_its_environment(hub: Hub, tmp_path: Path, opened:
     place = opened("hf:us/pets").place
     hub.asked.clear()
     code = (
-        "import sys\nfrom pathlib import Path\nfrom sparring.data.hub import open_hub\n"
+        "import sys\nfrom pathlib import Path\nfrom sparring.data.sources.hub import open_hub\n"
         "from sparring.data.options import Options\nfrom sparring.errors import SparringError\n"
         "for text in sys.argv[2:]:\n"
         "    try: source = open_hub(text, Options(), Path(sys.argv[1]))\n"

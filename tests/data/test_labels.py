@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sparring.data import Manifest, open_data, reopen
-from sparring.data.classes import few, number_classes
-from sparring.data.idx import source as idx_source
-from sparring.data.items import Annotations, Item, Items, Source
 from sparring.data.labels import annotate, counts, difference, judge, numbered_as, trimmed
+from sparring.data.labels.classes import few, number_classes
 from sparring.data.options import Options
 from sparring.data.sources import open_source
+from sparring.data.sources.idx import source as idx_source
+from sparring.data.sources.items import Annotations, Item, Items, Source
 from sparring.errors import DataError
 
 SMALL = Options(size=(16, 16), labels="folders")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparring.data.layout import annotations_for, arrange, heaviest, is_partial, missing_parts, root_of
+from sparring.data.sources.layout import annotations_for, arrange, heaviest, is_partial, missing_parts, root_of
 
 
 def arranged(*names: str, readme: str = "") -> dict[str, dict[str, list[str]]]:

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from sparring.data import remote
-from sparring.data.folder import FolderSource
-from sparring.data.items import Source
 from sparring.data.options import Options
 from sparring.data.pack import pack
-from sparring.data.sources import open_source
+from sparring.data.sources import open_source, remote
+from sparring.data.sources.folder import FolderSource
+from sparring.data.sources.items import Source
 from sparring.errors import DataError, MachineError
 
 

@@ -32,12 +32,12 @@ import numpy as np
 import pytest
 from PIL import GifImagePlugin, Image, PngImagePlugin
 
-from sparring.data import DataReport, Dataset, archive, open_data, opening
-from sparring.data import folder as folders
+from sparring.data import DataReport, Dataset, open_data, opening
 from sparring.data.decode import Limits, Recipe, Unusable, decode, header
-from sparring.data.folder import FolderSource, file_system, in_the_cloud
 from sparring.data.formats import sniff
-from sparring.data.sources import Unreadable, ZipSource, open_source
+from sparring.data.sources import Unreadable, ZipSource, archive, open_source
+from sparring.data.sources import folder as folders
+from sparring.data.sources.folder import FolderSource, file_system, in_the_cloud
 from sparring.errors import DataError
 
 Noise = Callable[..., Image.Image]

@@ -22,15 +22,15 @@ from PIL import Image
 from sparring.cli import main
 from sparring.data import Prefetch, open_data, stream_of
 from sparring.data import pack as packing
-from sparring.data import parquet as reading
-from sparring.data.arrays import ArraySource
-from sparring.data.folder import FolderSource
-from sparring.data.items import Annotations, Item, Source, Unreadable
-from sparring.data.lazy import Lazy
 from sparring.data.options import Options
 from sparring.data.pack import pack
-from sparring.data.shards import ParquetSource, is_shards, open_shards
 from sparring.data.sources import open_source
+from sparring.data.sources import parquet as reading
+from sparring.data.sources.arrays import ArraySource
+from sparring.data.sources.folder import FolderSource
+from sparring.data.sources.items import Annotations, Item, Source, Unreadable
+from sparring.data.sources.lazy import Lazy
+from sparring.data.sources.shards import ParquetSource, is_shards, open_shards
 from sparring.errors import DataError, MachineError, UsageError
 
 N = 60

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from sparring.data import cache, points
 from sparring.data.decode import Recipe
-from sparring.data.items import Progress, Source
 from sparring.data.labels import annotate, judge, trimmed
 from sparring.data.live import Live
 from sparring.data.opening import decoders
@@ -22,8 +21,9 @@ from sparring.data.options import Options
 from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
 from sparring.data.scan import content_hash
-from sparring.data.shards import ParquetSource
 from sparring.data.sources import open_source
+from sparring.data.sources.items import Progress, Source
+from sparring.data.sources.shards import ParquetSource
 from sparring.data.split import held_out_count
 from sparring.errors import DataError
 

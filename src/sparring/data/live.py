@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sparring.data.decode import Recipe, Unusable, decode
-from sparring.data.items import Source, Unreadable
 from sparring.data.report import shown
 from sparring.data.scan import content_hash, threads
+from sparring.data.sources.items import Source, Unreadable
 from sparring.errors import DataError
 from sparring.types import News
 

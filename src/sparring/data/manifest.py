@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from sparring.data import cache
 from sparring.data.dataset import Dataset, Known, Survey, assembled, images_of, open_data, recipe_of
-from sparring.data.items import Annotations, Progress, Source
 from sparring.data.labels import annotate, numbered_as, trimmed
 from sparring.data.live import MOST_LOST, Live
 from sparring.data.options import Options
@@ -28,6 +27,7 @@ from sparring.data.prepare import Preparation, matched
 from sparring.data.report import DataReport, shown
 from sparring.data.scan import Scan
 from sparring.data.sources import open_source
+from sparring.data.sources.items import Annotations, Progress, Source
 from sparring.errors import DataError
 
 _VERSION = 1

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data.items import Annotations, Pixels, Progress, Source, Unreadable
 from sparring.data.options import Options
-from sparring.data.parquet import parquet
 from sparring.data.scan import HASH_BYTES, content_hash
-from sparring.data.shards import FORMAT, KEY, MANIFEST
+from sparring.data.sources.items import Annotations, Pixels, Progress, Source, Unreadable
+from sparring.data.sources.parquet import parquet
+from sparring.data.sources.shards import FORMAT, KEY, MANIFEST
 from sparring.errors import DataError, MachineError, UsageError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw
 
 from sparring.data import cache
 from sparring.data.decode import Pixels, Recipe, Unusable, decode, decoding, header
-from sparring.data.items import Source, Unreadable
 from sparring.data.sources import open_source
+from sparring.data.sources.items import Source, Unreadable
 from sparring.errors import SparringError
 from sparring.runs.check import Checked
 

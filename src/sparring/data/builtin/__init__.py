@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data import idx
-from sparring.data.arrays import ArraySource
 from sparring.data.decode import pixels
-from sparring.data.items import Annotations, stamp_of
+from sparring.data.sources import idx
+from sparring.data.sources.arrays import ArraySource
+from sparring.data.sources.items import Annotations, stamp_of
 
 IMAGES = ("emoji", "fashion")
 FASHION_CLASSES = (

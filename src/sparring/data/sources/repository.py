@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparring.data import layout
-from sparring.data.download import Download, size_of
-from sparring.data.items import Progress
+from sparring.data.sources import layout
+from sparring.data.sources.download import Download, size_of
+from sparring.data.sources.items import Progress
 from sparring.errors import DataError, MachineError, SparringError, UsageError
 
 if TYPE_CHECKING:

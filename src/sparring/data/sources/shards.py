@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data import columns as finding
 from sparring.data.decode import Limits, Unusable, pixels
 from sparring.data.formats import HEAD, sniff
-from sparring.data.items import MAX_FILE_BYTES, Annotations, Pixels, Source, Unreadable, stamp_of
-from sparring.data.lazy import Lazy, Rows
-from sparring.data.parquet import Column, RowGroups, damaged, fixed, joined, leaf, opened
 from sparring.data.scan import HASH_BYTES, content_hash
-from sparring.data.shard_files import KEY, MANIFEST, files_in, is_shards
+from sparring.data.sources import columns as finding
+from sparring.data.sources.items import MAX_FILE_BYTES, Annotations, Pixels, Source, Unreadable, stamp_of
+from sparring.data.sources.lazy import Lazy, Rows
+from sparring.data.sources.parquet import Column, RowGroups, damaged, fixed, joined, leaf, opened
+from sparring.data.sources.shard_files import KEY, MANIFEST, files_in, is_shards
 from sparring.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.class_folders import FOLDERS, WITHOUT, empty_folders, of_folders, refuse_other_folders
-from sparring.data.classes import Value, brief, composed, few, number_classes
-from sparring.data.dataset_json import read_dataset_json
-from sparring.data.items import Annotations, Source
-from sparring.data.metadata import Metadata, Names, read_metadata
+from sparring.data.labels.class_folders import FOLDERS, WITHOUT, empty_folders, of_folders, refuse_other_folders
+from sparring.data.labels.classes import Value, brief, composed, few, number_classes
+from sparring.data.labels.dataset_json import read_dataset_json
+from sparring.data.labels.metadata import Metadata, Names, read_metadata
 from sparring.data.options import Options
+from sparring.data.sources.items import Annotations, Source
 from sparring.errors import DataError
 
 Numbers = NDArray[np.int64]

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sparring.data import cache, layout
-from sparring.data.archive import ZipSource
-from sparring.data.folder import FolderSource
-from sparring.data.items import Pixels, Progress, Source
-from sparring.data.layout import Layout
+from sparring.data import cache
 from sparring.data.options import Options
-from sparring.data.repository import FORM, Repository
+from sparring.data.sources import layout
+from sparring.data.sources.archive import ZipSource
+from sparring.data.sources.folder import FolderSource
+from sparring.data.sources.items import Pixels, Progress, Source
+from sparring.data.sources.layout import Layout
+from sparring.data.sources.repository import FORM, Repository
 from sparring.errors import DataError, MachineError, UsageError
 
 CONVERTED = "refs/convert/parquet"  # the branch in which the hub keeps a copy of many data sets as parquet
@@ -108,7 +109,7 @@ def _open(hub: Repository, asked: Address, commit: str, options: Options, progre
     folder = hub.fetch(commit, {name: sizes[name] for name in (*names, *beside)}, progress)
     source: Source
     if kind == "parquet":
-        from sparring.data.shards import ParquetSource
+        from sparring.data.sources.shards import ParquetSource
 
         source = ParquetSource([folder / name for name in names], name=name, place=place, columns=options.columns)
         classes = layout.class_names(readme, config, dict(options.columns).get("label", ""))

@@ -8,11 +8,12 @@ import stat
 import zipfile
 from pathlib import Path
 
-from sparring.data import foreign
-from sparring.data.archive import ZipSource
-from sparring.data.arrays import ArraySource
-from sparring.data.folder import FolderSource
-from sparring.data.items import (
+from sparring.data.options import Options
+from sparring.data.sources import foreign
+from sparring.data.sources.archive import ZipSource
+from sparring.data.sources.arrays import ArraySource
+from sparring.data.sources.folder import FolderSource
+from sparring.data.sources.items import (
     BESIDE,
     CLUTTER,
     MAX_FILE_BYTES,
@@ -25,7 +26,6 @@ from sparring.data.items import (
     Unreadable,
     stamp_of,
 )
-from sparring.data.options import Options
 from sparring.errors import DataError
 
 __all__ = [
@@ -46,12 +46,13 @@ def open_source(
     progress: told of the listing, since nobody knows beforehand how many files there are.
     A path wins over a built-in name only if it is written as one (``./emoji``). Raises `DataError`.
     """
-    from sparring.data import builtin, idx, remote, shards
+    from sparring.data import builtin
+    from sparring.data.sources import idx, remote, shards
 
     if text in builtin.IMAGES:
         return builtin.source(text)
     if text.startswith("hf:") and not text.startswith("hf://"):
-        from sparring.data.hub import open_hub
+        from sparring.data.sources.hub import open_hub
 
         return open_hub(text, options, cache_root, progress)
     if remote.is_url(text):

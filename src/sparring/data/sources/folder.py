@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sparring.data.formats import HEAD, sniff
-from sparring.data.items import BESIDE, CLUTTER, MAX_FILE_BYTES, Item, Progress, Source, Unreadable, stamp_of
+from sparring.data.sources.items import BESIDE, CLUTTER, MAX_FILE_BYTES, Item, Progress, Source, Unreadable, stamp_of
 
 ANSWER_WITHIN = 60.0  # seconds that a file on a network may take
 _SILENT = 3  # after so many files in a row without an answer, the next ones get one second each

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.classes import Value, brief, few
-from sparring.data.folder import FolderSource
-from sparring.data.items import Source
+from sparring.data.labels.classes import Value, brief, few
+from sparring.data.sources.folder import FolderSource
+from sparring.data.sources.items import Source
 from sparring.errors import DataError
 
 SPLITS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval")

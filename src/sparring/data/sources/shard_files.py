@@ -7,7 +7,7 @@ import re
 from itertools import islice
 from pathlib import Path
 
-from sparring.data.parquet import opened
+from sparring.data.sources.parquet import opened
 from sparring.errors import DataError
 
 KEY = b"sparring"  # of the footer of a file that `pack` wrote

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar, overload
 
-from sparring.data.items import Item, Items
+from sparring.data.sources.items import Item, Items
 
 A = TypeVar("A")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.items import Unreadable
+from sparring.data.sources.items import Unreadable
 from sparring.errors import DataError, MachineError
 
 if TYPE_CHECKING:

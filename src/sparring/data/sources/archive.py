@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from sparring.data.formats import HEAD, sniff
-from sparring.data.items import BESIDE, CLUTTER, MAX_FILE_BYTES, Item, Source, Unreadable, stamp_of
+from sparring.data.sources.items import BESIDE, CLUTTER, MAX_FILE_BYTES, Item, Source, Unreadable, stamp_of
 from sparring.errors import DataError
 
 MAX_TOTAL_BYTES = 2**32  # 4 GiB; above, a zip may promise at most …

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.arrays import ArraySource
-from sparring.data.items import Annotations, stamp_of
+from sparring.data.sources.arrays import ArraySource
+from sparring.data.sources.items import Annotations, stamp_of
 from sparring.errors import DataError
 
 _GZIP = b"\x1f\x8b"

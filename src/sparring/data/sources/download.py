@@ -10,7 +10,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from sparring.data.items import Progress
+from sparring.data.sources.items import Progress
 
 _THREADS = 8
 _TELL = 0.2  # seconds between two words about progress

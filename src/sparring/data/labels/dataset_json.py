@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.classes import brief, few
-from sparring.data.items import Source
-from sparring.data.metadata import Names, bytes_of, folder_of
+from sparring.data.labels.classes import brief, few
+from sparring.data.labels.metadata import Names, bytes_of, folder_of
+from sparring.data.sources.items import Source
 from sparring.errors import DataError
 
 _NONE = "or train without classes: --labels none"

@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 
-from sparring.data.items import Annotations, Item, Items, Pixels, Source
+from sparring.data.sources.items import Annotations, Item, Items, Pixels, Source
 
 
 class ArraySource(Source):

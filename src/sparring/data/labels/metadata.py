@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.classes import Value, brief, composed, few
-from sparring.data.items import Source
+from sparring.data.labels.classes import Value, brief, composed, few
+from sparring.data.labels.tables import OR_REMOVE, csv_rows, jsonl_rows, unclear
 from sparring.data.options import Options
-from sparring.data.tables import OR_REMOVE, csv_rows, jsonl_rows, unclear
+from sparring.data.sources.items import Source
 from sparring.errors import DataError
 
 COLUMNS = {"image": "file_name", "label": "label", "text": "text"}

@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sparring.data import cache
-from sparring.data.items import Progress, Source
 from sparring.data.options import Options
-from sparring.data.shard_files import MANIFEST
+from sparring.data.sources.items import Progress, Source
+from sparring.data.sources.shard_files import MANIFEST
 from sparring.errors import DataError, MachineError
 
 _META = "meta.json"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from sparring.data.items import BESIDE
+from sparring.data.sources.items import BESIDE
 
 Splits = dict[str, list[str]]
 """The files of each split."""
