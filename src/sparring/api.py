@@ -187,7 +187,7 @@ def pack(
     progress: Callable[..., None] | None = None,
     **preparation: Any,
 ) -> dict[str, Any]:
-    """Write the usable images of `data`, with labels and captions, as parquet files of about `shard_mib` MiB into `out`.
+    """Write the usable images of `data`, with labels and captions, as parquet files of about `shard_mib` MiB to `out`.
 
     preparation: see `options`; labels and columns say what goes along, the limits what is left out. `out` is then data
     like any other: the same stream as from `data`. Returns what it also writes to ``out/sparring.json``.

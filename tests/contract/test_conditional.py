@@ -85,7 +85,8 @@ def test_from_labelled_files_to_samples_of_a_class(
     conditional: str, quarters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = sparring.train(
-        quarters, recipe=conditional, set=["width=64", "z=4", "batch=32", "gamma=1", "flip=false"], size=8, budget="19200",
+        quarters, recipe=conditional, size=8, budget="19200",
+        set=["width=64", "z=4", "batch=32", "gamma=1", "flip=false"],
         out=tmp_path / "run", threads=1, device="cpu",
     )  # fmt: skip
     assert run.classes == ("0", "1", "2", "3") and run.info()["classes"] == ["0", "1", "2", "3"]

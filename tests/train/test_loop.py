@@ -255,7 +255,8 @@ def test_data_that_is_gone_at_once_costs_no_round(tmp_path: Path) -> None:
     newest = later.store.newest() if later.store is not None else None
     assert newest is not None
     later.load(newest)
-    assert list(later)[-1] == Done(64, "data") and later.lost == loop.lost == "the images can no longer be read: photos/"
+    assert list(later)[-1] == Done(64, "data")
+    assert later.lost == loop.lost == "the images can no longer be read: photos/"
 
 
 def test_in_the_middle_of_a_round_nothing_is_saved(tmp_path: Path) -> None:
