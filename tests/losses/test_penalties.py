@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
 from sparring.chance import Dice
 from sparring.errors import SparringError
-from sparring.losses.penalties import consensus, finite_difference, interpolate, one_centred, perturb, zero_centred
+from sparring.losses.penalties import (
+    PENALTIES,
+    consensus,
+    finite_difference,
+    interpolate,
+    one_centred,
+    perturb,
+    zero_centred,
+)
 
 D64 = {"dtype": torch.float64}
 
@@ -104,12 +114,13 @@ def test_full_precision_under_autocast(penalty: object) -> None:
     )  # fmt: skip
     x = torch.randn(5, 3, 8, 8, requires_grad=True)
     logits = network(x)
-    plain = penalty(logits, x)
+    squares = torch.autograd.grad(logits.sum(), x, create_graph=True)[0].square().flatten(1).sum(1)
+    plain = squares if penalty is zero_centred else (squares.sqrt() - 1).square()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         inside = penalty(logits, x)
-    assert inside.dtype == torch.float32 and torch.equal(inside, plain)
+    assert inside.dtype == torch.float32 and torch.allclose(inside, plain, rtol=1e-5, atol=0)
     slopes = (torch.autograd.grad(p.mean(), network[0].weight, retain_graph=True)[0] for p in (plain, inside))
-    assert torch.equal(*slopes)
+    assert torch.allclose(*slopes, rtol=1e-4, atol=1e-9)
 
 
 # ── centred at one ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,6 +198,33 @@ def test_perturbed_data() -> None:
     assert x.detach().mean().item() == pytest.approx(7.0, abs=0.03)
     assert x.detach().std().item() == pytest.approx(0.5, rel=0.03)
     assert torch.equal(x.detach() - images, 7.0 + 0.5 * Dice(0, "near", range(4000)).normal(1, 1, 2) - images)
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_table_of_penalties() -> None:
+    """Where each is measured, and what: for D(x) = w·x with ‖w‖ = ½, and for D(x) = |x|²/2, whose gradient is x."""
+    real, fake, dice = points(6, 2), points(6, 2).detach() + 2, Dice(3, "penalty", range(6))
+    places = {
+        "r1": real.detach(), "r2": fake, "gp": interpolate(real, fake, dice).detach(), "dragan": real.detach(),
+    }  # fmt: skip
+    places |= {"gp-one-sided": places["gp"], "gp-zero": places["gp"]}
+    flat = {"r1": 0.25, "r2": 0.25, "gp": 0.25, "gp-one-sided": 0.0, "gp-zero": 0.25, "dragan": 0.25}
+    w = torch.tensor([0.3, -0.4], **D64)
+    assert set(PENALTIES) == set(places)
+    for name, penalty in PENALTIES.items():
+        x = penalty.at(real, fake, dice)
+        assert penalty.name == name and x.is_leaf and x.requires_grad and torch.equal(x.detach(), places[name])
+        assert penalty.measure(x @ w, x).tolist() == pytest.approx([flat[name]] * 6, abs=1e-12)
+        length = x.detach().norm(dim=1)
+        centred = length**2 if "zero" in name or name in ("r1", "r2") else (length - 1) ** 2
+        centred = centred * (length > 1) if "one-sided" in name else centred
+        assert torch.allclose(penalty.measure(x.square().sum(1) / 2, x), centred, atol=1e-12)
+    near = PENALTIES["dragan"].at(real, fake, dice, scale=0.5).detach()
+    assert torch.equal(near, perturb(real, dice, 0.5).detach()) and not torch.equal(near, real)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        PENALTIES["r1"].name = "r3"
 
 
 # ── consensus ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,9 @@ Huang et al. 2024, eq. 4). Gradients are summed over pixels, not averaged, and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -160,3 +162,52 @@ def consensus(objectives: Sequence[Tensor], parameters: Sequence[Sequence[Tensor
         gradients = torch.autograd.grad(objective, list(own), create_graph=True)
         squares += [gradient.square().sum() for gradient in gradients]
     return 0.5 * torch.stack(squares).sum()
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A penalty on D's gradient: where it is measured, and what is measured there.
+
+    place: "real", "fake", "between" (`interpolate`) or "near" the data (`perturb`).
+    measure: (logits at x, x) → (N,).
+    """
+
+    name: str
+    place: str
+    measure: Callable[[Tensor, Tensor], Tensor]
+
+    def at(self, real: Tensor, fake: Tensor, dice: Dice, *, scale: float = 0.0) -> Tensor:
+        """The x where it is measured: a new leaf that requires a gradient, of the shape of `real`.
+
+        dice: for "between" and "near".   scale: of "near", in the units of x.
+
+        >>> from sparring.chance import Dice
+        >>> real, fake, dice = torch.ones(4, 2), torch.zeros(4, 2), Dice(0, "penalty", range(4))
+        >>> x = PENALTIES["r2"].at(real, fake, dice)
+        >>> x.requires_grad, bool((x == fake).all())
+        (True, True)
+        """
+        match self.place:
+            case "real" | "fake":
+                return (real if self.place == "real" else fake).detach().requires_grad_()
+            case "between":
+                return interpolate(real, fake, dice)
+            case _:
+                return perturb(real, dice, scale)
+
+
+PENALTIES: dict[str, Penalty] = {
+    penalty.name: penalty
+    for penalty in (
+        Penalty("r1", "real", zero_centred),
+        Penalty("r2", "fake", zero_centred),
+        Penalty("gp", "between", one_centred),
+        Penalty("gp-one-sided", "between", partial(one_centred, one_sided=True)),
+        Penalty("gp-zero", "between", zero_centred),
+        Penalty("dragan", "near", one_centred),
+    )
+}
+"""Name → penalty. Usual weights: γ/2 for r1 and r2 (γ is a length scale squared), 10 for gp and dragan."""
