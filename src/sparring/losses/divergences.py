@@ -106,9 +106,8 @@ def tv_gaussian(mean_p: float, std_p: float, mean_q: float, std_q: float) -> flo
     a = 0.5 / std_q**2 - 0.5 / std_p**2
     b = mean_p / std_p**2 - mean_q / std_q**2
     c = 0.5 * (mean_q / std_q) ** 2 - 0.5 * (mean_p / std_p) ** 2 + math.log(std_q / std_p)
-    crossings = np.roots([a, b, c]) if a != 0 else np.roots([b, c])
-    real = sorted(float(x.real) for x in crossings if abs(x.imag) <= 1e-12 * abs(x))
-    edges = [-math.inf, *real, math.inf]
+    crossings = sorted(float(x.real) for x in np.roots([a, b, c]))  # real, as both densities have the same mass
+    edges = [-math.inf, *crossings, math.inf]
 
     def mass(mean: float, std: float, low: float, high: float) -> float:
         return 0.5 * (math.erf((high - mean) / (std * math.sqrt(2))) - math.erf((low - mean) / (std * math.sqrt(2))))
