@@ -263,7 +263,7 @@ def known(mutant: Mutant, rows: dict[str, dict[str, Any]], tests: str) -> str | 
     return str(row["outcome"])
 
 
-def write(every: dict[str, list[Mutant]], rows: dict[str, dict[str, Any]]) -> float:
+def write(every: dict[str, list[Mutant]], rows: dict[str, dict[str, Any]], out: Path) -> float:
     """The artefact; returns the share that was killed."""
     reasons: dict[str, dict[str, str]] = json.loads(EQUIVALENT.read_text("utf-8")) if EQUIVALENT.exists() else {}
     modules, total = {}, Counter[str]()
@@ -296,8 +296,8 @@ def write(every: dict[str, list[Mutant]], rows: dict[str, dict[str, Any]]) -> fl
         "survived_unexplained": gaps,
         "modules": modules,
     }
-    OUT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(f"{tried} of {found['mutants']} tried, {share:.1%} killed, {gaps} survivors unexplained: {OUT}")
+    out.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    print(f"{tried} of {found['mutants']} tried, {share:.1%} killed, {gaps} survivors unexplained: {out}")
     return share
 
 
@@ -306,12 +306,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="modules whose path contains this")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     parser.add_argument("--write", action="store_true", help="try nothing")
+    parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args(arguments)
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     rows = load()
     if not options.write:
         hunt([module for module in TESTS if options.only in module], rows, time.monotonic() + 60 * options.minutes)
-    return 0 if write({module: list(mutants_of(module)) for module in TESTS}, rows) >= 0.95 else 1
+    return 0 if write({module: list(mutants_of(module)) for module in TESTS}, rows, options.out) >= 0.95 else 1
 
 
 def hunt(modules: list[str], rows: dict[str, dict[str, Any]], until: float) -> None:

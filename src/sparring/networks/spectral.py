@@ -45,6 +45,8 @@ class _Normalised(nn.Module):
 def normalise(network: nn.Module) -> nn.Module:
     """Divide the weight of every linear and convolutional layer by its spectral norm; in place, returns `network`.
 
+    After initialisation: `layer.weight` is then computed, from `layer.parametrizations.weight.original`, which moves.
+
     Miyato et al. 2018, "Spectral normalization for GANs", eq. 8 and algorithm 1. With 1-Lipschitz activations a fully
     connected network is then 1-Lipschitz; a convolution's kernel is normalised as the matrix (outputs, inputs · taps),
     which is not its norm as an operator. σ's gradient is part of the weight's gradient, twice differentiable, so
