@@ -93,6 +93,13 @@ def test_hinge_on_five_atoms() -> None:
         assert value_of_d("hinge", other) > 0.8 + 1e-3
 
 
+def test_hinge_lowers_total_variation() -> None:
+    weights, again = (Q.log().requires_grad_() for _ in range(2))
+    (hinge.generator(None, (P - Q).sign())["fake"] * weights.softmax(0)).sum().backward()
+    (2 * tv(P, again.softmax(0))).backward()
+    assert torch.allclose(weights.grad, again.grad, atol=1e-12, rtol=0)
+
+
 @pytest.mark.parametrize(("a", "b", "c"), [(0.0, 1.0, 1.0), (-1.0, 1.0, 0.0), (-1.0, 1.0, 1.0), (0.5, 3.0, 2.0)])
 def test_least_squares_on_five_atoms(a: float, b: float, c: float) -> None:
     game, best = least_squares(a, b, c), (b * P + a * Q) / (P + Q)

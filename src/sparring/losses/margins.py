@@ -28,9 +28,10 @@ def least_squares_discriminator(s_real: Tensor, s_fake: Tensor, a: float, b: flo
 def least_squares_generator(s_real: Tensor | None, s_fake: Tensor, c: float) -> LossTerms:
     """G lowers ½ E_z[(s(G(z)) − c)²]: fakes shall be given the score c.
 
-    (…), (M, …) → {"fake": (M, …)}, in [0, ∞). Mao et al. 2017, eq. 2. c = b is the usual choice (their eq. 9); with
-    b − c = 1 and b − a = 2 (their eq. 8: a, b, c = −1, 1, 0) the game lowers the Pearson χ² between p + q and 2q, whose
-    value is Σ (p − q)²/(p + q). The gradient grows with the distance from c: no saturation. `s_real` is not used.
+    (…), (M, …) → {"fake": (M, …)}, in [0, ∞). Mao et al. 2017, eq. 2. c = b is the usual choice (their eq. 9). With
+    b − c = 1 and b − a = 2 (their eq. 8: a, b, c = −1, 1, 0) and the best D this and the same over reals, which does
+    not move G, add up to ½ Σ (p − q)²/(p + q): Pearson's χ² between p + q and 2q, halved. The gradient grows with the
+    distance from c: no saturation. `s_real` is not used.
     """
     return {"fake": 0.5 * (s_fake - c).square()}
 
