@@ -80,11 +80,12 @@ def seen_part(own: Tensor, bare: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("objective", ["relativistic", "nonsaturating"])
-@pytest.mark.parametrize("network", ["conv", "residual"])
+@pytest.mark.parametrize(("network", "norm"), [("conv", "conditional"), ("conv", "batch"), ("residual", "none")])
 @pytest.mark.parametrize("kind", KINDS)
-def test_with_one_class_it_is_the_unconditional_game(kind: str, network: str, objective: str) -> None:
+def test_with_one_class_it_is_the_unconditional_game(kind: str, network: str, norm: str, objective: str) -> None:
     """Same terms (the auxiliary one is 0) and same gradients, for both players, with penalties and augmentation."""
-    game = game_of(1, conditioning=kind, network=network, objective=objective, augment=0.5, classify=7.0)
+    kinds = {"conditioning": kind, "network": network, "generator_norm": norm, "objective": objective}
+    game = game_of(1, **kinds, augment=0.5, classify=7.0)
     bare = unconditional(network, objective)
     with torch.no_grad():
         for _, own, p, _ in shared_weights(game, bare):
@@ -248,11 +249,15 @@ def test_d_is_not_told_what_it_has_to_guess() -> None:
 # ── every kind is a game ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("network", ["conv", "residual", "mlp"])
+@pytest.mark.parametrize(
+    ("network", "norm"),
+    [("conv", "batch"), ("conv", "conditional"), ("conv", "pixel"), ("residual", "batch"), ("mlp", "batch")],
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_a_game(kind: str, network: str) -> None:
-    settings = SMALL | {"conditioning": kind, "network": network, "augment": 0.5}
-    check_game(CGAN, Space(SHAPE, 5), TinyImages(), coupled=network == "conv", **settings)
+def test_every_kind_is_a_game(kind: str, network: str, norm: str) -> None:
+    settings = SMALL | {"conditioning": kind, "network": network, "generator_norm": norm, "augment": 0.5}
+    coupled = network == "conv" and norm != "pixel"
+    check_game(CGAN, Space(SHAPE, 5), TinyImages(), coupled=coupled, **settings)
 
 
 def test_every_objective_can_be_played() -> None:

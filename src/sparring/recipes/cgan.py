@@ -53,9 +53,9 @@ class CGANConfig(Training):
     2014), or not at all: then D guesses it, and both players pay the cross entropy (Odena et al. 2017)."""
     network: Literal["conv", "residual", "mlp"] = "conv"
     """Both players' networks: the DCGAN topology, R3GAN's residual one, or fully connected (points, small images)."""
-    generator_norm: Literal["conditional", "batch", "pixel", "none"] = "conditional"
+    generator_norm: Literal["batch", "conditional", "pixel", "none"] = "batch"
     """Normalisation in a conv generator. "conditional": batch norm with a scale and shift per class (γ_y, β_y). With
-    the others, and in the other networks, G is told the class beside z."""
+    the others, and in the other networks, G is told the class beside z, which was better early (systems/cgan.md)."""
     objective: Objectives = "relativistic"
     """The game. A relativistic one compares a real sample with a fake of the same class."""
     classify: Annotated[float, Field(ge=0, le=1e6)] = 1.0
