@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from sparring.data import Dataset, open_data
-from sparring.data.inspect import Finding, Inspection, inspect, kind_of
+from sparring.data.findings import kind_of
+from sparring.data.inspect import inspect
+from sparring.data.inspection import Finding, Inspection
 
 
 def scene(seed: int, width: int = 64, height: int = 64) -> Image.Image:

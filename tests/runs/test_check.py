@@ -16,9 +16,10 @@ from PIL import Image
 
 from sparring.cli import parse
 from sparring.data import Options
-from sparring.data.inspect import Inspection
+from sparring.data.inspection import Inspection
 from sparring.errors import DataError, MachineError
-from sparring.runs.check import FILES, Checked, Choice, advise, check, mirror_is_wrong, place, propose
+from sparring.runs.check import FILES, Checked, check, place
+from sparring.runs.propose import Choice, advise, mirror_is_wrong, propose
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sparring.data.inspect import Finding, Inspection
+from sparring.data.inspection import Finding, Inspection
 from sparring.data.report import shown
 from sparring.report.data_pictures import TILE, Pictures, sheet, tile, url
 from sparring.report.page import asset, document

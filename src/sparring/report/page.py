@@ -10,12 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from sparring.generate.sample import rows_of
 from sparring.recipes import RECIPES
 from sparring.report.curves import Panel, Values, chart, short
 from sparring.report.facts import Facts, read
 from sparring.report.text import escape as _e
-from sparring.runs.recipe import game_class
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
 _TYPES = {".png": "image/png", ".apng": "image/apng", ".gif": "image/gif", ".webp": "image/webp"}
@@ -154,6 +152,9 @@ def _row_by_row(facts: Facts) -> str:
     names = data.get("classes") if isinstance(data, dict) else None
     if not (isinstance(names, list) and isinstance(recipe, str) and recipe in RECIPES):
         return ""
+    from sparring.generate.sample import rows_of  # here: the page of a check needs no torch
+    from sparring.runs.recipe import game_class
+
     if rows_of(game_class(recipe), len(names)) is None:
         return ""
     return f" Row by row: {', '.join(map(str, names))}."

@@ -1,0 +1,267 @@
+"""How to train on data that were inspected: size, crop, channels, recipe, each with its reason, and the command."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import hashlib
+import os
+import re
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sparring import __version__
+from sparring.data import Options, cache
+from sparring.data.inspection import Inspection
+
+WITHOUT_GPU = 64
+"""Pixels of the shorter side that a processor alone can learn in an hour."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing that has to be decided. value: what is proposed.   why: in plain words.   words: flags that say so."""
+
+    name: str
+    value: str
+    why: str
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """How to train on the data. command: the words to type."""
+
+    choices: list[Choice]
+    command: list[str]
+
+    def lines(self) -> list[str]:
+        """A line for each choice."""
+        wide = max((len(choice.value) for choice in self.choices), default=0)
+        return [f"  {choice.name:<13}{choice.value:<{wide}}  {choice.why}" for choice in self.choices]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the table of recipes says for data of a kind, shape and number. augment: its strength, start and end."""
+
+    device: str
+    preset: str
+    why: str
+    batch: int
+    flip: bool
+    augment: tuple[float, float]
+
+
+def advise(kind: str, shape: tuple[int, ...], count: int, device: str = "", cache_dir: Path | None = None) -> Advice:
+    """The advice of `auto` and the preset it chooses, kept in the cache: asking again needs no torch, whose loading
+    would take longer than a second check. device: "" for what this machine has."""
+    machine = sorted(glob.glob("/dev/nvidia*") + glob.glob("/dev/kfd")), os.environ.get("CUDA_VISIBLE_DEVICES"), device
+    folder = Path(__file__).parents[1]
+    texts = [path.read_bytes() for path in sorted(folder.glob("recipes/**/*.[py]*")) if path.is_file()]
+    texts.append((folder / "runs" / "auto.py").read_bytes())
+    asked = f"{__version__} {sys.version} {version('torch')} {machine} {kind} {shape} {count}"
+    digest = hashlib.blake2b(b"".join([asked.encode(), *texts]), digest_size=16).hexdigest()
+
+    def write(_: Path) -> dict[str, Any]:
+        return {"advice": dataclasses.asdict(_advice(kind, shape, count, device))}
+
+    entry = cache.directory(cache_dir)[0] / "advice" / digest
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    said = cache.create(entry, write)["advice"]
+    return Advice(**{**said, "augment": tuple(said["augment"])})
+
+
+def _advice(kind: str, shape: tuple[int, ...], count: int, device: str) -> Advice:
+    from sparring.runs import auto
+    from sparring.runs.recipe import load
+    from sparring.train.engine import choose_device
+
+    device = device or choose_device("auto").type
+    preset, why = auto.choose(kind, shape, count, device, None)
+    config = load(preset, auto.adapted(load(preset, ()).config, shape, count)).config
+    augment = getattr(config, "augment", None)
+    strength = (0.0, 0.0) if augment is None else (float(augment.start), float(augment.end))
+    return Advice(device, preset, why, config.batch, config.flip, strength)
+
+
+def propose(source: str, options: Options, found: Inspection, count: int, advice: Advice) -> Proposal:
+    """Size, crop, channels, recipe, batch, augmentation and mirroring for these data, with reasons.
+
+    count: images for training.
+    """
+    choices = []
+    if found.kind == "images":
+        size = _size(options, found, advice.device)
+        choices += [size, _crop(options, found, size), _channels(options, found)]
+    choices.append(Choice("recipe", advice.preset, advice.why))
+    often = f"; {count:,} images come round often" if count < advice.batch else ""
+    choices.append(Choice("batch", str(advice.batch), f"what the recipe was measured with{often}"))
+    if found.kind == "images":
+        choices += [_augmentation(advice.augment, count), _mirroring(found, advice.flip)]
+    chosen = {word for choice in choices for word in choice.words if word.startswith("--") and word != "--set"}
+    said = _pairs(_words(options))
+    words = [word for flag, values in said for word in (flag, *values) if flag not in chosen]
+    words += [word for choice in choices for word in choice.words]
+    return Proposal(choices, ["sparring", "train", source, *words])
+
+
+def _size(options: Options, found: Inspection, device: str) -> Choice:
+    height, width = found.shape[1:]
+    if options.size is not None:
+        return Choice("size", f"{width}x{height}", _asked(found, min(height, width)), _size_words(options.size))
+    assert found.median
+    side = min(height, width)
+    middle = min(found.median)
+    small = device == "cpu" and side > WITHOUT_GPU
+    chosen = WITHOUT_GPU if small else side
+    why = f"the shorter side is {middle} in the middle" if found.smallest != found.largest else f"all have {middle}"
+    if chosen > middle:
+        why += ", enlarged: networks need 32"
+    if small:
+        why += f"; a processor alone learns {WITHOUT_GPU} pixels in an hour, {side} are for a GPU (--size {side})"
+    wanted = (chosen, chosen)
+    if found.even and not 0.95 < found.even < 1.05 and 0.25 <= found.even <= 4.0:
+        long = 8 * round(chosen * max(found.even, 1 / found.even) / 8)
+        wanted = (chosen, long) if found.even > 1 else (long, chosen)
+        why += "; in the shape that all images have, so that nothing is cut off"
+    words = () if wanted == (height, width) else _size_words(wanted)
+    return Choice("size", f"{wanted[1]}x{wanted[0]}", why, words)
+
+
+def _size_words(size: tuple[int, int]) -> tuple[str, ...]:
+    return "--size", str(size[0]) if size[0] == size[1] else f"{size[1]}x{size[0]}"
+
+
+def _asked(found: Inspection, side: int) -> str:
+    assert found.median
+    if min(found.median) >= side:
+        return "as asked"
+    return f"as asked; most images are smaller, the shorter side is {min(found.median)} in the middle"
+
+
+def _crop(options: Options, found: Inspection, size: Choice) -> Choice:
+    keeps_shape = found.even and size.words and options.size is None
+    if options.crop != "center":
+        what = "distorts what is not of this shape" if options.crop == "squeeze" else "adds a border to other shapes"
+        return Choice("crop", options.crop, f"as asked; {what}", ("--crop", options.crop))
+    if found.lost < 0.01 or keeps_shape:
+        return Choice("crop", "center", "nothing is lost: the images have this shape")
+    cut = f"{found.lost:.0%} of an image is cut off on average"
+    transparent = sum(count for mode, count in found.modes.items() if "transparency" in mode)
+    if 2 * transparent > found.usable:
+        return Choice(
+            "crop", "pad", f"drawings on a free ground are best kept whole; center cuts: {cut}", ("--crop", "pad")
+        )
+    return Choice("crop", "center", f"{cut}; --crop pad keeps everything, with borders that are learnt too")
+
+
+def _channels(options: Options, found: Inspection) -> Choice:
+    channels = found.shape[0]
+    value = {1: "1 (grey)", 3: "3 (colour)", 4: "4 (colour and transparency)"}[channels]
+    if options.channels is not None:
+        return Choice("channels", value, "as asked", ("--channels", str(channels)))
+    transparent = sum(count for mode, count in found.modes.items() if "transparency" in mode)
+    if 2 * transparent > found.usable and channels == 3:
+        return Choice("channels", value, f"{transparent:,} files are transparent and are put on {_ground(found)}; "
+                      "--channels 4 makes transparent images")  # fmt: skip
+    grey = sum(count for mode, count in found.modes.items() if mode.startswith(("grey", "black")))
+    if channels == 1:
+        return Choice("channels", value, "all images are grey" if grey == found.usable else "most images are grey")
+    return Choice("channels", value, "all images are in colour" if not grey else "most images are in colour")
+
+
+def _ground(found: Inspection) -> str:
+    return "white" if found.background in (None, (255, 255, 255)) else _hex(found.background)
+
+
+def _hex(colour: tuple[int, int, int] | None) -> str:
+    return "#" + "".join(f"{level:02x}" for level in colour or ())
+
+
+def _augmentation(strength: tuple[float, float], count: int) -> Choice:
+    if not max(strength):
+        return Choice("augmentation", "none", f"{count:,} images are enough without")
+    text = f"only {count:,} images: augmented ones keep D from learning them by heart"
+    return Choice("augmentation", "{:g} to {:g}".format(*strength), text)
+
+
+_WRITING = re.compile(
+    r"\b(digits?|letters?|alphabet|characters?|glyphs?|fonts?|text|handwriting|handwritten|e?mnist|svhn|kanji|kana|"
+    r"hiragana|katakana|hangul|words?|ocr|numbers?|numerals?|licen[cs]e plates?|signs?)\b"
+)
+_SIDED = re.compile(r"\b(left|right)(wards?)?\b", re.IGNORECASE)
+
+
+def mirror_is_wrong(found: Inspection) -> str:
+    """Why mirror images of these would be wrong, or "". Cautious: only where the data say what they are."""
+    classes = [name for name, count in found.classes.items() if count]
+    if len(classes) > 1 and all(len(name) == 1 or (name.isdigit() and len(name) <= 2) for name in classes):
+        return (
+            f"classes such as {classes[0]} and {classes[-1]} look like digits or letters, which have no mirror images"
+        )
+    if "DATA-SIDE-BY-SIDE" in {finding.code for finding in found.findings}:
+        return "two pictures side by side would change places"
+    named = re.sub(r"[\W_]+", " ", f"{found.name} {' '.join(classes[:50])}").lower()
+    match = _WRITING.search(named)
+    if match and "fashion" not in named:
+        return f'"{match[0]}" in the names: writing is not mirrored'
+    sided = sum(bool(_SIDED.search(text)) for _, text in found.examples)
+    if found.examples and 2 * sided >= len(found.examples):
+        return "captions speak of left and right"
+    return ""
+
+
+def _mirroring(found: Inspection, flip: bool) -> Choice:
+    why = mirror_is_wrong(found)
+    if why:
+        return Choice("mirroring", "off", f"{why}; --set flip=true if they may be mirrored", ("--set", "flip=false"))
+    if not flip:
+        return Choice("mirroring", "off", "the recipe's choice; --set flip=true doubles the data")
+    return Choice("mirroring", "on", "doubles the data; --set flip=false where mirror images would be wrong (writing)")
+
+
+# ── the command ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+_FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
+
+
+def _words(options: Options) -> list[str]:
+    """The flags that say what `options` says; those at their default are left out."""
+    usual = Options()
+    words: list[str] = []
+    for spec in dataclasses.fields(options):
+        name, value = spec.name, getattr(options, spec.name)
+        if value == getattr(usual, name) or name == "limits":
+            continue
+        flag = "--" + _FLAGS.get(name, name).replace("_", "-")
+        if name == "size":
+            words += _size_words(value)
+        elif name == "background":
+            words += [flag, _hex(value)]
+        elif name == "columns":
+            words += [word for what, column in value for word in (flag, f"{what}={column}")]
+        elif name == "levels":
+            words += [flag, f"{value[0]:g},{value[1]:g}"]
+        else:
+            words += [flag] if value is True else [flag, str(value)]
+    limits, most = options.limits, usual.limits
+    words += ["--min-side", str(limits.min_side)] * (limits.min_side != most.min_side)
+    words += ["--max-aspect", f"{limits.max_aspect:g}"] * (limits.max_aspect != most.max_aspect)
+    megapixels = f"{limits.max_pixels / 1e6:g}"
+    words += ["--max-megapixels", megapixels] * (round(limits.max_pixels / 1e6) != round(most.max_pixels / 1e6))
+    return words
+
+
+def _pairs(words: list[str]) -> list[tuple[str, list[str]]]:
+    """Flags with their values."""
+    pairs: list[tuple[str, list[str]]] = []
+    for word in words:
+        if word.startswith("--"):
+            pairs.append((word, []))
+        else:
+            pairs[-1][1].append(word)
+    return pairs
