@@ -134,6 +134,14 @@ def test_the_seed_decides() -> None:
     assert (a.low, a.high) == (b.low, b.high) != (c.low, c.high)
 
 
+def test_what_is_drawn_unless_said() -> None:
+    x, y = normal(60, 1, 0), normal(60, 1, 1)
+    a, b = kl_nearest(x, y), kl_nearest(x, y, k=5, resamples=100, seed=0)
+    assert (a.value, a.low, a.high) == (b.value, b.low, b.high)
+    p, q = torch.tensor([300, 500, 200]), torch.tensor([100, 250, 150])
+    assert from_counts(divergences.js, p, q) == from_counts(divergences.js, p, q, resamples=1000, seed=0)
+
+
 def test_histograms_share_their_boxes() -> None:
     x = torch.tensor([[0.0, 0.0], [0.9, 0.0], [1.0, 1.0]])
     y = torch.tensor([[0.1, 0.9], [0.6, 0.4]])
