@@ -70,8 +70,13 @@ def test_slerp_at_small_angles(angle: float) -> None:
 
 
 def test_slerp_of_opposites_is_finite() -> None:
-    a = torch.tensor([1.0, 0.0])
-    assert torch.allclose(paths.slerp(a, -a, 0.25), 0.5 * a, atol=1e-6)
+    """They have no shortest circle: the straight line, with a finite gradient."""
+    for dtype in (torch.float32, torch.float64):
+        for t in (0.1, 0.25, 0.4, 0.9):
+            a = torch.tensor([1.0, 0.0], dtype=dtype, requires_grad=True)
+            between = paths.slerp(a, -a, t)
+            assert torch.allclose(between, (1 - 2 * t) * a, atol=1e-6)
+            assert torch.autograd.grad(between.sum(), a)[0].isfinite().all()
 
 
 def test_a_tensor_of_times() -> None:
@@ -86,3 +91,4 @@ def test_truncation() -> None:
     assert torch.equal(paths.truncate(z, 1.0), z)
     assert torch.equal(paths.truncate(z, 0.0, mean), mean.expand(3, 4))
     assert torch.allclose(paths.truncate(z, 0.5), 0.5 * z)
+    assert torch.allclose(paths.truncate(z, 0.25, mean), 0.25 * z + 0.75 * mean)
