@@ -135,6 +135,17 @@ def test_histograms_bound_the_divergence_from_below() -> None:
     assert found.low - 0.005 < truth < found.high + 0.005
 
 
+def test_boxes_that_nobody_is_in_are_counted() -> None:
+    p, q = histograms(torch.tensor([[0.0, 2.0]]), torch.tensor([[2.0, 0.0]]), 3)
+    assert p.tolist() == [0, 0, 1, 0, 0, 0, 0, 0, 0] and q.tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0]
+
+
+def test_the_basic_bootstrap() -> None:
+    """The 2.5 % and 97.5 % quantiles of what was drawn again, mirrored at the estimate."""
+    again = torch.arange(1001.0)[torch.randperm(1001, generator=torch.Generator().manual_seed(0))]
+    assert estimates._interval(10.0, again, bias=3.0) == Interval(10.0, 20.0 - 975.0, 20.0 - 25.0, 3.0)
+
+
 def test_intervals_print() -> None:
     assert str(Interval(0.125, 0.0625, 1.0)) == "0.1250 [0.0625, 1.0000]"
 
