@@ -650,7 +650,7 @@ def test_a_resume_stops_at_other_classes_alone(pets: Path) -> None:
     (pets / "dog").rename(pets / "dogs")
     with pytest.raises(DataError) as caught:
         reopen(manifest, str(pets), SMALL)
-    assert caught.value.code == "DATA-CLASSES" and caught.value.why == "renamed? dog → dogs"
+    assert caught.value.code == "DATA-CLASSES" and caught.value.why == "renamed: dog → dogs"
 
 
 # ── real data ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -684,3 +684,12 @@ def test_digits(shared_data: Path) -> None:
     found = annotate(source, Options())
     assert found.classes == tuple("0123456789") and counts(found, every(source))["1"] == 6742
     assert judge(found, every(source), source) == []
+
+
+def test_both_lines_of_a_clash_are_named_however_long_the_name(tmp_path: Path) -> None:
+    name = "a-rather-long-name-as-phones-and-downloads-give-them-0123456789.png"
+    (tmp_path / name).write_bytes(b"")
+    rows = [{"file_name": name, "label": "hat"}, {"file_name": name, "label": "dress"}]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"\(line 1\)(.|\n)*\(line 2\)"):
+        annotate(open_source(str(tmp_path)), Options())

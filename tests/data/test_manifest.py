@@ -155,9 +155,17 @@ def test_other_classes_stop_with_a_difference(pets: Path, tmp_path: Path) -> Non
     data, manifest = begun(pets, tmp_path, options)
     assert data.classes == ("cat", "dog") and data.report.classes == {"cat": 150, "dog": 150}
     (pets / "dog").rename(pets / "hound")
-    with pytest.raises(DataError, match=r"DATA-CLASSES(.|\n)*hound(.|\n)*dog") as caught:
+    with pytest.raises(DataError, match=r"DATA-CLASSES(.|\n)*renamed: dog → hound") as caught:
         reopen(manifest, str(pets), options)
     assert str(pets) in str(caught.value)
+
+
+def test_a_file_that_is_no_image_any_more_is_changed_not_removed(folder: Folder, tmp_path: Path) -> None:
+    root = folder(100)
+    _, manifest = begun(root, tmp_path)
+    (root / "0042.png").write_text("a text")
+    _, said = reopen(manifest, str(root), SIZE)
+    assert said[0] == "1 file was changed in content since the run started: 0042.png"
 
 
 def test_an_image_that_moved_to_another_class_keeps_its_own(pets: Path, tmp_path: Path) -> None:

@@ -125,8 +125,11 @@ def reopen(
     kept = meta is not None and (entry / "images.npy").exists()
     try:
         opened = open_source(source, options, root, progress)
-        work = Preparation(opened, root, options, progress)
-        found = work.scan()
+        try:
+            found = Preparation(opened, root, options, progress).scan()
+        except BaseException:
+            opened.close()
+            raise
     except DataError as error:
         if not kept:
             raise
@@ -136,8 +139,9 @@ def reopen(
         left_out, names = {name for name, _ in manifest.report.excluded}, opened.items.names
         usable = [n for n in found.number.tolist() if names[n] not in left_out]
         annotations = trimmed(annotate(opened, options), np.array(usable, np.int64))
-        annotations = numbered_as(annotations, manifest.known.classes, opened.place)
         rows, spare = matched(found.hashes, manifest.hashes)
+        renamed = _renamed(manifest, annotations, found, rows)
+        annotations = numbered_as(annotations, manifest.known.classes, opened.place, renamed)
         warnings = _differences(manifest, found, rows, spare, opened)
         warnings += _relabelled(manifest, annotations, found, rows)
         if not warnings:
@@ -176,7 +180,7 @@ def _differences(
 ) -> list[str]:
     """What changed since the run was started, in plain words, naming files. spare: rows of the scan that are new."""
     lost = _lost(manifest, rows)
-    there = {source.items[number].name for number in found.number.tolist()} if lost or len(spare) else set()
+    there = {*source.items.names, *(name for name, _ in source.listed_out)} if lost else set()
     known = {*manifest.names, *(name for name, _ in manifest.report.excluded)} if len(spare) else set()
     new = (source.items[int(found.number[row])].name for row in spare.tolist())
     what = {
@@ -200,6 +204,22 @@ def _relabelled(manifest: Manifest, now: Annotations, found: Scan, rows: NDArray
     return [f"{moved:,} {many} another class than when the run started; the run keeps the old one"] * bool(moved)
 
 
+def _renamed(manifest: Manifest, now: Annotations, found: Scan, rows: NDArray[np.int64]) -> dict[str, str]:
+    """Classes of the run all of whose images that are still there are in one other class now."""
+    then = manifest.known
+    if now.labels is None or then.labels is None:
+        return {}
+    there = rows >= 0
+    pairs = np.unique(np.stack([then.labels[there], now.labels[found.number[rows[there]]]]), axis=1).T.tolist()
+    new: dict[int, list[int]] = {}
+    for old, label in pairs:
+        new.setdefault(old, []).append(label)
+    return {
+        then.classes[old]: now.classes[labels[0]]
+        for old, labels in new.items() if len(labels) == 1 and labels[0] >= 0
+    }  # fmt: skip
+
+
 def _lost(manifest: Manifest, rows: NDArray[np.int64]) -> list[str]:
     """The names of the rows that were not found."""
     return sorted(manifest.names[row] for row in np.flatnonzero(rows < 0).tolist())
@@ -213,6 +233,6 @@ def _too_much(manifest: Manifest, rows: NDArray[np.int64], place: str) -> DataEr
     lost = _lost(manifest, rows)
     return DataError(
         "DATA-CHANGED", f"{len(lost):,} of {len(rows):,} images of the run are no longer there", where=place,
-        why=f"gone or changed: {_some(lost)}; their decoded copies are gone too",
-        fix="bring the files back (data.json and data.npz name them), or start a new run",
+        why=f"gone or changed: {_some(lost)}; and there are no decoded copies of them",
+        fix="bring the files back (data.npz names them all), or start a new run",
     )  # fmt: skip

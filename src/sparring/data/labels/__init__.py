@@ -8,7 +8,9 @@ A run stores them, and `numbered_as` gives a later look at the data the numbers 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -189,14 +191,17 @@ def trimmed(annotations: Annotations, used: Numbers) -> Annotations:
     return replace(annotations, labels=_mapped(annotations.labels, number), classes=classes)
 
 
-def numbered_as(annotations: Annotations, classes: tuple[str, ...], where: str = "") -> Annotations:
+def numbered_as(
+    annotations: Annotations, classes: tuple[str, ...], where: str = "", renamed: Mapping[str, str] | None = None
+) -> Annotations:
     """The same annotations, with the numbers that `classes` (those of a run) gives them.
 
+    renamed: old names of classes and their new ones, as far as that is known.
     Raises `DataError` DATA-CLASSES with a diff if they are not the same classes.
     """
     if annotations.classes == classes:
         return annotations
-    if told := difference(classes, annotations.classes):
+    if told := difference(classes, annotations.classes, renamed or {}):
         raise DataError(
             "DATA-CLASSES", "the classes are not those that the run was started with", where=where, why=told,
             fix="bring the classes back, or start a new run: the generator knows the old ones by number",
@@ -211,8 +216,10 @@ def _mapped(labels: Numbers, number: Numbers) -> Numbers:
     return np.where(labels >= 0, number[labels], -1) if len(number) else np.full_like(labels, -1)
 
 
-def difference(before: tuple[str, ...], after: tuple[str, ...]) -> str:
+def difference(before: tuple[str, ...], after: tuple[str, ...], known: Mapping[str, str] = MappingProxyType({})) -> str:
     """How two sets of classes differ, in words; nothing if they do not, whatever their order.
+
+    known: old names that are known to be called otherwise now.
 
     >>> difference(("bird", "cat"), ("Cat", "dog"))
     'added: dog; removed: bird; renamed? cat → Cat'
@@ -220,12 +227,15 @@ def difference(before: tuple[str, ...], after: tuple[str, ...]) -> str:
     'removed: cat (there are no labels now)'
     """
     added, removed = sorted({*after} - {*before}), sorted({*before} - {*after})
+    sure = {old: new for old, new in known.items() if old in removed and new in added}
+    added, removed = [name for name in added if name not in sure.values()], [n for n in removed if n not in sure]
     renamed = _renamed(removed, added)
     added = [name for name in added if name not in renamed.values()]
     removed = [name for name in removed if name not in renamed]
     note = " (there are no labels now)" if before and not after else ""
     note = " (the run had no labels)" if after and not before else note
     parts = [f"added: {few(added)}"] * bool(added) + [f"removed: {few(removed)}"] * bool(removed)
+    parts += [f"renamed: {few(f'{old} → {new}' for old, new in sure.items())}"] * bool(sure)
     parts += [f"renamed? {few(f'{old} → {new}' for old, new in renamed.items())}"] * bool(renamed)
     return "; ".join(parts) + note
 

@@ -15,26 +15,27 @@ from sparring.errors import DataError
 Value = int | bool | str
 
 _LONGEST = 80  # characters of a name in a message
+_SENTENCE = 240  # of what is said about one
 
 
-def brief(name: object) -> str:
+def brief(name: object, longest: int = _LONGEST) -> str:
     """A name that is safe to print and not too long.
 
     >>> brief("cat\\n"), brief(7)
     ('cat\\\\n', '7')
     """
     text = shown(str(name))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def few(names: Iterable[object], total: int | None = None, most: int = 10) -> str:
-    """The first names, and how many there are beside them.
+    """The first names (or short sentences about them), and how many there are beside them.
 
     >>> few(["a", "b", "c"], most=2), few("a", total=1_000)
     ('a, b and 1 more', 'a and 999 more')
     """
     rest = iter(names)
-    first = [brief(name) for name in islice(rest, most)]
+    first = [brief(name, _SENTENCE) for name in islice(rest, most)]
     beside = sum(1 for _ in rest) if total is None else total - len(first)
     return ", ".join(first) + (f" and {beside:,} more" if beside else "")
 
