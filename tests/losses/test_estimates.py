@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -94,7 +95,13 @@ def test_both_sides_of_counting_are_noisy() -> None:
 
 def test_counts_are_refused() -> None:
     one = torch.tensor([1, 2])
-    for p, q in ((one, torch.tensor([1, 2, 3])), (one, one * 0), (one * 0, one), (one[None], one[None])):
+    for p, q in (
+        (one, torch.tensor([1, 2, 3])),
+        (one, one * 0),
+        (one * 0, one),
+        (one[None], one[None]),
+        (one[0], one[0]),
+    ):
         with pytest.raises(SparringError, match="LOSS-SHAPE.*counts"):
             from_counts(divergences.kl, p, q)
 
@@ -147,7 +154,10 @@ def test_the_basic_bootstrap() -> None:
 
 
 def test_intervals_print() -> None:
-    assert str(Interval(0.125, 0.0625, 1.0)) == "0.1250 [0.0625, 1.0000]"
+    interval = Interval(0.125, 0.0625, 1.0)
+    assert str(interval) == "0.1250 [0.0625, 1.0000]"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        interval.value = 0.0
 
 
 # ── what takes longest ────────────────────────────────────────────────────────────────────────────────────────────

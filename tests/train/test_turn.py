@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from tests.train.arena import NANO, PURE, game_of, gradients, match_of, weights
@@ -144,6 +146,16 @@ def test_gradient_is_the_sum_of_the_weighted_means() -> None:
         objective.backward()
     for key, value in gradients(game.D).items():
         torch.testing.assert_close(gradients(match.game.D)[key], value, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_what_is_shared_has_a_graph_only_if_asked(graph: bool) -> None:
+    match = match_of("r3gan-paper")
+    hand = match._deal(turn=0)
+    shared = share(match.game, hand.batches[0], hand.nows[0], ENGINE, graph=graph)
+    assert shared["fake"].requires_grad is graph
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Piece(hand.batches[0], shared, hand.nows[0]).shared = {}  # type: ignore[misc]
 
 
 def test_only_restores_what_was() -> None:
