@@ -75,8 +75,44 @@ def test_foreign_files_are_not_touched(tmp_path, capsys):
     (tmp_path / "mine" / "report.html").write_text("mine")
     assert cli.main(["check", "pictures", "--out", "mine"]) == 5
     out, err = capsys.readouterr()
-    assert "24 usable" in out, "the report is told all the same"
+    assert not out and not (tmp_path / "cache").exists(), "said before anything is looked at"
     assert "[CHECK-OUT]" in err and (tmp_path / "mine" / "report.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", ["/dev/null", "pictures/0.png", "/dev/null/deep"])
+def test_a_place_that_cannot_be_is_refused_before_the_looking(tmp_path, capsys, out):
+    assert cli.main(["check", "pictures", "--out", out]) in (2, 5)
+    assert not capsys.readouterr().out and not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("out", ["pictures", "pictures/page", "elsewhere/../pictures/page", "link/page"])
+def test_the_page_does_not_lie_inside_the_data(folder, tmp_path, capsys, out):
+    (tmp_path / "link").symlink_to(folder)
+    before = sorted(folder.iterdir())
+    assert cli.main(["check", "pictures", "--out", out]) == 2
+    said = capsys.readouterr()
+    assert "[CHECK-IN-DATA]" in said.err and not said.out and not (tmp_path / "cache").exists()
+    assert sorted(folder.iterdir()) == before
+
+
+def test_nor_does_it_by_itself(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert cli.main(["check", "."]) == 2
+    said = capsys.readouterr().err
+    assert "[CHECK-IN-DATA]" in said and f"--out {folder.parent}/checks/pictures" in said
+    assert not (folder / "runs").exists()
+
+
+def test_no_data_and_a_run_in_place_of_data(tmp_path, capsys):
+    assert cli.main(["check", ""]) == 2
+    assert "no data are named" in capsys.readouterr().err
+    run = tmp_path / "runs" / "c1"
+    run.mkdir(parents=True)
+    (run / "recipe.yaml").write_text("{}")
+    (run / "data.json").write_text("{}")
+    assert cli.main(["check", "runs/c1"]) == 3
+    said = capsys.readouterr().err
+    assert "this is a run, not data" in said and "sparring info runs/c1" in said
 
 
 def test_wrong_flags_are_found_before_anything_is_read(capsys):

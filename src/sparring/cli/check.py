@@ -11,7 +11,7 @@ import tyro
 from sparring.cli.command import Command, Flag
 from sparring.cli.data_flags import DataFlags
 from sparring.cli.talk import Talk
-from sparring.errors import DataError
+from sparring.errors import DataError, SparringError
 
 
 @dataclass
@@ -35,8 +35,9 @@ class Check(Command):
 
         settings = self.prepared.settings()
         try:
+            api.refuse_check(self.data, self.out)
             checked = api.check(self.data, progress=talk.progress, **settings)
-        except DataError as error:
+        except SparringError as error:
             if self.json:
                 said = {
                     "code": error.code,

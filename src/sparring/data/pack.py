@@ -21,6 +21,7 @@ from PIL import Image
 
 from sparring.data.options import Options
 from sparring.data.scan import HASH_BYTES, content_hash
+from sparring.data.sources import lies_in
 from sparring.data.sources.items import Annotations, Pixels, Progress, Source, Unreadable
 from sparring.data.sources.parquet import parquet
 from sparring.data.sources.shards import FORMAT, KEY, MANIFEST
@@ -112,7 +113,7 @@ def pack_data(
 
 def refuse(out: Path, text: str = "") -> list[str] | None:
     """Raise `UsageError` where something lies in `out`, or `out` lies in the data; what is there, None for nothing."""
-    if text and Path(text).is_dir() and out.resolve().is_relative_to(Path(text).resolve()):
+    if lies_in(out, text):
         raise UsageError("PACK-OUT", "this lies inside the data", where=str(out), fix="choose a place beside them")
     try:
         left = sorted(os.listdir(out))

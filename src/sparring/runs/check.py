@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from sparring import __version__
-from sparring.data import Dataset, Options, open_data
+from sparring.data import BUILT_IN, Dataset, Options, open_data
 from sparring.data.inspect import inspect
 from sparring.data.inspection import Finding, Inspection
 from sparring.data.scan import Progress
-from sparring.errors import DataError, MachineError
-from sparring.runs.directory import stem
+from sparring.data.sources import lies_in
+from sparring.errors import DataError, MachineError, SparringError, UsageError
+from sparring.runs.directory import RunDirectory, check_above, stem
 from sparring.runs.propose import Proposal, advise, propose
 
 FORMAT = "sparring check 1"
@@ -83,6 +84,7 @@ def check(
 
     device: "cpu" or "cuda" instead of what this machine has.   Raises `DataError` where there is nothing to look at.
     """
+    _refuse_source(str(source))
     options = options or Options()
     troubles: list[Finding] = []
     lenient = dataclasses.replace(options, on_bad="quarantine")
@@ -134,12 +136,10 @@ def place(checked: Checked, out: Path | None = None) -> Path:
     A directory with an earlier check of the same data is as good as free: that is replaced. Anything else that has one
     of our names is left alone: `MachineError`.
     """
+    refuse(checked.source, out)
     if out is not None:
         if not (_free(out) or _of(out) == _identity(checked)):
-            raise MachineError(
-                "CHECK-OUT", "there is something else in this directory, or it is a file", where=str(out),
-                why=f"a check writes {', '.join(FILES)} and replaces only its own", fix="another --out",
-            )  # fmt: skip
+            raise _taken(out)
         return out
     parent, name = Path("runs") / "checks", stem(checked.source)
     path, number = parent / name, 1
@@ -147,6 +147,52 @@ def place(checked: Checked, out: Path | None = None) -> Path:
         number += 1
         path = parent / f"{name}-{number}"
     return path
+
+
+def refuse(source: str, out: Path | None = None) -> None:
+    """Raise what can be said against this place before anything is looked at: `UsageError` inside the data,
+    `MachineError` where something else lies, or nothing may be written."""
+    target = out or Path("runs") / "checks" / stem(source)
+    if lies_in(target, source):
+        folder = Path(source).expanduser().resolve()
+        raise UsageError(
+            "CHECK-IN-DATA", "the page would lie inside the data", where=str(target),
+            why="its pictures would be taken for data the next time",
+            fix=f"--out {shlex.quote(str(folder.parent / 'checks' / folder.name))}",
+        )  # fmt: skip
+    if out is None:
+        return
+    if not (_free(out) or _of(out)):
+        raise _taken(out)
+    check_above(out, "CHECK-OUT")
+    if out.is_dir() and not os.access(out, os.W_OK | os.X_OK):
+        raise MachineError("CHECK-OUT", "this place may not be written", where=str(out), fix="choose another --out")
+
+
+def _taken(out: Path) -> MachineError:
+    return MachineError(
+        "CHECK-OUT", "there is something else in this directory, or it is a file", where=str(out),
+        why=f"a check writes {', '.join(FILES)} and replaces only its own", fix="another --out",
+    )  # fmt: skip
+
+
+def _refuse_source(source: str) -> None:
+    """What is no data, although it looks like a path."""
+    if not source.strip():
+        raise UsageError(
+            "DATA-MISSING", "no data are named", fix="name a folder, a zip, or built-in data such as emoji"
+        )
+    run = RunDirectory(Path(source).expanduser())
+    if source not in BUILT_IN and run.is_run and run.data.is_file():
+        try:
+            data = str(run.document()["data"]["source"])
+        except SparringError:
+            data = ""
+        raise DataError(
+            "DATA-RUN", "this is a run, not data", where=source,
+            fix=f"sparring info {shlex.quote(source)} says what it is"
+            + (f"; its data: sparring check {shlex.quote(data)}" if data else ""),
+        )  # fmt: skip
 
 
 def _free(path: Path) -> bool:

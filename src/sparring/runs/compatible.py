@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from sparring.budget import check_begins, check_seed
-from sparring.data import BUILT_IN, Options
+from sparring.data import Options
+from sparring.data.sources import lies_in
 from sparring.errors import UsageError
 from sparring.runs import auto
 from sparring.runs.directory import MOST_THREADS, RunDirectory, free_directory
@@ -62,10 +63,9 @@ def _check_directory(out: Path | None, data: str) -> None:
     """The directory is free, and not inside the data: its pictures would be taken for data the next time."""
     if out is not None:
         RunDirectory(out).check_free()
-    if data in BUILT_IN or not os.path.isdir(data):
-        return
-    place, source = Path(out or free_directory(data)).resolve(), Path(data).resolve()
-    if place.is_relative_to(source):
+    place = Path(out or free_directory(data)).resolve()
+    if lies_in(place, data):
+        source = Path(data).expanduser().resolve()
         free = source.parent / "runs" / source.name
         raise UsageError(
             "RUN-IN-DATA", "the run would lie inside its own data", where=str(out or place),

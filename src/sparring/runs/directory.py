@@ -70,11 +70,7 @@ class RunDirectory:
                 where=str(self.path),
                 fix="choose another --out; nothing was changed",
             )
-        above = next((folder for folder in self.path.absolute().parents if folder.exists()), Path("/"))
-        if not above.is_dir():
-            raise UsageError("RUN-OUT", "there is a file in the way", where=str(above), fix="choose another --out")
-        if not os.access(above, os.W_OK | os.X_OK):
-            raise MachineError("RUN-OUT", "this place may not be written", where=str(above), fix="choose another --out")
+        check_above(self.path, "RUN-OUT")
 
     def create(self, recipe: Mapping[str, Any], data: Mapping[str, Any], manifest: Manifest | None = None) -> None:
         """Fill a claimed directory, under its lock: of two that claimed it at once, the second is refused here."""
@@ -185,6 +181,15 @@ def _check(document: Document) -> None:
             why="; ".join(wrong[:5]),
             fix="undo what was edited; without it only a new run helps (its config can be used as --recipe)",
         )
+
+
+def check_above(path: Path, code: str) -> None:
+    """`UsageError` or `MachineError` with this code if a directory at `path` could not be made."""
+    above = next((folder for folder in path.absolute().parents if folder.exists()), Path("/"))
+    if not above.is_dir():
+        raise UsageError(code, "there is a file in the way", where=str(above), fix="choose another --out")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise MachineError(code, "this place may not be written", where=str(above), fix="choose another --out")
 
 
 def free_directory(source: str, parent: Path = Path("runs")) -> Path:

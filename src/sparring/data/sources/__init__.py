@@ -36,6 +36,16 @@ __all__ = [
 _OPTIONS = Options()
 
 
+def lies_in(place: Path, text: str) -> bool:
+    """Whether `place` is in the folder that is the data `text`: what is written there would be data the next time."""
+    from sparring.data import builtin, points
+
+    if not text or text in builtin.IMAGES or text in points.NAMES:
+        return False
+    folder = Path(text).expanduser()
+    return os.path.isdir(folder) and place.resolve().is_relative_to(folder.resolve())
+
+
 def open_source(
     text: str, options: Options = _OPTIONS, cache_root: Path | None = None, progress: Progress | None = None
 ) -> Source:
