@@ -222,14 +222,18 @@ def save_samples(
 
     label: only of this class of the run, by its name or number. Without it a picture of a conditional run has a row for
     each class, where there are at most 16, and file k is of class k mod classes.
+    Files of an earlier call are replaced in the directory of the run; elsewhere nothing is, and `UsageError` names it.
     """
     from sparring.generate import sample
     from sparring.generate.grid import picture
 
     run = _opened(run)
     chosen = None if label is None else run.class_of(label)
-    samples = sample.draw(run, n, seed=seed, truncation=truncation, label=chosen)
+    sample.checked(n, seed, truncation)
     out = Path(out)
+    points = run.document["data"]["kind"] == "points"
+    sample.refuse_taken([out / "grid.png"] if grid else sample.files(out, n, points=points), run.path)
+    samples = sample.draw(run, n, seed=seed, truncation=truncation, label=chosen)
     if not grid:
         return sample.save(samples, out)
     out.mkdir(parents=True, exist_ok=True)
@@ -243,12 +247,14 @@ def save_walk(
 ) -> Path:
     """A walk through the latent space of a run (opened, or its directory) as a .gif, .webp or .png; its path.
 
-    Every picture in it keeps its class: `label`, by name or number, or each one of its own.
+    Every picture in it keeps its class: `label`, by name or number, or each one of its own. A file outside of the
+    directory of the run is never overwritten: `UsageError`.
     """
     from sparring.generate import interpolate, sample
 
     interpolate.check_format(Path(out))
     run = _opened(run)
+    sample.refuse_taken([Path(out)], run.path)
     chosen = None if label is None else run.class_of(label)
     walkers = 8 if run.document["data"]["kind"] == "images" else 500
     if chosen is None and walkers == 8:

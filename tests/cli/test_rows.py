@@ -583,10 +583,10 @@ def test_row_53_a_driver_that_does_not_fit_is_no_bug_of_ours(
         (["sample", "-n", "0"], "1 and 1,000,000"),
         (["sample", "-n", "-1"], "1 and 1,000,000"),
         (["sample", "-n", "1000000000"], "1 and 1,000,000"),
-        (["sample", "-n", "a,b"], "int"),
+        (["sample", "-n", "a,b"], "whole number"),
         (["sample", "--seed", "-1"], "0 to 2^63"),
         (["sample", "--seed", str(2**64)], "0 to 2^63"),
-        (["sample", "--seed", "5-1"], "int"),
+        (["sample", "--seed", "5-1"], "whole number"),
         (["sample", "--truncation", "nan"], "above 0, at most 2"),
         (["sample", "--truncation", "inf"], "above 0, at most 2"),
         (["sample", "--truncation", "-1"], "above 0, at most 2"),
@@ -613,6 +613,27 @@ def test_row_55_names_with_slashes_and_dots_are_paths(
     assert code == 0 and (tmp_path / "b" / "c d" / "points.csv").is_file() and "points.csv" in text
     code, _ = said(["interpolate", run, "--frames", "2", "--out", tmp_path / "x" / "y.gif"], capsys)
     assert code == 0 and (tmp_path / "x" / "y.gif").is_file()
+
+
+def test_row_55_nothing_outside_of_the_run_is_overwritten(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for name in ("points.csv", "grid.png", "walk.gif"):
+        (mine / name).write_text("mine")
+    before = digest(tmp_path)
+    for arguments, name in (
+        (["sample", run, "-n", "4", "--out", mine], "points.csv"),
+        (["sample", run, "-n", "4", "--grid", "--out", mine], "grid.png"),
+        (["interpolate", run, "--frames", "2", "--out", mine / "walk.gif"], "walk.gif"),
+    ):
+        code, text = said(list(arguments), capsys)
+        assert code == 2 and "[SAMPLE-OUT]" in text and str(mine / name) in text and "--out" in text
+    assert digest(tmp_path) == before
+    for _ in range(2):  # in the run, an earlier call is replaced
+        assert said(["sample", run, "-n", "4"], capsys)[0] == 0
+        assert said(["interpolate", run, "--frames", "2"], capsys)[0] == 0
 
 
 def test_row_55_a_file_where_a_directory_belongs_and_the_reverse(

@@ -11,7 +11,7 @@ from torch import nn
 
 from sparring.errors import UsageError
 from sparring.generate.grid import to_bytes
-from sparring.generate.sample import draw, save
+from sparring.generate.sample import draw, files, refuse_taken, save
 
 
 @pytest.mark.parametrize("channels", [3, 0])
@@ -65,3 +65,16 @@ def test_points_become_a_table(tmp_path):
     rows = list(csv.reader(path.read_text().splitlines()))
     assert rows[0] == ["x0", "x1"]
     assert torch.allclose(torch.tensor([[float(v) for v in row] for row in rows[1:]]), points, atol=1e-5)
+
+
+def test_outside_of_the_run_no_file_is_taken(tmp_path):
+    run, other = tmp_path / "run", tmp_path / "other"
+    for folder in (run / "generated", other):
+        folder.mkdir(parents=True)
+        (folder / "000001.png").write_text("mine")
+    refuse_taken(files(run / "generated", 3), run)
+    refuse_taken(files(other, 1), run)
+    with pytest.raises(UsageError, match=r"SAMPLE-OUT.*other/000001\.png"):
+        refuse_taken(files(other, 3), run)
+    with pytest.raises(UsageError, match="SAMPLE-OUT"):
+        refuse_taken(files(run / ".." / "other", 3), run)

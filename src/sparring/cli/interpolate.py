@@ -26,7 +26,7 @@ class Interpolate(Command):
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
     """only of this class, by its name or number; a walk never changes its class"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: RUN/walk.gif)")] = None
-    """a .gif, or all colours in a .webp or .png"""
+    """a .gif, or all colours in a .webp or .png; outside of RUN no file is ever overwritten"""
 
     def run(self, talk: Talk) -> int:
         from sparring import api

@@ -28,18 +28,19 @@ class Sample(Command):
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
     """only of this class, by its name or number; `sparring info RUN` lists the classes"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: RUN/generated)")] = None
-    """where to put them"""
+    """where to put them; outside of RUN no file is ever overwritten"""
     grid: Flag = False
     """one picture with all of them, grid.png, instead of a file for each"""
 
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        out = self.out if self.out is not None else self.directory / "generated"
-        if self.out is None and self.label is not None:
-            out /= re.sub(r"[^\w-]+", "_", self.label)  # each class in a folder of its own
         run = api.load(self.directory)
         talk.remark(run.remarks)
+        out = self.out if self.out is not None else self.directory / "generated"
+        if self.out is None and self.label is not None:
+            name = run.classes[run.class_of(self.label)]  # by its name, however it was asked for
+            out /= re.sub(r"[^\w-]+", "_", name) or "_"  # each class in a folder of its own
         paths = api.save_samples(
             run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid, label=self.label
         )

@@ -36,9 +36,13 @@ def device_of(game: object) -> torch.device:
 def checked(n: int, seed: int, truncation: float = 1.0) -> None:
     """`UsageError` unless 1 ≤ n ≤ `MOST`, 0 ≤ seed < 2^63 and 0 < truncation ≤ 2 (NaN is refused too)."""
     if not 1 <= n <= MOST:
-        raise UsageError("SAMPLE-COUNT", f"between 1 and {MOST:,} samples are possible", where=str(n))
+        raise UsageError(
+            "SAMPLE-COUNT", f"between 1 and {MOST:,} samples are possible", where=str(n), fix="for example -n 64"
+        )
     if not 0 <= seed < 2**63:
-        raise UsageError("SAMPLE-SEED", "a seed is a number from 0 to 2^63 − 1", where=str(seed))
+        raise UsageError(
+            "SAMPLE-SEED", "a seed is a number from 0 to 2^63 − 1", where=str(seed), fix="for example --seed 0"
+        )
     if not 0 < truncation <= 2:
         raise UsageError(
             "SAMPLE-TRUNCATION",
@@ -120,17 +124,38 @@ def draw(
     return torch.cat(parts)
 
 
+def files(folder: Path, n: int, *, points: bool = False, first: int = 0) -> list[Path]:
+    """Where `save` puts n samples, in order.
+
+    >>> [path.name for path in files(Path("out"), 2)]
+    ['000000.png', '000001.png']
+    """
+    return [folder / "points.csv"] if points else [folder / f"{k:06d}.png" for k in range(first, first + n)]
+
+
+def refuse_taken(paths: Sequence[Path], ours: Path) -> None:
+    """`UsageError` if one is a file already, and not below `ours`, the directory of the run: what lies elsewhere is
+    somebody's, and is never overwritten. Directories in the way are left to whoever writes."""
+    own = ours.resolve()
+    taken = next((path for path in paths if path.is_file() and not path.resolve().is_relative_to(own)), None)
+    if taken is not None:
+        raise UsageError(
+            "SAMPLE-OUT",
+            "this file is there already, and files outside of the run are never overwritten",
+            where=str(taken),
+            fix="choose another --out, or move the file away; nothing was written",
+        )
+
+
 def save(samples: Tensor, folder: Path, *, first: int = 0) -> list[Path]:
     """One PNG per image, ``000000.png`` counted from `first`, or one ``points.csv``; returns the paths, in order."""
     folder.mkdir(parents=True, exist_ok=True)
+    paths = files(folder, len(samples), points=samples.dim() == 2, first=first)
     if samples.dim() == 2:
-        path = folder / "points.csv"
+        path = paths[0]
         names = ",".join(f"x{i}" for i in range(samples.shape[1]))
         np.savetxt(path, samples.numpy(), delimiter=",", header=names, comments="", fmt="%.7g")
-        return [path]
-    paths = []
-    for k, pixels in enumerate(to_bytes(samples), start=first):
-        path = folder / f"{k:06d}.png"
+        return paths
+    for path, pixels in zip(paths, to_bytes(samples), strict=True):
         to_picture(pixels).save(path)
-        paths.append(path)
     return paths
