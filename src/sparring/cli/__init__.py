@@ -49,11 +49,13 @@ def commands() -> dict[str, type[Command]]:
 
 
 def parse(arguments: Sequence[str]) -> Command:
-    """The command line as a command with its fields; ends with exit code 2, and the nearest flag, when it is wrong."""
+    """The command line as a command with its fields; `UsageError`, with the nearest flag or word, when it is wrong."""
     import tyro
 
+    from sparring.cli.words import check
+
     known = commands()
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+    if arguments and arguments[0] not in known and not arguments[0].startswith(("-h", "--help", "--tyro-")):
         near = difflib.get_close_matches(arguments[0], known, n=1, cutoff=0.5)
         fix = f"did you mean `sparring {near[0]}`?" if near else f"there are {', '.join(known)}"
         raise UsageError("COMMAND", "there is no such command", where=arguments[0], fix=fix)
@@ -63,6 +65,8 @@ def parse(arguments: Sequence[str]) -> Command:
         choice = one if choice is None else choice | one
     configured = tyro.conf.configure(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes)(choice)
     words = [word for argument in arguments for word in _split(argument)]
+    if words and words[0] in known and not {"-h", "--help"} & set(words):
+        check(words[0], words[1:], known)
     command: Command = tyro.cli(configured, prog="sparring", description=SUMMARY, args=words)
     return command
 
