@@ -263,3 +263,101 @@ def test_a_second_check_does_without_torch(images: Callable[..., Path], tmp_path
     ]
     assert said[0][-1] == "True 0" and said[1][-1] == "False 0"
     assert said[0][:-1] == said[1][:-1]
+
+
+# ── what is refused is not proposed ───────────────────────────────────────────────────────────────────────────────
+
+
+def trains(checked: Checked) -> None:
+    """The options of the proposed command open the data."""
+    from sparring import api
+    from sparring.data import open_data
+
+    command = parse(checked.proposal.command[1:])
+    options = api.options(**command.prepared.settings())  # type: ignore[attr-defined]
+    assert len(open_data(command.data, options).train)  # type: ignore[attr-defined]
+
+
+def test_the_command_of_refused_data_is_one_that_works(images: Callable[..., Path]) -> None:
+    source = images()
+    (source / "metadata.jsonl").write_text('{"file_name": "0.png", "label": "a"}\n')
+    checked = check(source, device="cpu")
+    assert checked.refused and "--labels" in checked.proposal.command
+    assert "without labels (--labels none)" in checked.proposal.note
+    assert checked.proposal.note in checked.lines()
+    trains(checked)
+    (source / "metadata.jsonl").unlink()
+    (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    checked = check(source, Options(on_bad="stop"), device="cpu")
+    assert checked.refused and "--on-bad" not in checked.proposal.command and "--on-bad stop" in checked.proposal.note
+    trains(checked)
+    assert not check(source, device="cpu").proposal.note
+
+
+def test_only_the_column_that_is_wrong_is_left_out(images: Callable[..., Path]) -> None:
+    source = images()
+    rows = [json.dumps({"file_name": f"{k}.png", "label": "ab"[k % 2]}) for k in range(24)]
+    (source / "metadata.jsonl").write_text("\n".join(rows))
+    checked = check(source, Options(columns=(("label", "lable"),)), device="cpu")
+    assert checked.refused and checked.inspection.classes == {"a": 12, "b": 12}
+    assert "--columns" not in checked.proposal.command and "--columns label=lable" in checked.proposal.note
+    trains(checked)
+
+
+@pytest.mark.parametrize("labels", ["auto", "none"])
+def test_broken_metadata_do_not_end_a_check(images: Callable[..., Path], labels: str) -> None:
+    source = images()
+    (source / "metadata.jsonl").write_text('{"file_name": "0.png", "text": "a"}\n{"file_name": "1.png",\n')
+    checked = check(source, Options(labels=labels), device="cpu")  # type: ignore[arg-type]
+    assert checked.refused and checked.inspection.usable == 24 and not checked.inspection.captions
+    first = checked.inspection.findings[0]
+    assert (first.level, first.code) == ("error", "DATA-METADATA")
+    assert "line 2 is not JSON" in first.why and "line 1 column" not in first.why
+    assert checked.proposal.command == [] and "mend or remove" in checked.proposal.note
+
+
+def test_broken_metadata_beside_class_folders(images: Callable[..., Path]) -> None:
+    images(name="kinds/a"), images(30, name="kinds/b", size=(40, 41))
+    (Path("kinds") / "metadata.jsonl").write_text("{")
+    checked = check("kinds", Options(labels="folders"), device="cpu")
+    assert checked.refused and checked.inspection.classes == {"a": 24, "b": 30}
+
+
+def test_why_stands_on_lines_of_its_own(images: Callable[..., Path]) -> None:
+    images(name="split/train/a"), images(30, name="split/train/b", size=(40, 41)), images(9, (41, 40), "split/test/a")
+    checked = check("split", Options(labels="folders"), device="cpu")
+    first = checked.inspection.findings[0]
+    assert "\n" not in first.what and len(first.what) < 100
+    assert any(line.startswith("train/ 54: ") for line in first.why.splitlines())
+    text = checked.lines()
+    assert not any("\\n" in line for line in text) and any(line.startswith("    train/ 54: ") for line in text)
+
+
+def test_labels_that_would_lie_idle_are_said(images: Callable[..., Path]) -> None:
+    images(name="kinds/a"), images(30, name="kinds/b", size=(40, 41))
+    why = choice(check("kinds", Options(labels="folders"), device="cpu"), "recipe").why
+    assert "does not use the labels" in why and "--recipe cgan" in why and "docs/systems/cgan.md" in why
+    assert "labels" not in choice(check("kinds", device="cpu"), "recipe").why
+
+
+def test_what_is_cropped_a_little_is_said(images: Callable[..., Path]) -> None:
+    images(100), images(1, (80, 40), "pictures/wide")
+    why = choice(check("pictures", Options(size=(40, 40)), device="cpu"), "crop").why
+    assert why.startswith("hardly anything is lost: 1 of 101 images")
+
+
+def test_what_is_small_is_said_of_the_size_that_is_proposed(images: Callable[..., Path]) -> None:
+    images(40, (130, 130)), images(2, (90, 90), "pictures/less")
+    checked = check("pictures", device="cpu")
+    assert choice(checked, "size").value == "64x64"
+    assert not any("enlarged" in finding.what for finding in checked.inspection.findings)
+    images(3, (30, 30), "pictures/least")
+    checked = check("pictures", device="cpu")
+    (said,) = [finding for finding in checked.inspection.findings if "enlarged" in finding.what]
+    assert said.what == "3 of 45 images are much smaller than 64x64 and would be enlarged"
+    assert "choose a --size" in said.fix and "95 %" in said.why
+
+
+def test_one_image_is_one_image(images: Callable[..., Path]) -> None:
+    text = "\n".join(check(images(1), device="cpu").lines())
+    assert "1 file, 1 usable" in text and "1 images" not in text and "1 files" not in text

@@ -128,12 +128,14 @@ def open_data(
     *,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    beside: bool = True,
     **settings: Any,
 ) -> Dataset:
     """Open images (a folder, a zip, idx files, shards, "hf:owner/name", "emoji", …) or 2-D points ("ring", "grid", …).
 
     options, or settings by name: see `Options` (size, channels, crop, held_out, labels, …).
     progress: called with (stage, done, total).
+    beside: whether files that say something about the images (metadata.jsonl, dataset.json) are read.
 
     Raises `DataError` (nothing usable, all images equal, no such file), `UsageError` (arguments), `MachineError`.
 
@@ -145,6 +147,8 @@ def open_data(
         return _open_points(str(source), options.held_out)
     root, warning = cache.directory(cache_dir)
     opened = open_source(str(source), options, root, progress)
+    if not beside:
+        opened.beside = []
     try:
         dataset = _opened(opened, options, root, progress, warning)
     except BaseException:
@@ -189,7 +193,7 @@ def _bad_images(source: Source, excluded: list[tuple[str, str]]) -> DataError:
     named = [f"{name}: {reason}" for name, reason in excluded[:20]]
     more = [f"… and {len(excluded) - 20:,} more"] if len(excluded) > 20 else []
     return DataError(
-        "DATA-BAD", f"{len(excluded):,} files cannot be used", where=source.place,
+        "DATA-BAD", f"{len(excluded):,} file{'s' if len(excluded) > 1 else ''} cannot be used", where=source.place,
         why="\n       ".join([*named, *more]), fix="mend or remove them, or leave them out with --on-bad quarantine",
     )  # fmt: skip
 

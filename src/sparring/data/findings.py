@@ -50,7 +50,7 @@ def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding
     known = re.compile(r"exact duplicates|one flat colour|only [\d,]+ image")
     for text in warnings:
         if not known.search(text):
-            found.append(Finding("warning", "DATA-NOTED", text))
+            found.append(noted(text))
     if made.usable < FEW:
         level: Level = "warning" if made.usable < 100 else "note"
         images = f"{made.usable:,} image{'s' if made.usable > 1 else ''}"
@@ -71,6 +71,51 @@ def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding
                              " decides otherwise"))  # fmt: skip
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda finding: order[finding.level])
+
+
+_FIXES: tuple[tuple[str, str], ...] = (
+    (r"; (choose a --size .*)$", r"\1"),
+    (r"; (--(?:background|frames|crop|labels|columns) .*)$", r"\1"),
+    (r"; (name one with --columns .*)$", r"\1"),
+    (r"; (add one)$", "add a column file_name, or remove the file"),
+    (r": (the small ones will .*)$", r"\1"),
+    (r": (copy them to a local disk, .*)$", r"\1"),
+    (r": (write them anew with .*)$", r"\1"),
+)
+"""Where what is noticed ends and what to do begins; the second is what is said then."""
+_OTHER_FIXES: tuple[tuple[str, str], ...] = (
+    (r"^no caption for", "give them a text in the metadata; without one they are images like any others"),
+    (r"^classes with one image", "collect more of these, or leave them out"),
+    (r"^classes without a single image", "add images, or take the label away"),
+    (r"rows are about files not there", "correct the file names in these rows, or remove the rows"),
+    (r"all images are of one class", "--labels none, or label them apart"),
+    (r"are these labels really classes", "--labels none, or --columns label=… names another column"),
+)
+_NAMES = re.compile(
+    r"^(no caption for [\d,]+ of [\d,]+ images|classes [^:]*|.*about files not there|empty [^:]*): (.*)$"
+)
+
+
+def noted(text: str) -> Finding:
+    """What was noticed during preparation: a short sentence, the names in it, and what to do about it, if that is known.
+
+    >>> noted("no caption for 2 of 9 images: a.png, b.png").files
+    [('a.png, b.png', '')]
+    >>> noted("metadata.csv is not used: it has no column 'file_name'; name one with --columns image=path").fix
+    'name one with --columns image=path'
+    """
+    what, fix = text, ""
+    for pattern, said in _FIXES:
+        if match := re.search(pattern, what):
+            what, fix = what[: match.start()], match.expand(said)
+            break
+    fix = fix or next((said for pattern, said in _OTHER_FIXES if re.search(pattern, what)), "")
+    why = ""
+    if "enlarged; 95 %" in what:
+        what, _, why = what.partition("; ")
+    names = _NAMES.match(what)
+    files = [(names[2], "")] if names and names[2] else []
+    return Finding("warning", "DATA-NOTED", names[1] if names and files else what, fix, len(files), files, why)
 
 
 def _left_out(made: Inspection) -> Iterator[Finding]:

@@ -17,7 +17,9 @@ MOST_LIVE = 1_000  # pairs, where every look at pixels is a decoding
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a person should know. files: (name, reason), at most 200 of `count`.   fix: what to do; "" if nothing.
+    """Something a person should know, in one short sentence. files: (name, reason), at most 200 of `count`.
+    why: more about it, perhaps in several lines.   fix: what to do; "" if nothing.
+    rows: of the survey, a few of which the page shows.
 
     level: "error" where training would be refused, "warning" where something is probably not as it was meant, "note".
     """
@@ -28,12 +30,16 @@ class Finding:
     fix: str = ""
     count: int = 0
     files: list[tuple[str, str]] = field(default_factory=list)
+    why: str = ""
+    rows: list[int] = field(default_factory=list)
 
     def lines(self, most: int = 3) -> Iterator[str]:
         """For a person: what, up to `most` of the files with their reasons, the fix. A single file is named at once."""
         alone = self.count == 1 and len(self.files) == 1 and self.code == "DATA-LEFT-OUT"
         what = f"left out: {': '.join(part for part in self.files[0] if part)}" if alone else self.what
         yield f"{shown(what)}  [{self.code}]"
+        for line in self.why.splitlines():
+            yield f"    {shown(line)}"
         for name, reason in () if alone else self.files[:most]:
             yield f"    {shown(name)}" + (f": {shown(reason)}" if reason else "")
         if self.count > most and self.files:
@@ -141,7 +147,7 @@ class Inspection:
             yield f"{self.name}: {self.used:,} points of {self.shape[0]} numbers, {self.held_out:,} held out"
             return
         yield (
-            f"{shown(self.place)}: {self.found:,} files, {self.usable:,} usable "
+            f"{shown(self.place)}: {self.found:,} file{'s' if self.found != 1 else ''}, {self.usable:,} usable "
             f"({self.used:,} for training, {self.held_out:,} held out), {len(self.excluded):,} left out"
         )
         for level in ("error", "warning", "note"):

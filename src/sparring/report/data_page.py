@@ -19,6 +19,7 @@ from sparring.runs.directory import write_atomically
 
 _CLASSES = 24  # that get a row of images of their own
 _PAIRS, _GROUPS, _EMPTY = 24, 12, 12
+_SHOWN = 12  # images of one finding
 _NAMED = 500  # files left out that are named on the page
 
 
@@ -44,7 +45,7 @@ def write(checked: Checked, folder: Path) -> Path:
 def render(checked: Checked, pictures: Pictures) -> str:
     """The page as text."""
     made = checked.inspection
-    parts = [_head(checked), _findings(made.findings)]
+    parts = [_head(checked), _findings(made.findings, pictures)]
     if made.kind == "images":
         parts += [_proposal(checked), _contact(checked, pictures), _crops(checked, pictures), _shapes(made)]
         parts += [_classes(made), _near(made, pictures), _equal(made, pictures), _empty(made, pictures)]
@@ -95,14 +96,20 @@ def _head(checked: Checked) -> str:
 _TONES = {"error": "error", "warning": "warning", "note": "noted"}
 
 
-def _findings(findings: Sequence[Finding]) -> str:
+def _findings(findings: Sequence[Finding], pictures: Pictures) -> str:
     if not findings:
         return '<h2>What to look at</h2><p class="note">Nothing: no problem was found.</p>'
-    items = "".join(_finding(finding) for finding in findings)
+    items = "".join(_finding(finding, pictures) for finding in findings)
     return f'<h2>What to look at</h2><ul class="findings">{items}</ul>'
 
 
-def _finding(finding: Finding) -> str:
+def _sentence(text: str) -> str:
+    """With a capital, unless it begins with a name such as metadata.jsonl."""
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def _finding(finding: Finding, pictures: Pictures) -> str:
     files = ""
     if finding.files:
         rows = "".join(_row(name, reason) for name, reason in finding.files[:50])
@@ -110,10 +117,16 @@ def _finding(finding: Finding) -> str:
         rest = f"<p>… and {more:,} more, in report.json</p>" if more > 0 else ""
         opened = " open" if finding.count <= 3 else ""
         files = f"<details{opened}><summary>which</summary><table>{rows}</table>{rest}</details>"
+    lines = finding.why.splitlines()
+    why = f'<div class="why">{"".join(f"<p>{_e(line)}</p>" for line in lines)}</div>' if lines else ""
+    figures = "".join(
+        _pair([row], _e(pictures.checked.dataset.file(row)), pictures, "one") for row in finding.rows[:_SHOWN]
+    )
+    images = f'<div class="thumbs captioned">{figures}</div>' if figures else ""
     fix = f'<p class="fix"><b>fix:</b> {_e(finding.fix)}</p>' if finding.fix else ""
     return (
         f'<li class="{_TONES[finding.level]}"><p class="what"><span class="code">{_e(finding.code)}</span>'
-        f"<span>{_e(finding.what)}</span></p>{fix}{files}</li>"
+        f"<span>{_e(_sentence(finding.what))}</span></p>{why}{fix}{images}{files}</li>"
     )
 
 
@@ -128,11 +141,15 @@ def _proposal(checked: Checked) -> str:
         f"<tr><th>{_e(choice.name)}</th><td>{_e(choice.value)}</td><td>{_e(choice.why)}</td></tr>"
         for choice in checked.proposal.choices
     )
-    command = _e(shlex.join(checked.proposal.command))
-    return (
-        f'<h2>How to train on it</h2><div class="command"><pre><code>{command}</code></pre>'
-        f'<button type="button" hidden>Copy</button></div><table class="choices">{rows}</table>'
+    made = checked.proposal
+    note = f'<p class="note">{_e(_sentence(made.note))}</p>' if made.note else ""
+    command = (
+        f'<div class="command"><pre><code>{_e(shlex.join(made.command))}</code></pre>'
+        '<button type="button" hidden>Copy</button></div>'
+        if made.command
+        else ""
     )
+    return f'<h2>How to train on it</h2>{note}{command}<table class="choices">{rows}</table>'
 
 
 # ── pictures ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -183,7 +183,11 @@ class Pictures:
 
 def _recipe(checked: Checked) -> Recipe:
     """How the proposal prepares images."""
-    dataset, options, words = checked.dataset, checked.options, list(checked.proposal.command)
+    dataset, options, words = (
+        checked.dataset,
+        checked.options,
+        [word for choice in checked.proposal.choices for word in choice.words],
+    )
     size, crop = (dataset.shape[1], dataset.shape[2]), options.crop
     if "--size" in words:
         width, _, height = words[words.index("--size") + 1].partition("x")

@@ -12,8 +12,10 @@ from typing import Any
 
 from sparring import __version__
 from sparring.data import BUILT_IN, Dataset, Options, open_data
+from sparring.data.findings import noted
 from sparring.data.inspect import inspect
 from sparring.data.inspection import Finding, Inspection
+from sparring.data.remarks import smaller
 from sparring.data.scan import Progress
 from sparring.data.sources import lies_in
 from sparring.errors import DataError, MachineError, SparringError, UsageError
@@ -54,6 +56,7 @@ class Checked:
 
     def lines(self) -> list[str]:
         """The report for a person: the verdict, problems, what the data are, what to type."""
+        command = [f"  {shlex.join(self.proposal.command)}"] if self.proposal.command else []
         return [
             self.verdict(),
             "",
@@ -62,7 +65,8 @@ class Checked:
             "how to train on it:",
             *self.proposal.lines(),
             "",
-            f"  {shlex.join(self.proposal.command)}",
+            *([self.proposal.note] if self.proposal.note else []),
+            *command,
         ]
 
     def verdict(self) -> str:
@@ -86,45 +90,92 @@ def check(
     """
     _refuse_source(str(source))
     options = options or Options()
-    troubles: list[Finding] = []
-    lenient = dataclasses.replace(options, on_bad="quarantine")
-    try:
-        dataset = open_data(source, lenient, cache_dir=cache_dir, progress=progress)
-    except DataError as error:
-        if (
-            error.code not in ("DATA-LABELS", "DATA-METADATA", "DATA-CLASSES", "DATA-COLUMNS")
-            or options.labels == "none"
-        ):
-            raise
-        dataset = open_data(source, dataclasses.replace(lenient, labels="none", columns=()), cache_dir=cache_dir,
-                            progress=progress)  # fmt: skip
-        said = "; ".join(part for part in (error.what, error.where, error.why) if part)
-        troubles.append(Finding("error", error.code, said, error.fix))
+    dataset, works, beside, error = _opened(source, options, cache_dir, progress)
+    troubles = []
+    if error is not None:
+        troubles.append(Finding("error", error.code, error.what, error.fix, why=_more(error, dataset.report.source)))
     if options.on_bad == "stop" and dataset.report.excluded:
         count = len(dataset.report.excluded)
         troubles.append(
             Finding(
                 "error",
                 "DATA-BAD",
-                f"{count:,} files cannot be used, and --on-bad stop was asked for",
+                f"{count:,} file{'s' if count > 1 else ''} cannot be used, and --on-bad stop was asked for",
                 "mend or remove them, or leave them out with --on-bad quarantine",
             )
         )
     inspection = inspect(dataset, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
     advice = advise(inspection.kind, inspection.shape, len(dataset.train), device, cache_dir)
-    proposal = propose(str(source), options, inspection, len(dataset.train), advice)
-    if _reached(dataset, proposal):
-        inspection.findings[:] = [finding for finding in inspection.findings if "were enlarged" not in finding.what]
+    proposal = propose(str(source), works, inspection, len(dataset.train), advice)
+    if troubles:
+        proposal = _that_works(proposal, options, works, beside)
+    _say_of_proposed_size(dataset, inspection, proposal)
     return Checked(str(source), options, dataset, inspection, proposal, refused=bool(troubles))
 
 
-def _reached(dataset: Dataset, proposal: Proposal) -> bool:
-    """Whether a size is proposed, smaller than the one that was looked at, that all images reach."""
+def _opened(
+    source: str | Path, options: Options, cache_dir: Path | None, progress: Progress | None
+) -> tuple[Dataset, Options, bool, DataError | None]:
+    """The data; the options with which they can be opened, nearest to those asked for; whether what lies beside the
+    images is read with these; and the error that the options asked for lead to."""
+    works = options
+    if options.on_bad == "stop":
+        works = dataclasses.replace(options, on_bad="quarantine")
+    plain = dataclasses.replace(works, columns=())
+    tries = [(works, True)]
+    tries += [(plain, True), (dataclasses.replace(works, labels="none"), True)]
+    tries += [(dataclasses.replace(plain, labels="none"), True), (plain, False)]
+    tries += [(dataclasses.replace(plain, labels="none"), False)]
+    first: DataError | None = None
+    for tried, beside in dict.fromkeys(tries):
+        try:
+            dataset = open_data(source, tried, cache_dir=cache_dir, progress=progress, beside=beside)
+        except DataError as error:
+            if error.code not in _BESIDE:
+                raise
+            first = first or error
+            continue
+        if options.on_bad == "stop" and not dataset.report.excluded:
+            tried = dataclasses.replace(tried, on_bad="stop")
+        return dataset, tried, beside, first
+    assert first is not None
+    raise first
+
+
+def _more(error: DataError, place: str) -> str:
+    """Where and why, on lines of their own. Lines that continue another one are indented by `SparringError`."""
+    where = error.where if error.where != place else ""
+    return "\n".join([*([where] if where else []), *(line.strip() for line in error.why.splitlines())])
+
+
+def _that_works(proposal: Proposal, asked: Options, works: Options, beside: bool) -> Proposal:
+    """The proposal without what is refused, with a word about it; without a command where none would do."""
+    if not beside:
+        note = "no command yet: mend or remove the file that is named above, and check again"
+        return dataclasses.replace(proposal, command=[], note=note)
+    gone = [f"--columns {what}={column}" for what, column in asked.columns] if works.columns != asked.columns else []
+    if works.labels != asked.labels:
+        gone.append("labels (--labels none)")
+    if works.on_bad != asked.on_bad:
+        gone.append("--on-bad stop (files that cannot be used are left out)")
+    return dataclasses.replace(proposal, note=f"refused as asked; this trains without {' and without '.join(gone)}:")
+
+
+def _say_of_proposed_size(dataset: Dataset, inspection: Inspection, proposal: Proposal) -> None:
+    """Where another size is proposed than the one that was looked at, what is said of small images is about that."""
     size = next((choice for choice in proposal.choices if choice.name == "size"), None)
     if size is None or not size.words or dataset.survey is None:
-        return False
-    return min(int(side) for side in size.value.split("x")) <= int(dataset.survey.sides.min())
+        return
+    width, height = map(int, size.value.split("x"))
+    if (height, width) == dataset.shape[1:]:
+        return
+    said = [noted(text.replace("were enlarged", "would be enlarged"))
+            for text in smaller(dataset.survey.sides, (height, width))]  # fmt: skip
+    for place, finding in enumerate(inspection.findings):
+        if "were enlarged" in finding.what:
+            inspection.findings[place : place + 1] = said
+            return
 
 
 # ── where the page goes ───────────────────────────────────────────────────────────────────────────────────────────

@@ -33,10 +33,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Proposal:
-    """How to train on the data. command: the words to type."""
+    """How to train on the data. command: the words to type, none where training would be refused whatever is typed.
+    note: what has to be known of the command."""
 
     choices: list[Choice]
     command: list[str]
+    note: str = ""
 
     def lines(self) -> list[str]:
         """A line for each choice."""
@@ -97,8 +99,8 @@ def propose(source: str, options: Options, found: Inspection, count: int, advice
     if found.kind == "images":
         size = _size(options, found, advice.device)
         choices += [size, _crop(options, found, size), _channels(options, found)]
-    choices.append(Choice("recipe", advice.preset, advice.why))
-    often = f"; {count:,} images come round often" if count < advice.batch else ""
+    choices.append(Choice("recipe", advice.preset, advice.why + _idle_labels(found)))
+    often = f"; {_images(count)} come{'s' if count == 1 else ''} round often" if count < advice.batch else ""
     choices.append(Choice("batch", str(advice.batch), f"what the recipe was measured with{often}"))
     if found.kind == "images":
         choices += [_augmentation(advice.augment, count), _mirroring(found, advice.flip)]
@@ -107,6 +109,17 @@ def propose(source: str, options: Options, found: Inspection, count: int, advice
     words = [word for flag, values in said for word in (flag, *values) if flag not in chosen]
     words += [word for choice in choices for word in choice.words]
     return Proposal(choices, ["sparring", "train", source, *words])
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image{'s' if count != 1 else ''}"
+
+
+def _idle_labels(found: Inspection) -> str:
+    """The recipes that are chosen from have no use for labels; another one has."""
+    if found.kind != "images" or sum(1 for count in found.classes.values() if count) < 2:
+        return ""
+    return "; it does not use the labels: --recipe cgan does (docs/systems/cgan.md)"
 
 
 def _size(options: Options, found: Inspection, device: str) -> Choice:
@@ -144,13 +157,22 @@ def _asked(found: Inspection, side: int) -> str:
 
 
 def _crop(options: Options, found: Inspection, size: Choice) -> Choice:
-    keeps_shape = found.even and size.words and options.size is None
     if options.crop != "center":
         what = "distorts what is not of this shape" if options.crop == "squeeze" else "adds a border to other shapes"
         return Choice("crop", options.crop, f"as asked; {what}", ("--crop", options.crop))
-    if found.lost < 0.01 or keeps_shape:
-        return Choice("crop", "center", "nothing is lost: the images have this shape")
-    cut = f"{found.lost:.0%} of an image is cut off on average"
+    width, height = map(int, size.value.split("x"))
+    if found.even:
+        ratio = found.even * height / width
+        lost = 1.0 - min(ratio, 1.0 / ratio)
+        if lost < 0.01:
+            return Choice("crop", "center", "nothing is lost: the images have this shape")
+    else:
+        lost = found.lost
+    cropped = found.conversions.get("cropped", 0)
+    if lost < 0.01:
+        said = f"{cropped:,} of {_images(found.usable)} are cropped" if cropped else "other shapes are cut"
+        return Choice("crop", "center", f"hardly anything is lost: {said}, by less than 1 % on average over all")
+    cut = f"{lost:.0%} of an image is cut off on average"
     transparent = sum(count for mode, count in found.modes.items() if "transparency" in mode)
     if 2 * transparent > found.usable:
         return Choice(
@@ -185,7 +207,7 @@ def _hex(colour: tuple[int, int, int] | None) -> str:
 def _augmentation(strength: tuple[float, float], count: int) -> Choice:
     if not max(strength):
         return Choice("augmentation", "none", f"{count:,} images are enough without")
-    text = f"only {count:,} images: augmented ones keep D from learning them by heart"
+    text = f"only {_images(count)}: augmented ones keep D from learning them by heart"
     return Choice("augmentation", "{:g} to {:g}".format(*strength), text)
 
 

@@ -21,9 +21,12 @@ def jsonl_rows(data: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not raw.strip():
             continue
         try:
-            row = json.loads(raw.decode("utf-8"))
+            row = json.loads(raw.strip().decode("utf-8"))
         except UnicodeDecodeError as error:
             raise unclear(where, f"line {line} is not UTF-8", "save the file as UTF-8") from error
+        except json.JSONDecodeError as error:  # its own line numbers begin with this line
+            what = f"line {line} is not JSON: {error.msg} (column {error.colno})"
+            raise unclear(where, what, "one JSON object on each line") from error
         except (ValueError, RecursionError) as error:
             raise unclear(where, f"line {line} is not JSON: {error}", "one JSON object on each line") from error
         if not isinstance(row, dict):
