@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from sparring.errors import SparringError
-from sparring.losses.adversarial import OBJECTIVES, least_squares, softplus
+from sparring.losses.adversarial import OBJECTIVES, Objectives, least_squares, softplus
 from sparring.losses.divergences import js, kl, tv
 from sparring.losses.logits import exp, expm1
 
@@ -378,3 +379,7 @@ def test_the_table() -> None:
     assert relative == ["relativistic", "relativistic_average"]
     assert minimax.discriminator is nonsaturating.discriminator is likelihood.discriminator
     assert hinge.generator is wasserstein.generator
+
+
+def test_the_settings_offer_every_objective() -> None:
+    assert set(get_args(Objectives)) == set(OBJECTIVES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -94,4 +95,10 @@ OBJECTIVES: dict[str, Objective] = {
 }
 """Name → objective. The first three share D's half and differ in what G lowers."""
 
-__all__ = ["OBJECTIVES", "LossTerms", "Objective", "least_squares", "softplus"]
+Objectives = Literal[
+    "relativistic", "relativistic_average", "nonsaturating", "minimax", "maximum_likelihood", "least_squares", "hinge",
+    "wasserstein", "kl", "reverse_kl", "js", "pearson", "squared_hellinger", "total_variation",
+]  # fmt: skip
+"""The names in `OBJECTIVES`, for the settings of recipes."""
+
+__all__ = ["OBJECTIVES", "LossTerms", "Objective", "Objectives", "least_squares", "softplus"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sparring.augment.differentiable import augment
 from sparring.errors import UsageError
-from sparring.losses.adversarial import OBJECTIVES
+from sparring.losses.adversarial import OBJECTIVES, Objectives
 from sparring.losses.auxiliary import class_cross_entropy
 from sparring.losses.penalties import zero_centred
 from sparring.losses.skill import skill
@@ -38,10 +38,6 @@ from sparring.types import (
 Count = Annotated[int, Field(ge=1, le=2**16)]
 Frequency = Annotated[float, Field(gt=0, le=1e6)]
 Fourier = tuple[Annotated[int, Field(ge=1, le=2**12)], Frequency, Frequency] | None
-Objectives = Literal[
-    "relativistic", "relativistic_average", "nonsaturating", "minimax", "maximum_likelihood", "least_squares", "hinge",
-    "wasserstein", "kl", "reverse_kl", "js", "pearson", "squared_hellinger", "total_variation",
-]  # fmt: skip
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)

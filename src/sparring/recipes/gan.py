@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from sparring.losses.adversarial import OBJECTIVES
+from sparring.losses.adversarial import OBJECTIVES, Objectives
 from sparring.losses.penalties import zero_centred
 from sparring.losses.skill import skill
 from sparring.networks import mlp
@@ -32,8 +32,8 @@ Fourier = Annotated[tuple[Annotated[int, Field(ge=1, le=2**12)], Frequency, Freq
 class GANConfig(Training):
     """Settings of `GAN`. Defaults: Goodfellow et al. 2014 where the paper says, else common practice for MLPs."""
 
-    objective: Literal["minimax", "nonsaturating", "wasserstein", "relativistic"] = "nonsaturating"
-    """What G lowers: log(1 − D(G(z))) (minimax, eq. 1), −log D(G(z)) (section 3), or a pairing of real and fake."""
+    objective: Objectives = "nonsaturating"
+    """The game: minimax (eq. 1) and nonsaturating (section 3) are those of the paper; docs/systems/gan.md has all."""
     z: Annotated[int, Field(ge=1, le=2**16)] = 64
     """Latent dimensions, standard normal."""
     width: Annotated[int, Field(ge=1, le=2**16)] = 256
