@@ -294,7 +294,7 @@ def test_the_report_adds_up_and_survives_json(folder: Callable[..., Path], noise
     report = open_data(root).report
     assert report.found == report.used + report.held_out + len(report.excluded) == 46
     assert DataReport.of(json.loads(json.dumps(report.record()))) == report
-    assert any("1 images are one flat colour" in line for line in report.lines())
+    assert any("1 image is one flat colour" in line for line in report.lines())
     assert sum("left out: bad" in line for line in report.lines()) == 10
     assert any("5 more" in line for line in report.lines())
     assert report.sizes == {"16x16": 31}

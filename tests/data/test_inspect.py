@@ -283,3 +283,79 @@ def test_a_few_images(scenes: Callable[..., Path]) -> None:
     assert made.usable == 1 and found(made, "DATA-FEW").level == "warning"
     file = io.StringIO("\n".join(made.lines()))
     assert "all 64x64" in file.read()
+
+
+# ── in words ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_metadata_of_which_nothing_is_used_are_said(scenes: Callable[..., Path]) -> None:
+    root = scenes(20)
+    rows = [{"file_name": f"{k:03d}.png", "breed": "ab"[k % 2], "caption": "soft"} for k in range(20)]
+    (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = found(inspect(open_data(root)), "DATA-NOTED")
+    assert said.level == "warning" and said.what.startswith("metadata.jsonl: nothing in it is used")
+    assert "file_name, breed, caption" in said.what
+    assert said.fix == "--columns label=breed --columns text=caption"
+    made = inspect(open_data(root, columns=(("label", "breed"), ("text", "caption"))))
+    assert made.classes and made.captions and "DATA-NOTED" not in codes(made)
+    assert "DATA-NOTED" not in codes(inspect(open_data(root, labels="none"))), "as asked"
+
+
+@pytest.mark.parametrize("name", ["metadata.json", "metadata.tsv", "labels.csv"])
+def test_tables_of_other_names_are_not_only_text(scenes: Callable[..., Path], name: str) -> None:
+    root = scenes(20)
+    (root / name).write_text("file_name\tlabel\n000.png\tcat\n")
+    said = found(inspect(open_data(root)), "DATA-LEFT-OUT")
+    assert "metadata.jsonl or metadata.csv would be read" in said.fix
+    assert kind_of("text, not an image", "readme.txt")[0] == "no images"
+
+
+def test_what_was_noticed_is_a_short_sentence_with_a_fix(scenes: Callable[..., Path]) -> None:
+    root = scenes(30)
+    scene(50, 20, 20).save(root / "small.png")
+    rows = [{"file_name": f"{k:03d}.png", "text": "soft"} for k in range(3)]
+    rows += [{"file_name": f"gone{k}.png", "text": "soft"} for k in range(30)]
+    (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    noted = [finding for finding in inspect(open_data(root)).findings if finding.code == "DATA-NOTED"]
+    assert len(noted) == 3
+    for finding in noted:
+        assert len(finding.what) < 90 and finding.fix, finding.what
+    assert any("gone0.png" in finding.files[0][0] for finding in noted if finding.files)
+
+
+def test_odd_images_are_shown_and_dark_ones_brightened(scenes: Callable[..., Path]) -> None:
+    root = scenes(97)
+    deep = np.random.default_rng(0).integers(0, 2**12, (64, 64)).astype(np.uint16)
+    Image.fromarray(deep).save(root / "deep.png")
+    data = open_data(root)
+    (odd,) = [finding for finding in inspect(data).findings if finding.code == "DATA-ODD"]
+    assert [data.file(row) for row in odd.rows] == ["deep.png"]
+    assert "nearly black" in odd.fix and "--range 0,4095" in odd.fix
+    Image.fromarray(deep * 16).save(root / "deep.png")
+    (odd,) = [finding for finding in inspect(open_data(root)).findings if finding.code == "DATA-ODD"]
+    assert odd.fix == "nothing, if they look right on the page"
+
+
+def test_images_of_12_bits_are_nearly_black(tmp_path: Path) -> None:
+    for k in range(20):
+        deep = np.random.default_rng(k).integers(0, 2**12, (64, 64)).astype(np.uint16)
+        Image.fromarray(deep).save(tmp_path / f"{k}.png")
+    said = found(inspect(open_data(tmp_path)), "DATA-DARK")
+    assert said.what.startswith("20 of 20 images") and said.fix.startswith("--range 0,4095") and len(said.rows) == 12
+    assert "DATA-DARK" not in codes(inspect(open_data(tmp_path, levels=(0.0, 4095.0))))
+
+
+def test_numbers_and_fixes_read_well(scenes: Callable[..., Path]) -> None:
+    root = scenes(30)
+    Image.new("RGB", (64, 64), "white").save(root / "white.png")
+    (root / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom\0\0\2\0isommp42" + bytes(40))
+    (root / "drawing.psd").write_bytes(b"8BPS\0\1" + bytes(40))
+    made = inspect(open_data(root))
+    assert found(made, "DATA-BLANK").what == "1 of 31 images is blank"
+    text = "\n".join(made.lines())
+    assert text.count("extract") == 1 and text.count("export it") == 1, text
+
+
+def test_built_in_data_cannot_be_mended() -> None:
+    made = inspect(open_data("emoji", size=(64, 64)))
+    assert made.blank == 1 and "DATA-BLANK" not in codes(made)

@@ -763,9 +763,9 @@ def test_row_10_20_24_25_26_warnings_name_what_they_mean(tmp_path: Path, noise: 
     noise(1, 9, 9).save(tmp_path / "small.png")
     Image.new("RGBA", (40, 40), (200, 0, 0, 0)).save(tmp_path / "clear.png")
     said = open_data(tmp_path, size=(32, 32), held_out=0).report.warnings
-    for words in ("transparent images were put on white (1)", "1 of 12 images are much smaller than 32x32",
-                  "95 % have a shorter side of at least", "1 of 12 images are exact duplicates of others",
-                  "1 images are one flat colour: clear.png", "only 12 images"):  # fmt: skip
+    for words in ("transparent images were put on white (1)", "1 of 12 images is much smaller than 32x32",
+                  "95 % have a shorter side of at least", "1 of 12 images is an exact duplicate of others",
+                  "1 image is one flat colour: clear.png", "only 12 images"):  # fmt: skip
         assert any(words in warning for warning in said), (words, said)
     assert any("copy.png" in warning and "0.png" in warning for warning in said)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from sparring.data.builtin import IMAGES
 from sparring.data.inspection import LISTED, MOST_LIVE, ODD, Finding, Inspection, Level
 
 FEW = 1_000
@@ -25,18 +26,31 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     (r"encrypted", "encrypted", "unpack the zip with its password, and give the folder"),
     (r"leads out of the zip", "paths that lead out of the zip", "pack the zip again"),
     (r"cloud|placeholder", "not on this machine", "make them available offline"),
-    (r"video|sound", "videos or sounds", "extract their frames: ffmpeg -i VIDEO -vf fps=2 frame-%05d.png"),
+    (r"video|sound", "videos or sounds", "extract the frames: ffmpeg -i VIDEO -vf fps=2 frame-%05d.png"),
     (r"^text|not an image|no image format|document|database", "no images", "nothing to do, if you know them"),
     (r"not finite", "not numbers", "export them without NaN and infinity"),
 )
 
 
-def kind_of(reason: str) -> tuple[str, str]:
+_TABLES = re.compile(
+    r"(metadata|labels?|captions?|classes|annotations?)\.(json|jsonl|csv|tsv|txt|ya?ml)", re.IGNORECASE
+)
+"""Names of files that look as if they said something about the images."""
+
+
+def kind_of(reason: str, name: str = "") -> tuple[str, str]:
     """(what such files are called together, what to do about them), from the reason that one was left out for.
 
+    >>> kind_of("text, not an image", "photos/labels.csv")[0]
+    'text that looks like labels or captions, of another name than is read'
     >>> kind_of("damaged: image file is truncated (3 bytes not processed)")
     ('damaged', 'copy, export or download them again')
     """
+    if reason.startswith("text") and _TABLES.fullmatch(name.rpartition("/")[2]):
+        return (
+            "text that looks like labels or captions, of another name than is read",
+            "metadata.jsonl or metadata.csv would be read (columns file_name, label, text): write it as one of these",
+        )
     for pattern, what, fix in _KINDS:
         if re.search(pattern, reason):
             return what, fix
@@ -47,7 +61,7 @@ def kind_of(reason: str) -> tuple[str, str]:
 def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding] = ()) -> list[Finding]:
     """What a person should know of an inspection, worst first. warnings: what was noticed during preparation."""
     found = [*_left_out(made), *_copies(made), *_nothing_to_see(made), *_shapes(made), *others]
-    known = re.compile(r"exact duplicates|one flat colour|only [\d,]+ image")
+    known = re.compile(r"exact duplicate|one flat colour|only [\d,]+ image")
     for text in warnings:
         if not known.search(text):
             found.append(noted(text))
@@ -66,7 +80,7 @@ def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding
     mixed = made.conversions.get("grey to colour", 0) + made.conversions.get("colour to grey", 0)
     if mixed > ODD * made.usable:  # fewer are named one by one
         other = "grey" if made.conversions.get("grey to colour") else "colour"
-        what = f"{mixed:,} of {made.usable:,} images are {other} among others"
+        what = f"{mixed:,} of {made.usable:,} images {'are' if mixed > 1 else 'is'} {other} among others"
         found.append(Finding("note", "DATA-MIXED", what, f"fine if meant; --channels {1 if made.shape[0] == 3 else 3}"
                              " decides otherwise"))  # fmt: skip
     order = {"error": 0, "warning": 1, "note": 2}
@@ -77,6 +91,7 @@ _FIXES: tuple[tuple[str, str], ...] = (
     (r"; (choose a --size .*)$", r"\1"),
     (r"; (--(?:background|frames|crop|labels|columns) .*)$", r"\1"),
     (r"; (name one with --columns .*)$", r"\1"),
+    (r"; (?:it has|no) (?:other )?column.*; (--columns .*)$", r"\1"),
     (r"; (add one)$", "add a column file_name, or remove the file"),
     (r": (the small ones will .*)$", r"\1"),
     (r": (copy them to a local disk, .*)$", r"\1"),
@@ -97,7 +112,7 @@ _NAMES = re.compile(
 
 
 def noted(text: str) -> Finding:
-    """What was noticed during preparation: a short sentence, the names in it, and what to do about it, if that is known.
+    """What was noticed during preparation: a short sentence, the names in it, and what to do about it if that is known.
 
     >>> noted("no caption for 2 of 9 images: a.png, b.png").files
     [('a.png, b.png', '')]
@@ -122,8 +137,9 @@ def _left_out(made: Inspection) -> Iterator[Finding]:
     kinds: dict[str, list[tuple[str, str]]] = {}
     advice: dict[str, str] = {}
     for name, reason in made.excluded:
-        what, fix = kind_of(reason)
-        kinds.setdefault(what, []).append((name, reason))
+        what, fix = kind_of(reason, name)
+        said = reason.removesuffix(f": {fix}").removesuffix(": extract its frames")  # once is enough
+        kinds.setdefault(what, []).append((name, said))
         advice[what] = fix
     for what, files in sorted(kinds.items(), key=lambda pair: -len(pair[1])):
         text = f"{len(files):,} file{'s' if len(files) > 1 else ''} left out: {what}"
@@ -133,11 +149,12 @@ def _left_out(made: Inspection) -> Iterator[Finding]:
 def _copies(made: Inspection) -> Iterator[Finding]:
     if made.repeated:
         share = made.repeated / max(1, made.usable)
+        are = "are exact duplicates" if made.repeated > 1 else "is an exact duplicate"
         files = [(" = ".join(group.files[:3]) + (" = …" if len(group.files) > 3 else ""), "") for group in made.equal]
         yield Finding(
             "warning" if share >= 0.01 else "note",
             "DATA-DUPLICATES",
-            f"{made.repeated:,} of {made.usable:,} images are exact duplicates of others",
+            f"{made.repeated:,} of {made.usable:,} images {are} of others",
             "harmless if few; what is there often is learnt by heart, so remove them if they are many",
             len(made.equal),
             files,
@@ -159,10 +176,11 @@ def _copies(made: Inspection) -> Iterator[Finding]:
 
 
 def _nothing_to_see(made: Inspection) -> Iterator[Finding]:
-    if made.blank:
+    if made.blank and made.place not in IMAGES:  # nobody can remove an image of built-in data
         share = made.blank / max(1, made.usable)
-        what = f"{made.blank:,} image{'s are' if made.blank > 1 else ' is'} blank ({share:.1%})"
-        fix = "remove them: a generator learns to make them too" if share > 0.005 else "remove them"
+        what = f"{made.blank:,} of {made.usable:,} images {'are' if made.blank > 1 else 'is'} blank"
+        fix = "remove them" if made.blank > 1 else "remove it"
+        fix += ": a generator learns to make them too" if share > 0.005 else ""
         files = [(name, "") for name in made.empty.files]
         yield Finding("warning", "DATA-BLANK", what, fix, made.blank, files)
 

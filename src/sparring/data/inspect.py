@@ -178,7 +178,10 @@ def _odd_ones(dataset: Dataset, survey: Survey) -> Iterator[Finding]:
         if 0 < len(rows) <= ODD * n:
             files = [(dataset.file(row), name) for row in rows[:LISTED].tolist()]
             what = f"{len(rows):,} of {n:,} images {'are' if len(rows) > 1 else 'is'} {name}, unlike the rest"
-            yield Finding("note", "DATA-ODD", what, "nothing, if they look right on the page", len(rows), files)
+            fix = "nothing, if they look right on the page"
+            if name.endswith("16-bit") and _dark(dataset, rows):
+                fix = f"they are nearly black, perhaps of 12 bits: {_BRIGHTER}"
+            yield Finding("note", "DATA-ODD", what, fix, len(rows), files, rows=rows[:_SHOWN].tolist())
             named[rows] = True
     for bit, name in enumerate(survey.conversions):
         rows = np.flatnonzero(survey.made >> np.uint64(bit) & np.uint64(1))
@@ -186,7 +189,24 @@ def _odd_ones(dataset: Dataset, survey: Survey) -> Iterator[Finding]:
             files = [(dataset.file(row), name) for row in rows[:LISTED].tolist()]
             what = f"{len(rows):,} of {n:,} images {'were' if len(rows) > 1 else 'was'} changed: {name}"
             fix = _OTHERWISE.get(name, "nothing, if they look right on the page")
-            yield Finding("note", "DATA-CONVERTED", what, fix, len(rows), files)
+            yield Finding("note", "DATA-CONVERTED", what, fix, len(rows), files, rows=rows[:_SHOWN].tolist())
+    deep = np.array([name.endswith("16-bit") for name in survey.modes], np.bool_)
+    rows = np.flatnonzero(deep[survey.mode]) if len(survey.modes) else np.array([], np.int64)
+    if len(rows) > ODD * n and _dark(dataset, rows):
+        what = f"{len(rows):,} of {n:,} images {'are' if len(rows) > 1 else 'is'} of 16 bits and nearly black"
+        why = "of 12 bits, perhaps: their brightest level is far below 65,535"
+        files = [(dataset.file(row), "") for row in rows[:LISTED].tolist()]
+        yield Finding("warning", "DATA-DARK", what, _BRIGHTER, len(rows), files, why, rows[:_SHOWN].tolist())
+
+
+_BRIGHTER = "--range 0,4095 makes the level 4,095 white"
+_SHOWN = 12  # images of a finding on the page
+
+
+def _dark(dataset: Dataset, rows: NDArray[np.int64]) -> bool:
+    """Whether hardly a level of these images, of 64 of them at most, lies above a tenth of the range."""
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), 64)).astype(np.int64)]
+    return bool(np.quantile(_pixels(dataset, some)[..., : min(3, dataset.shape[0])], 0.999) < 26)
 
 
 _SIDES = (0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)

@@ -170,7 +170,7 @@ class Inspection:
             yield f"classes {len(self.classes):,} ({self.labels}): {_counts(self.classes)}"
         if self.captions:
             example = f', such as "{shown(self.examples[0][1])[:60]}"' if self.examples else ""
-            yield f"texts   {self.captions:,} images have a caption{example}"
+            yield f"texts   {self.captions:,} image{'s have' if self.captions > 1 else ' has'} a caption{example}"
         if self.conversions:
             yield "made    " + _counts(self.conversions)
         if self.ignored:

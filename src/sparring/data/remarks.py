@@ -23,7 +23,7 @@ def smaller(sides: NDArray[np.int32], size: tuple[int, int]) -> list[str]:
     """How many images are much smaller than wanted, how small, and the largest size that 95 % reach.
 
     >>> smaller(np.array([[20, 20], [40, 30]], np.int32), (32, 32))[0][:49]
-    '1 of 2 images are much smaller than 32x32 and wer'
+    '1 of 2 images is much smaller than 32x32 and was '
     """
     shorter = np.sort(sides.min(axis=1))
     n, small = len(shorter), int((shorter * _MUCH < min(size)).sum())
@@ -34,9 +34,11 @@ def smaller(sides: NDArray[np.int32], size: tuple[int, int]) -> list[str]:
     bins = np.histogram(shorter, edges)[0].tolist()
     names = [f"{low} to {high - 1}" if high < 2**31 else f"{low} and more" for low, high in pairwise(edges)]
     spread = ", ".join(f"{name}: {count:,}" for name, count in zip(names, bins, strict=True) if count)
+    are, were = ("are", "were") if small > 1 else ("is", "was")
     return [
-        f"{small:,} of {n:,} images are much smaller than {size[1]}x{size[0]} and were enlarged; 95 % have a shorter "
-        f"side of at least {reached} (shorter sides: {spread}); choose a --size that they reach, or say --allow-upscale"
+        f"{small:,} of {n:,} images {are} much smaller than {size[1]}x{size[0]} and {were} enlarged; 95 % have a "
+        f"shorter side of at least {reached} (shorter sides: {spread}); choose a --size that they "
+        "reach, or say --allow-upscale"
     ]
 
 
@@ -61,7 +63,8 @@ def repeated(equal: NDArray[np.int64], name: Name) -> list[str]:
     rows = np.setdiff1d(np.arange(n), first)
     pairs = [(name(int(row)), name(int(first[equal[row]]))) for row in rows[:_NAMED]]
     named = ", ".join(f"{a} = {b}" for a, b in pairs) + (" …" if len(rows) > _NAMED else "")
-    return [f"{len(rows):,} of {n:,} images are exact duplicates of others: {named}"]
+    are = "are exact duplicates" if len(rows) > 1 else "is an exact duplicate"
+    return [f"{len(rows):,} of {n:,} images {are} of others: {named}"]
 
 
 def blank(rows: NDArray[np.int64], name: Name) -> list[str]:
@@ -69,7 +72,7 @@ def blank(rows: NDArray[np.int64], name: Name) -> list[str]:
     if not len(rows):
         return []
     named = ", ".join(name(int(row)) for row in rows[:_NAMED]) + (" …" if len(rows) > _NAMED else "")
-    return [f"{len(rows):,} images are one flat colour: {named}"]
+    return [f"{len(rows):,} image{'s are' if len(rows) > 1 else ' is'} one flat colour: {named}"]
 
 
 def few(n: int) -> list[str]:

@@ -250,7 +250,8 @@ def _equal(made: Inspection, pictures: Pictures) -> str:
         )
         for group in made.equal[:_GROUPS]
     )
-    note = f"{made.repeated:,} images have the very pixels of another one, once prepared; the largest groups:"
+    have = "images have" if made.repeated > 1 else "image has"
+    note = f"{made.repeated:,} {have} the very pixels of another one, once prepared; the largest groups:"
     return f'<h2>Exact duplicates</h2><p class="note">{note}</p><div class="thumbs">{figures}</div>'
 
 
@@ -261,7 +262,7 @@ def _empty(made: Inspection, pictures: Pictures) -> str:
         _pair([row], _e(name), pictures, "one")
         for row, name in list(zip(made.empty.rows, made.empty.files, strict=True))[:_EMPTY]
     )
-    note = f"{made.blank:,} images in which there is nothing to see."
+    note = f"{made.blank:,} image{'s' if made.blank > 1 else ''} in which there is nothing to see."
     return f'<h2>Blank</h2><p class="note">{note}</p><div class="thumbs captioned">{figures}</div>'
 
 

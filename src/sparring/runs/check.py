@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,10 +171,10 @@ def _say_of_proposed_size(dataset: Dataset, inspection: Inspection, proposal: Pr
     width, height = map(int, size.value.split("x"))
     if (height, width) == dataset.shape[1:]:
         return
-    said = [noted(text.replace("were enlarged", "would be enlarged"))
+    said = [noted(re.sub("(were|was) enlarged", "would be enlarged", text))
             for text in smaller(dataset.survey.sides, (height, width))]  # fmt: skip
     for place, finding in enumerate(inspection.findings):
-        if "were enlarged" in finding.what:
+        if re.search("(were|was) enlarged", finding.what):
             inspection.findings[place : place + 1] = said
             return
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sparring.data.labels.class_folders import FOLDERS, WITHOUT, empty_folders, of_folders, refuse_other_folders
 from sparring.data.labels.classes import Value, brief, composed, few, number_classes
 from sparring.data.labels.dataset_json import read_dataset_json
-from sparring.data.labels.metadata import Metadata, Names, read_metadata
+from sparring.data.labels.metadata import LIKELY_LABELS, Metadata, Names, read_metadata
 from sparring.data.options import Options
 from sparring.data.sources.items import Annotations, Source
 from sparring.errors import DataError
@@ -86,8 +86,7 @@ def _no_labels(source: Source, found: Metadata, reasons: list[str]) -> DataError
             "DATA-LABELS", "labels from metadata were asked for, but there is no metadata", where=source.place,
             fix="add a metadata.jsonl or metadata.csv with file_name and label; class folders need --labels folders",
         )  # fmt: skip
-    usual = ("class", "category", "target", "labels", "breed", "kind", "style", "species", "group", "type")
-    likely = [name for name in found.columns if name.casefold() in usual]
+    likely = [name for name in found.columns if name.casefold() in LIKELY_LABELS]
     return DataError(
         "DATA-LABELS", "labels from metadata were asked for, but there are none",
         where=", ".join(f"{source.place}/{name}" for name in sorted(source.beside)[:3]),

@@ -23,9 +23,14 @@ from numpy.typing import NDArray
 from sparring.data.labels.classes import Value, brief, composed, few
 from sparring.data.labels.tables import OR_REMOVE, csv_rows, jsonl_rows, unclear
 from sparring.data.options import Options
+from sparring.data.sources.columns import TEXT_NAMES
 from sparring.data.sources.items import Source
 from sparring.errors import DataError
 
+LIKELY_LABELS = (
+    "class", "category", "target", "labels", "breed", "kind", "style", "species", "group", "type", "class_name",
+    "label_name", "fine_label",
+)  # fmt: skip
 COLUMNS = {"image": "file_name", "label": "label", "text": "text"}
 
 _MOST = 10  # problems named in one message
@@ -102,9 +107,32 @@ def read_metadata(source: Source, options: Options, names: Names, *, labels: boo
         found.warnings += rows.warnings()
         merged.add(rows)
     _check_named_columns(source, options, files, found)
+    if (
+        labels
+        and used
+        and merged.labels is None
+        and merged.captions is None
+        and (said := _idle(used, found.columns, columns))
+    ):
+        found.warnings.append(said)
     found.labels, found.values, found.captions = merged.labels, list(merged.values), merged.captions
     found.origin = " and ".join(used)
     return found
+
+
+def _idle(files: Iterable[str], seen: Iterable[str], columns: dict[str, str]) -> str:
+    """A word about files that name images and say nothing of them that is used; "" if they say nothing more."""
+    more = [name for name in seen if name != columns["image"]]
+    if not more:
+        return ""
+    by_case = {name.casefold(): name for name in more}
+    hints = [(what, next((by_case[usual] for usual in usuals if usual in by_case), ""))
+             for what, usuals in (("label", LIKELY_LABELS), ("text", TEXT_NAMES))]  # fmt: skip
+    flags = " ".join(f"--columns {what}={brief(name)}" for what, name in hints if name and name != columns[what])
+    flags = flags or "--columns label=… or text=… names one"
+    names = " and ".join(files)
+    return (f"{names}: nothing in it is used: it has no column {columns['label']!r} or {columns['text']!r} "
+            f"with something in it (columns: {few(seen, most=12)}); {flags}")  # fmt: skip
 
 
 def bytes_of(source: Source, name: str) -> bytes:
