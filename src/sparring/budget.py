@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from sparring.errors import UsageError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_WORDS = {
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), "h"), **dict.fromkeys(("day", "days"), "d"),
+}  # fmt: skip
+_PARTS = re.compile(r"\s*(\+?)\s*(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?:in)?)?(?:(\d+)s)?\s*", re.ASCII)  # 1h30m
 _IMAGES = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 _FORM = re.compile(r"\s*(\+?)\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z]*)\s*")
 _LONGEST = 10**12 - 1  # images; or 10 years below: more than that is a slip of the finger
@@ -31,8 +37,9 @@ class Budget:
 
 
 def parse_budget(text: str) -> Budget:
-    """``"20m"``, ``"2h"``, ``"90s"``, ``"1.5d"`` are time; ``"500k"``, ``"2M"``, ``"12000"`` are images; m is minutes,
-    M is millions. A leading ``+`` counts from where the run stands. Anything else is a `UsageError`.
+    """``"20m"``, ``"2h"``, ``"90s"``, ``"1.5d"``, ``"1h30m"``, ``"10min"`` are time; ``"500k"``, ``"2M"``, ``"12000"``
+    are images; m is minutes, M is millions. A leading ``+`` counts from where the run stands. Anything else is a
+    `UsageError`.
 
     >>> parse_budget("20m")
     Budget(seconds=1200.0, images=None, more=False)
@@ -40,16 +47,23 @@ def parse_budget(text: str) -> Budget:
     Budget(seconds=None, images=1500, more=True)
     """
     match = _FORM.fullmatch(text)
-    sign, number, unit = match.groups() if match else ("", "", "?")
-    if unit in ("K",):
-        unit = "k"
+    parts = None if match else _PARTS.fullmatch(text)
+    if parts is not None and any(parts.groups()[1:]):
+        amounts = zip(parts.groups()[1:], (86400, 3600, 60, 1), strict=True)
+        sign, number, unit = parts[1], str(sum(int(count) * size for count, size in amounts if count)), "s"
+        match = parts
+    else:
+        sign, number, unit = match.groups() if match else ("", "", "?")
+    unit = "k" if unit == "K" else _WORDS.get(unit.lower(), unit)
     if not match or unit not in {**_SECONDS, **_IMAGES}:
         raise UsageError(
             "BUDGET-FORM",
             "this is no budget",
             where=repr(text),
             why="a budget is a time (90s, 20m, 2h, 1d) or a number of images (12000, 500k, 2M)",
-            fix="for example --budget 20m; m is minutes, M is millions of images",
+            fix=f"write {text.strip().replace(',', '')}, without commas; or for example --budget 20m"
+            if re.fullmatch(r"\s*\+?[0-9]{1,3}(,[0-9]{3})+[A-Za-z]*\s*", text)
+            else "for example --budget 20m; m is minutes, M is millions of images",
         )
     amount = float(number.replace("_", ""))
     if unit in _SECONDS:
@@ -79,7 +93,9 @@ def check_begins(budget: Budget | None) -> None:
 def check_seed(seed: int) -> None:
     """`UsageError` unless 0 ≤ seed < 2^63."""
     if not 0 <= seed < 2**63:
-        raise UsageError("SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(seed)[:60])
+        raise UsageError(
+            "SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(seed)[:60], fix="for example --seed 0"
+        )
 
 
 def parse_change(text: str) -> tuple[str, str]:
@@ -110,7 +126,9 @@ def parse_size(text: str) -> tuple[int, int]:
         )
     width, height = int(match[1]), int(match[2] or match[1])
     if not (8 <= width <= 2048 and 8 <= height <= 2048):
-        raise UsageError("SIZE-RANGE", "a side of 8 to 2048 pixels is possible", where=repr(text))
+        raise UsageError(
+            "SIZE-RANGE", "a side of 8 to 2048 pixels is possible", where=repr(text), fix="for example --size 64"
+        )
     return height, width
 
 

@@ -25,6 +25,12 @@ from sparring.errors import UsageError
         (".5h", Budget(seconds=1800)),
         ("+10m", Budget(seconds=600, more=True)),
         ("+100k", Budget(images=100_000, more=True)),
+        ("1h30m", Budget(seconds=5400)),
+        ("+1d2h3m4s", Budget(seconds=93784, more=True)),
+        ("10min", Budget(seconds=600)),
+        ("10 minutes", Budget(seconds=600)),
+        ("1h30min", Budget(seconds=5400)),
+        ("90sec", Budget(seconds=90)),
         ("3G", Budget(images=3_000_000_000)),
     ],
 )
@@ -33,12 +39,35 @@ def test_a_budget_is_read(text, expected):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "m", "20q", "-5m", "1e3", "20mm", "nan", "inf", "1.2.3k", "20m 3s", "++5m", "５m", "a,b"]
+    "text",
+    [
+        "",
+        "m",
+        "20q",
+        "-5m",
+        "1e3",
+        "20mm",
+        "nan",
+        "inf",
+        "1.2.3k",
+        "20m 3s",
+        "++5m",
+        "５m",
+        "a,b",
+        "1,000",
+        "30m1h",
+        "1h30",
+    ],
 )
 def test_what_is_no_budget_is_refused_with_an_example(text):
     with pytest.raises(UsageError, match="BUDGET-FORM") as refused:
         parse_budget(text)
     assert "--budget 20m" in str(refused.value)
+
+
+def test_commas_are_answered_with_the_number_without():
+    with pytest.raises(UsageError, match=r"fix: write 1000000, without commas"):
+        parse_budget("1,000,000")
 
 
 @pytest.mark.parametrize("text", ["0", "0m", "0.0001", "99999d", "9999999999999999", "1" + "0" * 400 + "k"])
