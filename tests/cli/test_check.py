@@ -189,11 +189,24 @@ def test_no_bar_where_nobody_watches(quiet, monkeypatch, watched):
     assert talk._bar is None and terminal.getvalue() == ""
 
 
-def test_nothing_to_count_has_no_bar(watched):
+def test_nothing_to_count_has_no_bar_and_is_said(watched):
     terminal = watched()
     talk = Talk()
     talk.progress("waiting for another process", 0, 1)
-    assert talk._bar is None and terminal.getvalue() == ""
+    assert talk._bar is None and terminal.getvalue() == "waiting for another process …\n"
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_what_lasts_is_said_now_and_then_where_nobody_watches(quiet, monkeypatch):
+    clock, heard = [100.0], io.StringIO()
+    monkeypatch.setattr(sys, "stderr", heard)
+    monkeypatch.setattr("sparring.cli.talk.time.monotonic", lambda: clock[0])
+    talk = Talk(quiet=quiet)
+    for second in range(60):
+        clock[0] = 100.0 + second
+        talk.progress("listing", 1000 * second, 0) if second < 12 else talk.progress("decoding", 500 * second, 30_000)
+    lines = ["listing 10,000 files", "decoding 11,000 / 30,000", "decoding 18,500 / 30,000", "decoding 26,000 / 30,000"]
+    assert heard.getvalue().splitlines() == ([] if quiet else lines)
 
 
 def test_a_terminal_that_closes_stops_nothing(watched):

@@ -30,7 +30,9 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     """Run ``sparring *arguments`` in `processes` processes on this machine; returns the exit code of rank 0."""
     cores = os.cpu_count() or 1
     if not 1 <= processes <= 1024:
-        raise UsageError("PROCESSES", "--processes is a number from 1 to 1024", where=str(processes))
+        raise UsageError(
+            "PROCESSES", "--processes is a number from 1 to 1024", where=str(processes), fix="--processes 2"
+        )
     with tempfile.TemporaryDirectory(prefix="sparring-") as folder:
         file = Path(folder) / "exit"
         threads = os.environ.get("OMP_NUM_THREADS", str(max(1, cores // processes)))

@@ -7,11 +7,15 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sparring.cli.bar import Bar
+
+PATIENCE, EVERY = 10.0, 15.0
+"""Seconds that a stage may take in silence where there is no terminal, and between two lines about it after that."""
 
 
 class Talk:
@@ -22,6 +26,7 @@ class Talk:
         self.terminal = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._open = not quiet
         self._bar: Bar | None = None
+        self._stage, self._due = "", 0.0  # what goes on where nobody watches, and when the next line about it is due
 
     def say(self, text: str = "") -> None:
         """Talk: one line or more on stderr. A closed stderr is no reason to stop working."""
@@ -45,8 +50,13 @@ class Talk:
             self.say(f"! {line}")
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """How far a stage is: a bar with rate and time left, only where someone watches, gone when it is over."""
+        """How far a stage is: a bar with rate and time left where someone watches, gone when it is over; elsewhere a
+        line now and then about what takes long. A stage of which there is one is something to wait for, and is said."""
+        if total == 1 and done == 0:
+            self.say(f"{stage} …")
+            return
         if not self.terminal:
+            self._tell(stage, done, total)
             return
         try:
             if self._bar is not None and self._bar.stage != stage:
@@ -61,6 +71,15 @@ class Talk:
                 self.clear()
         except OSError:
             self.terminal = False
+
+    def _tell(self, stage: str, done: int, total: int) -> None:
+        """A plain line about a stage that lasts, every `EVERY` seconds."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._due = stage, now + PATIENCE
+        elif now >= self._due:
+            self._due = now + EVERY
+            self.say(f"{stage} {done:,} / {total:,}" if total else f"{stage} {done:,} files")
 
     def clear(self) -> None:
         """Take the bar off the screen, if there is one."""

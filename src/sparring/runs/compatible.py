@@ -25,6 +25,8 @@ _FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
 """Flags that have another name than their field in `Options`."""
 _ANY_DATA = ("held_out", "limits", "keep", "on_bad")
 """Options that mean something, or do no harm, whatever the data are."""
+_LARGE, _TIMES = 4096, 10
+"""A batch of this many is never refused, one of more than so many times the data is."""
 
 
 def before_data(request: Request) -> Recipe | None:
@@ -35,10 +37,12 @@ def before_data(request: Request) -> Recipe | None:
     check_seed(request.seed)
     check_begins(request.budget)
     if request.threads is not None and not 1 <= request.threads <= MOST_THREADS:
-        raise UsageError("THREADS", f"threads is a number from 1 to {MOST_THREADS}", where=str(request.threads))
+        raise UsageError("THREADS", f"threads is a number from 1 to {MOST_THREADS}", where=str(request.threads),
+                         fix="leave it out to use what suits the machine")  # fmt: skip
     size = request.options.size
     if size is not None and not all(8 <= side <= 2048 for side in size):
-        raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])))
+        raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])),
+                         fix="for example --size 64")  # fmt: skip
     _check_directory(request.out, request.data)
     if request.recipe != "auto":
         return load(request.recipe, request.set)
@@ -92,11 +96,16 @@ def check_kind(kind: str, options: Options, recipe: Recipe, data: str) -> None:
         )  # fmt: skip
 
 
-def notes(kind: str, recipe: Recipe) -> list[str]:
-    """What is possible, but perhaps not meant."""
+def notes(kind: str, recipe: Recipe, count: int) -> list[str]:
+    """What is possible, but perhaps not meant. count: samples to train on."""
+    said, batch = [], recipe.config.batch
     if kind == "images" and recipe.preset in auto.MEANT_FOR_POINTS:
-        return [f"{recipe.preset} is made for 2-D points; for images leave --recipe out, or take r3gan-minutes"]
-    return []
+        said.append(f"{recipe.preset} is made for 2-D points; for images leave --recipe out, or take r3gan-minutes")
+    if batch > count:
+        said.append(
+            f"a batch of {batch:,} is more than the {count:,} {kind} there are: every step sees each at least once"
+        )
+    return said
 
 
 def check_processes(device: torch.device) -> None:
@@ -117,10 +126,17 @@ def check_processes(device: torch.device) -> None:
         )  # fmt: skip
 
 
-def check_batch(recipe: Recipe) -> None:
-    """`UsageError` if the processes of this run cannot share its batch equally."""
+def check_batch(recipe: Recipe, count: int) -> None:
+    """`UsageError` if the processes of this run cannot share its batch equally, or it is a slip of the finger: many
+    times the `count` samples there are, so that even timing it would take for ever."""
     _, size = world()
     batch = recipe.config.batch
+    if batch > max(_LARGE, _TIMES * count):
+        raise UsageError(
+            "BATCH-DATA", f"a batch of {batch:,} is more than {_TIMES} times the {count:,} samples there are",
+            why="every step would see each of them many times over",
+            fix=f"--set batch={min(64, max(1, count))}, or any number up to {max(_LARGE, _TIMES * count):,}",
+        )  # fmt: skip
     if batch % size:
         raise UsageError(
             "BATCH-PROCESSES", f"--processes {size} cannot share a batch of {batch} equally",

@@ -115,7 +115,9 @@ class Plan:
 
     def _hints(self) -> list[str]:
         """What was perhaps not meant."""
-        said = compatible.notes(self.dataset.kind, self.recipe) + unused(self.recipe, space_of(self.dataset))
+        said = compatible.notes(self.dataset.kind, self.recipe, len(self.dataset.train)) + unused(
+            self.recipe, space_of(self.dataset)
+        )
         asked = self.request.budget.images if self.request.budget is not None else None
         if asked is not None and asked < 1000:
             said.append(f"--budget {asked} means {asked} images; minutes are written {asked}m")
@@ -131,11 +133,13 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     dataset = open_dataset(request, progress)
     recipe = asked or resolve(request, dataset, device)
     compatible.check_kind(dataset.kind, request.options, recipe, request.data)
-    compatible.check_batch(recipe)
+    compatible.check_batch(recipe, len(dataset.train))
     check_needs(recipe, space_of(dataset), request.data)
     out = request.out or free_directory(request.data)
     rank, size = join(device)
     engine = make_engine(recipe, device, rank, size)
+    if progress:
+        progress("timing a few rounds on a copy that is thrown away", 0, 1)
     rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, thorough=_by_time(request.budget))
     total = images_of(request.budget or auto.DEFAULT_BUDGET, rate, recipe.config.batch)
     return Plan(request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size)
