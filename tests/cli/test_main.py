@@ -184,3 +184,32 @@ def test_json_keeps_the_very_names_of_files(capsys):
     names = ["é\u202e😀.png", os.fsdecode(b"bytes\xff\xfe.png"), "line\nbreak"]
     Talk().record({"names": names})
     assert json.loads(capsys.readouterr().out) == {"names": names}
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "word"),
+    [
+        ("train no/such/place --json", 3, "DATA-MISSING"),
+        ("train ring --budget 20q --json", 2, "BUDGET-FORM"),
+        ("train ring --json --bugdet 20m", 2, "FLAG"),
+        ("resume no/such/run --json", 4, "RUN-MISSING"),
+        ("pack no/such/place out --json", 3, "DATA-MISSING"),
+        ("check no/such/place --json", 3, "DATA-MISSING"),
+    ],
+)
+def test_with_json_an_error_is_the_last_line_of_stdout(line, code, word, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(line.split()) == code
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert len(lines) == 1
+    error = json.loads(lines[-1])["error"]
+    assert error["code"] == word and set(error) == {"code", "what", "where", "why", "fix"}
+    assert f"[{word}]" in said.err
+
+
+def test_a_bug_is_an_error_in_json_too(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(cli, "parse", lambda arguments: Failing(ZeroDivisionError("division by zero")))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert cli.main(["train", "x", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "BUG"

@@ -109,6 +109,7 @@ def test_the_command_line_says_what_happened_and_what_to_type(
     assert code == 3, said
     assert "stopped at 160 images" in said and "[DATA-LOST]" in said and "Traceback" not in said
     assert said.rstrip().endswith(f"sparring resume '{out}'")
+    assert said.index("[DATA-LOST] too much") < said.index("once the files are back, go on with:")
     assert (out / "report.html").is_file() and "sparring sample" not in said
     assert sparring.load(out).images == 160
 

@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from sparring.cli.launch import leave, said_by_rank_0
     from sparring.cli.stopping import interruptible
     from sparring.cli.talk import Talk
-    from sparring.cli.trouble import bug, explained, notes
+    from sparring.cli.trouble import bug, explained, notes, record
 
     _fill_streams()
     for stream in (sys.stdout, sys.stderr):
@@ -106,11 +106,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         talk.data(f"sparring {__version__}")
         return 0
+    command: Command | None = None
     try:
         with interruptible():
-            code = parse(given or ["--help"]).run(talk)
+            command = parse(given or ["--help"])
+            code = command.run(talk)
     except SparringError as error:
         code = error.exit_code
+        if "--json" in given and not (command is not None and given[0] == "check"):  # which says it with its report
+            talk.record(record(error))
         if error.code == "PEER" or not said_by_rank_0(code):  # whoever lost another process cannot wait for it
             talk.trouble(str(error) + notes(error))
     except KeyboardInterrupt:
@@ -118,6 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = 130
     except Exception as error:
         known = explained(error)
+        if "--json" in given:
+            talk.record(record(known or SparringError("BUG", "this is a bug in sparring", why=repr(error))))
         if known is not None:
             talk.trouble(str(known) + notes(error))
         code = bug(error, given, talk) if known is None else known.exit_code

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sparring.budget import duration
 from sparring.cli.live import Live
 from sparring.cli.talk import Talk
+from sparring.cli.trouble import record
 from sparring.errors import MachineError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
         with live:
             for event in session:
                 live.show(event)
-        return _end(session, talk, live.seconds)
+        return _end(session, talk, live.seconds, as_json=as_json)
     except KeyboardInterrupt:
         talk.say("\n".join(["left at once; what was saved last is safe", *following(path, True)]))
         return STOPPED
@@ -37,7 +38,7 @@ def follow(session: Session, talk: Talk, *, as_json: bool) -> int:
         raise
 
 
-def _end(session: Session, talk: Talk, seconds: float) -> int:
+def _end(session: Session, talk: Talk, seconds: float, *, as_json: bool) -> int:
     """The page, and the last words; returns the exit code."""
     path, done = session.directory.path, session.finished
     stopped = done is not None and done.reason in ("stopped", "data")
@@ -46,9 +47,13 @@ def _end(session: Session, talk: Talk, seconds: float) -> int:
         page = write_page(path, talk)
         images = done.images if done is not None else 0
         talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(seconds)}")
-        talk.say("\n".join(places(path, page) + following(path, stopped)))
+        talk.say("\n".join(places(path, page) + (following(path, stopped) if session.lost is None else [])))
     if session.lost is not None:
         talk.trouble(str(session.lost))
+        if leads:
+            talk.say("once the files are back, " + "\n".join(following(path, True)))
+            if as_json:
+                talk.record(record(session.lost))
         return session.lost.exit_code if leads else STOPPED  # the others leave without a word to torchrun
     return STOPPED if stopped else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -13,6 +14,8 @@ from sparring.types import Alarm, Event, Probed, Sampled, Saved, Turn
 
 EVERY = 10.0
 """Seconds between plain lines."""
+IN_FULL = 3
+"""Images lost during a run that are each named on the screen; the log names more."""
 _SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))", "true_positive": "TPR", "true_negative": "TNR"}
 _PAID = ("real", "fake", "pair", "loss")
 
@@ -45,6 +48,7 @@ class Live:
         self.rate: float | None = None
         self._screen: Any = None
         self._spoke = -EVERY
+        self._broken, self._counted = 0, 0.0  # images lost, and when their number was last said
         self._began = time.monotonic()
 
     def __enter__(self) -> Live:
@@ -69,7 +73,9 @@ class Live:
             case Turn():
                 self._turn(event)
             case Alarm():
-                said = f"! {event.message}  [{event.code}, at {event.images:,} images]"
+                said = self._alarm(event)
+                if not said:
+                    return
                 if event.code.startswith("DATA-") and self.talk.quiet:
                     self.talk.trouble(said)  # of several processes, only the one that met it knows
                 else:
@@ -83,6 +89,21 @@ class Live:
                 pass
 
     # ── ways to say it ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _alarm(self, alarm: Alarm) -> str:
+        """A warning in full. Of images that are lost the first `IN_FULL` are; then how many there are, now and then."""
+        where = f"[{alarm.code}, at {alarm.images:,} images]"
+        if alarm.code == "DATA-BROKEN":
+            self._broken += 1
+            if self._broken > IN_FULL:
+                count = re.search(r"[0-9,]+ of [0-9,]+", alarm.message)
+                if time.monotonic() - self._counted < EVERY or count is None:
+                    return ""
+                self._counted = time.monotonic()
+                return f"! {count[0]} images are lost by now; log.jsonl names more of them  {where}"
+            if self._broken == IN_FULL:
+                self._counted = time.monotonic()
+        return f"! {alarm.message}  {where}"
 
     def _turn(self, turn: Turn) -> None:
         if turn.rate:

@@ -11,9 +11,10 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sparring.cli.talk import Talk
-from sparring.errors import MachineError
+from sparring.errors import MachineError, SparringError
 
 _DISK = {
     errno.ENOSPC: "the disk is full",
@@ -61,6 +62,12 @@ def explained(error: BaseException) -> MachineError | None:
             fix="--device cpu always works; else update the driver, or install the torch that was built for it",
         )
     return None
+
+
+def record(error: SparringError) -> dict[str, Any]:
+    """An error as the last JSON line of a command with --json: for programs, what a person reads on stderr."""
+    said = {"code": error.code, "what": error.what, "where": error.where, "why": error.why, "fix": error.fix}
+    return {"event": "error", "error": said}
 
 
 def bug(error: BaseException, arguments: Sequence[str], talk: Talk) -> int:
