@@ -288,3 +288,23 @@ def test_a_repository_of_the_hub_as_a_file_system(
         assert "README.md" not in hub.fetched()
         close_session()
         HfFileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("reason", [ConnectionRefusedError(111, "refused"), TimeoutError("too slow")])
+def test_what_cannot_be_reached_is_not_called_missing(reason: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    class System:
+        def invalidate_cache(self) -> None: ...
+
+        def info(self, path: str) -> dict[str, object]:
+            raise FileNotFoundError(path) from reason
+
+    monkeypatch.setattr(remote, "_system", lambda url, protocol: (System(), url))
+    with pytest.raises(DataError, match="DATA-REMOTE.*cannot be reached") as told:
+        remote._look("https://localhost:1/x.zip")
+    assert "connection" in told.value.fix
+
+
+def test_an_unknown_protocol_names_those_there_are() -> None:
+    with pytest.raises(DataError, match="DATA-URL") as told:
+        remote._look("foo://a/b")
+    assert "file" in told.value.fix and "https" in told.value.fix

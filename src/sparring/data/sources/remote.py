@@ -121,6 +121,11 @@ def _look(url: str) -> tuple[Any, list[_Remote], bool]:
         info = system.info(path)
         listing: Mapping[str, Any] = {} if info["type"] == "file" else system.find(path, detail=True)
     except FileNotFoundError as error:
+        if broken := _connection(error):
+            raise DataError(
+                "DATA-REMOTE", "the address cannot be reached", where=url, why=_plain(broken),
+                fix="check the name of the host, the port and the connection, or give a local copy",
+            ) from error  # fmt: skip
         raise DataError(
             "DATA-MISSING", "there is nothing at this address", where=url, why=_plain(error), fix="check the spelling"
         ) from error
@@ -163,7 +168,7 @@ def _system(url: str, protocol: str) -> tuple[Any, str]:
             why=_plain(error), fix=f"pip install {package}" if package else _plain(error),
         ) from error  # fmt: skip
     except ValueError as error:
-        known = sorted(name for name in known_implementations if name in _PACKAGES)
+        known = sorted({"file", *(name for name in known_implementations if name in _PACKAGES)})
         raise DataError(
             "DATA-URL", "this address cannot be used", where=url, why=_plain(error), fix=f"known are {', '.join(known)}"
         ) from error
@@ -195,6 +200,16 @@ def _remote(path: str, name: str, info: Mapping[str, Any]) -> _Remote:
     size = info.get("size")
     mark = " ".join(f"{key}={info[key]}" for key in _MARKS if info.get(key) is not None)
     return _Remote(path, name, -1 if size is None else int(size), mark)
+
+
+def _connection(error: BaseException) -> OSError | None:
+    """Why there was no connection, where that is behind an error: over http "not found" may mean "not reached"."""
+    behind = error.__cause__ or error.__context__
+    while behind is not None:
+        if isinstance(behind, OSError) and not isinstance(behind, FileNotFoundError):
+            return behind
+        behind = behind.__cause__ or behind.__context__
+    return None
 
 
 def _plain(error: BaseException) -> str:
