@@ -72,11 +72,16 @@ def options(
         if name not in known:
             near = difflib.get_close_matches(name, known, n=2) or known
             raise UsageError("ARGUMENT", "there is no such argument", where=name, fix=f"there is {', '.join(near)}")
-    if min_side < 1 or not max_aspect >= 1 or not max_megapixels > 0:
-        raise UsageError(
-            "DATA-LIMITS", "these limits leave nothing", where=f"{min_side}, {max_aspect}, {max_megapixels}",
-            fix="min_side at least 1, max_aspect at least 1, max_megapixels above 0",
-        )  # fmt: skip
+    for name, value, fine, possible in (
+        ("min_side", min_side, min_side >= 1, "at least 1 pixel; 8 is usual"),
+        ("max_aspect", max_aspect, max_aspect >= 1, "at least 1, which is a square; 4 is usual"),
+        ("max_megapixels", max_megapixels, max_megapixels > 0, "above 0; 134 is usual"),
+    ):
+        if not fine:
+            raise UsageError(
+                "DATA-LIMITS", f"--{name.replace('_', '-')} cannot be this, or no image is left", where=str(value),
+                fix=f"{name} is {possible}",
+            )  # fmt: skip
     return Options(
         size=(size, size) if isinstance(size, int) else size,
         columns=tuple(columns.items()) if isinstance(columns, dict) else tuple(columns),

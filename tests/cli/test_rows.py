@@ -27,12 +27,15 @@ from PIL import Image
 
 from sparring import cli
 from sparring.cli import commands, main
+from sparring.cli.live import Live
+from sparring.cli.talk import Talk
 from sparring.runs import directory as directories
 from sparring.runs import plan as plans
 from sparring.runs.lock import RunLock
 from sparring.runs.recipe import load
 from sparring.train import engine
 from sparring.train.disk import Disk
+from sparring.types import Alarm
 
 SMALL = ["--recipe", "gan", "--set", "width=8", "--set", "batch=16"]
 TRAIN = ["train", "ring", "--budget", "64", *SMALL]
@@ -678,3 +681,87 @@ def test_a_lock_names_its_holder(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with RunLock(run):
         code, text = said(["resume", run, "--budget", "+64"], capsys)
     assert code == 4 and f"process {os.getpid()} on {socket.gethostname()}" in text
+
+
+def test_of_many_lost_images_three_are_named_and_then_counted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("sparring.cli.live.time.monotonic", lambda: clock[0])
+    live = Live(Talk(), lambda: 1000)
+    for count in range(1, 41):
+        clock[0] += 1.0
+        live.show(Alarm(16 * count, "DATA-BROKEN", f"{count}.png: gone; another takes its place ({count} of 900 lost)"))
+    live.show(Alarm(700, "DATA-LOST", "41 of 900 images can no longer be read"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines[:3]] == ["! 1.png", "! 2.png", "! 3.png"]
+    assert [line.split(" images")[0] for line in lines[3:-1]] == ["! 13 of 900", "! 23 of 900", "! 33 of 900"]
+    assert "DATA-LOST" in lines[-1]
+
+
+def test_a_directory_that_is_no_run_names_the_runs_in_it_and_beside_it(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for command in ("sample", "info", "resume", "interpolate"):
+        code, text = said([command, tmp_path], capsys)
+        assert code == 4 and f"fix: runs in it: {run}" in text
+        code, text = said([command, tmp_path / "photos"], capsys)
+        assert code == 4 and f"fix: runs beside it: {run}" in text
+    code, text = said(["info", tmp_path / "rnig"], capsys)
+    assert code == 4 and f"runs beside it: {run}" in text
+
+
+def test_a_smaller_budget_says_how_a_run_ends_earlier_and_so_it_does(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = said(["resume", run, "--budget", "48"], capsys)
+    assert code == 2 and "images: under run: in" in text and str(run / "recipe.yaml") in text
+    assert said(["resume", run, "--budget", "+640"], capsys)[0] == 0
+    document = yaml.safe_load((run / "recipe.yaml").read_text())
+    document["run"]["images"] = 1408
+    (run / "recipe.yaml").write_text(yaml.safe_dump(document))
+    assert said(["resume", run], capsys)[0] == 0
+    document["run"]["images"] = 720
+    (run / "recipe.yaml").write_text(yaml.safe_dump(document))
+    assert said(["resume", run], capsys)[0] == 0
+
+
+def test_a_batch_beyond_the_data_is_noted_or_refused(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--recipe", "gan", "--set", "width=8", "--size", "16", "--budget", "64", "--dry-run"]
+    code, text = said(["train", photos, *flags, "--set", "batch=32"], capsys)
+    assert code == 0 and "note      a batch of 32 is more than the" in text
+    assert text.index("timing a few rounds") < text.index("note  ")
+    code, text = said(["train", photos, *flags, "--set", "batch=999999"], capsys)
+    assert code == 2 and "[BATCH-DATA]" in text and "timing" not in text and "up to 4,096" in text
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--min-side", "-1"], r"\[DATA-LIMITS\] --min-side .*: -1\n  fix: min_side is at least 1"),
+        (["--max-aspect", "0.5"], r"\[DATA-LIMITS\] --max-aspect .*: 0.5\n"),
+        (["--min-side", "1000"], r"\[DATA-EMPTY\](.|\n)*fix: 24 of 24 are left out by --min-side: a lower one"),
+        (["--size", "4"], r"\[SIZE-RANGE\](.|\n)*fix: .*--size 64"),
+        (["--seed", "-1"], r"\[SEED\](.|\n)*fix: .*--seed 0"),
+        (["--recipe", "mien.yaml"], r"\[RECIPE-FILE\](.|\n)*fix: check the path \(there is mine.yaml\)"),
+        (["--recipe", "gan", "--set", "lr=1e-5 cosin 0.5..1"], r"did you mean '1e-5 -> 0 cosine 0.5..1'\?"),
+        (["--recipe", "gan", "--set", "objective=minmax"], r"did you mean minimax\?"),
+        (["--processes", "0"], r"\[PROCESSES\](.|\n)*fix: .*--processes 2"),
+    ],
+)
+def test_what_is_refused_names_the_flag_and_the_fix(
+    flags: list[str], words: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("recipe: gan\n")
+    code, text = said(["train", photos, *flags], capsys)
+    assert code in (2, 3) and re.search(words, text), text
+
+
+def test_the_settings_of_a_recipe_name_the_words_that_are_possible(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = said(["recipes", "cgan"], capsys)
+    assert code == 0 and "One of projection, concatenation, auxiliary." in " ".join(text.split())

@@ -211,11 +211,23 @@ def nothing_usable(source: Source, excluded: list[tuple[str, str]]) -> DataError
     kinds: dict[str, list[str]] = {}
     for name, reason in excluded:
         kinds.setdefault(PurePosixPath(name).suffix.lower() or "no extension", []).append(reason)
-    found = [f"{len(reasons)} {kind} ({Counter(reasons).most_common(1)[0][0]})" for kind, reasons in kinds.items()]
+    every = [reason for _, reason in excluded]
+    limits = {
+        flag: sum(word in reason for reason in every)
+        for flag, word in (
+            ("--min-side", "shorter side below"), ("--max-aspect", "sides differ"), ("--max-megapixels", "megapixels")
+        )
+    }  # fmt: skip
+    flag, count = max(limits.items(), key=lambda item: item[1])
+    fix = "give a folder or zip with PNG, JPEG, WebP, BMP, TIFF, GIF or AVIF images"
+    if 2 * count > len(every):
+        other = "lower" if flag == "--min-side" else "higher"
+        fix = f"{count:,} of {len(every):,} are left out by {flag}: a {other} one keeps them"
+    found = [f"{len(reasons):,} {kind} ({Counter(reasons).most_common(1)[0][0]})" for kind, reasons in kinds.items()]
     return DataError(
         "DATA-EMPTY",
         "no usable image",
         where=source.place,
         why="found " + (", ".join(found[:8]) if found else "no file at all"),
-        fix="give a folder or zip with PNG, JPEG, WebP, BMP, TIFF, GIF or AVIF images",
+        fix=fix,
     )

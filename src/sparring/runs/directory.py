@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import os
 import re
@@ -117,21 +118,12 @@ class RunDirectory:
     def said(self) -> Document:
         """The same with the lines on which it is said."""
         if not self.is_run:
-            near = (
-                sorted(str(p.parent) for p in self.path.parent.glob("*/recipe.yaml"))[:5]
-                if self.path.parent.is_dir()
-                else []
-            )
             raise CheckpointError(
                 "RUN-MISSING",
                 "there is no run here",
                 where=str(self.path),
                 why="a run is a directory with a recipe.yaml",
-                fix=f"name the directory of the run: {self.path.parent}"
-                if self.path.name == self.recipe.name
-                else f"runs beside it: {', '.join(near)}"
-                if near
-                else "",
+                fix=self._found_near(),
             )
         try:
             document = read(self.recipe)
@@ -142,6 +134,30 @@ class RunDirectory:
             ) from None
         _check(document)
         return document
+
+    def _found_near(self) -> str:
+        """Which runs there are where somebody looked for one: in it, or beside it the ones with the nearest names."""
+        if self.path.name == self.recipe.name and self.path.is_file():
+            return f"name the directory of the run: {self.path.parent}"
+        inside = _runs_in(self.path)
+        if inside:
+            more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+            return f"runs in it: {', '.join(map(str, inside[:5]))}{more}"
+        beside = _runs_in(self.path.parent) or _runs_in(Path("runs"))
+        names = {path.name: path for path in beside}
+        near = difflib.get_close_matches(self.path.name, names, n=5, cutoff=0.5)
+        if beside:
+            which = "beside it" if beside[0].parent == self.path.parent else "in runs"
+            return f"runs {which}: {', '.join(str(path) for path in ([names[name] for name in near] or beside)[:5])}"
+        return "`sparring train DATA` makes one"
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The directories of runs in a folder, in the order of their names; none where it cannot be looked into."""
+    try:
+        return sorted(path.parent for path in folder.glob("*/recipe.yaml"))
+    except OSError:
+        return []
 
 
 _NUMBER = (int, float)

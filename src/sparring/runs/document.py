@@ -8,6 +8,7 @@ else (``1e-4``, ``yes``, ``010``) stays text, and the setting it is given to dec
 from __future__ import annotations
 
 import codecs
+import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -55,12 +56,23 @@ def read(path: Path) -> Document:
             data = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageError("RECIPE-FILE", "the recipe cannot be read", where=str(path), why=why) from None
+        fix = "check the path" + _files_near(path) + "; `sparring recipes` lists the recipes that need no file"
+        raise UsageError("RECIPE-FILE", "the recipe cannot be read", where=str(path), why=why, fix=fix) from None
     if len(data) > LARGEST:
         raise UsageError(
             "RECIPE-SIZE", f"a recipe has at most {LARGEST:,} bytes", where=str(path), fix="name the recipe.yaml itself"
         )
     return parse(_decoded(data, str(path)), str(path))
+
+
+def _files_near(path: Path) -> str:
+    """The recipe file beside `path` whose name is nearest, as words to add to a sentence."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml", ".json")]
+    except (OSError, ValueError):
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f" (there is {path.with_name(near[0])})" if near else ""
 
 
 def parse(text: str, name: str) -> Document:

@@ -288,7 +288,9 @@ def _extended(
             "BUDGET-LESS",
             f"the run was planned for {planned:,} images and has seen {seen:,}",
             where=str(budget),
-            fix="add to it with --budget +10m or +100k",
+            why="a budget adds to a run, or names a larger total",
+            fix="add to it with --budget +10m or +100k; to end it earlier, write the smaller number as images: under "
+            f"run: in {directory.recipe} and resume without --budget (its schedules stay as they were planned)",
         )
     return images
 

@@ -7,7 +7,7 @@ import ast
 import dataclasses
 import inspect
 import textwrap
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from sparring.train.schedule import Ramp
 
@@ -27,7 +27,23 @@ def explained(config: Any) -> list[tuple[str, str, str]]:
     """(name, value, meaning) of every field in the order of definition; the fields of the recipe itself come first."""
     values = plain(config)
     order, meanings = _definition(type(config))
-    return [(name, short(values[name]), meanings.get(name, "")) for name in order if name in values]
+    checked = getattr(type(config), "__pydantic_fields__", {})  # with annotations that are resolved
+    words = {name: _choices(field.annotation) for name, field in checked.items()}
+    said = {name: f"{meanings.get(name, '')} One of {', '.join(words[name])}.".strip() for name in words if words[name]}
+    return [(name, short(values[name]), said.get(name, meanings.get(name, ""))) for name in order if name in values]
+
+
+def _choices(annotation: Any) -> list[str]:
+    """The words of a Literal, wherever it stands in an annotation.
+
+    >>> _choices(Literal["adam", "sgd"] | None), _choices(int)
+    (['adam', 'sgd', 'null'], [])
+    """
+    if get_origin(annotation) is Literal:
+        return [short(word) for word in get_args(annotation)]
+    parts = get_args(annotation)
+    found = [word for part in parts for word in _choices(part)]
+    return found + ["null"] * (bool(found) and type(None) in parts)
 
 
 def meaning(cls: type, name: str) -> str:

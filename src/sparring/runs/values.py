@@ -21,6 +21,7 @@ from sparring.recipes import RECIPES
 from sparring.runs.document import entries
 from sparring.runs.settings import meaning
 from sparring.train.game import Game, Training
+from sparring.train.schedule import Ramp
 
 Path = tuple[str, ...]
 
@@ -152,7 +153,10 @@ def _said(config: type[Training], error: dict[str, Any]) -> tuple[Path, str]:
         case "bool_parsing" | "bool_type":
             return path, f"{given} is neither true nor false"
         case "literal_error":
-            return path, f"{given} is not one of {str(error['ctx']['expected']).replace(' or ', ', ')}"
+            words = re.findall(r"'([^']*)'", str(error["ctx"]["expected"]))
+            near = difflib.get_close_matches(str(error.get("input")), words, n=1, cutoff=0.5)
+            said = f"{given} is not one of {str(error['ctx']['expected']).replace(' or ', ', ')}"
+            return path, said + (f"; did you mean {near[0]}?" if near else "")
         case "dataclass_type":
             return path, f"{given} is neither a number nor a ramp such as '1e-3 -> 2e-4 linear 0.5..1'"
         case "unexpected_keyword_argument":
@@ -160,9 +164,29 @@ def _said(config: type[Training], error: dict[str, Any]) -> tuple[Path, str]:
         case "missing":
             return path, "this is missing"
         case "value_error":
-            return path, str(error["msg"]).removeprefix("Value error, ")
+            return path, str(error["msg"]).removeprefix("Value error, ") + _nearest_ramp(error.get("input"))
     message = str(error["msg"])
     return path, f"{given}: {message[:1].lower()}{message[1:]}"
+
+
+def _nearest_ramp(text: Any) -> str:
+    """``"; did you mean …?"`` for a text that is nearly a ramp: a misspelt shape, or no second value.
+
+    >>> _nearest_ramp("1e-3 -> 1e-5 cosin 0.5..1"), _nearest_ramp("1e-5 cosin 0.5..1")
+    ("; did you mean '1e-3 -> 1e-5 cosine 0.5..1'?", "; did you mean '1e-5 -> 0 cosine 0.5..1'?")
+    """
+    match = (
+        re.fullmatch(r"\s*(\S+?)\s*(?:(?:->|→)\s*(\S+))?\s+([A-Za-z]+)(\s.*)?", text) if isinstance(text, str) else None
+    )
+    near = difflib.get_close_matches(match[3].lower(), ("cosine", "linear", "log"), n=1, cutoff=0.5) if match else []
+    if not match or not near:
+        return ""
+    meant = f"{match[1]} -> {match[2] or 0} {near[0]}{(match[4] or '').rstrip()}"
+    try:
+        Ramp.parse(meant)
+    except ValueError:
+        return ""
+    return f"; did you mean '{meant}'?"
 
 
 def _shown(value: Any) -> str:
