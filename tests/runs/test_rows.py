@@ -237,7 +237,7 @@ def test_row_48_any_file_is_a_recipe_or_a_sentence(tmp_path_factory: pytest.Temp
 
 @pytest.mark.parametrize("said", ["sparring: 9.1", "run: {sparring: 9.1.0.dev1}"])
 @pytest.mark.parametrize(
-    "news", ["config: {hyper: 1}", "config: {objective: hinge}", "teachers: [a]", "config: {z: a}"]
+    "news", ["config: {hyper: 1}", "config: {objective: unheard-of}", "teachers: [a]", "config: {z: a}"]
 )
 def test_row_51_what_the_future_says_asks_for_an_upgrade(said: str, news: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_text(f"recipe: gan\n{said}\n{news}\n")
