@@ -196,6 +196,25 @@ def test_what_the_crop_cuts_is_measured(tmp_path):
         assert example.after.width == example.after.height
 
 
+def test_findings_on_the_page(tmp_path):
+    """Odd images are shown with their names, reasons stand on lines of their own, names keep their case."""
+    root = tmp_path / "mixed"
+    root.mkdir()
+    for k in range(100):
+        scene(k).save(root / f"{k}.png")
+    Image.fromarray(np.random.default_rng(0).integers(0, 4096, (64, 64)).astype(np.uint16)).save(root / "deep.png")
+    (root / "metadata.jsonl").write_text('{"file_name": "0.png", "breed": "a"}\n')
+    _, text, source = read(write(check(root, device="cpu"), tmp_path / "out"))
+    assert "metadata.jsonl: nothing in it is used" in text and "Metadata.jsonl" not in text
+    odd = source[source.index("unlike the rest") :]
+    odd = odd[: odd.index("</li>")]
+    assert "<img" in odd and "deep.png" in odd and "--range 0,4095" in odd
+    (root / "metadata.jsonl").write_text('{"file_name": "0.png", "label"\n')
+    _, text, source = read(write(check(root, device="cpu"), tmp_path / "out"))
+    assert '<div class="why">' in source and "line 1 is not JSON" in text and "\\n" not in text
+    assert "No command yet" in text and "sparring train" not in text
+
+
 # ── pieces ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -106,6 +106,7 @@ _OTHER_FIXES: tuple[tuple[str, str], ...] = (
     (r"all images are of one class", "--labels none, or label them apart"),
     (r"are these labels really classes", "--labels none, or --columns label=… names another column"),
 )
+_UNUSED = re.compile(r"^(.* is not used|.*: nothing in it is used): (.*)$")
 _NAMES = re.compile(
     r"^(no caption for [\d,]+ of [\d,]+ images|classes [^:]*|.*about files not there|empty [^:]*): (.*)$"
 )
@@ -128,6 +129,8 @@ def noted(text: str) -> Finding:
     why = ""
     if "enlarged; 95 %" in what:
         what, _, why = what.partition("; ")
+    if match := _UNUSED.match(what):
+        what, why = match[1], match[2]
     names = _NAMES.match(what)
     files = [(names[2], "")] if names and names[2] else []
     return Finding("warning", "DATA-NOTED", names[1] if names and files else what, fix, len(files), files, why)

@@ -180,7 +180,7 @@ def _odd_ones(dataset: Dataset, survey: Survey) -> Iterator[Finding]:
             what = f"{len(rows):,} of {n:,} images {'are' if len(rows) > 1 else 'is'} {name}, unlike the rest"
             fix = "nothing, if they look right on the page"
             if name.endswith("16-bit") and _dark(dataset, rows):
-                fix = f"they are nearly black, perhaps of 12 bits: {_BRIGHTER}"
+                fix = f"nearly black, perhaps of 12 bits: {_BRIGHTER}"
             yield Finding("note", "DATA-ODD", what, fix, len(rows), files, rows=rows[:_SHOWN].tolist())
             named[rows] = True
     for bit, name in enumerate(survey.conversions):

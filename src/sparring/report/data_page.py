@@ -111,7 +111,7 @@ def _sentence(text: str) -> str:
 
 def _finding(finding: Finding, pictures: Pictures) -> str:
     files = ""
-    if finding.files:
+    if finding.files and finding.count > len(finding.rows[:_SHOWN]):  # else all of them are shown
         rows = "".join(_row(name, reason) for name, reason in finding.files[:50])
         more = finding.count - min(50, len(finding.files))
         rest = f"<p>… and {more:,} more, in report.json</p>" if more > 0 else ""
