@@ -138,11 +138,15 @@ def train(data: str | Path, **settings: Any) -> Run:
     return finish(steps(data, **settings))
 
 
-def resume(path: str | Path, *, budget: str | Budget | None = None, device: str | None = None) -> Session:
+def resume(
+    path: str | Path, *, budget: str | Budget | None = None, device: str | None = None,
+    progress: Callable[..., None] | None = None,
+) -> Session:  # fmt: skip
     """Go on with a run as if it had never stopped; iterate what is returned, or give it to `finish`."""
     from sparring.runs import session
 
-    return session.resume(path, budget=parse_budget(budget) if isinstance(budget, str) else budget, device=device)
+    given = parse_budget(budget) if isinstance(budget, str) else budget
+    return session.resume(path, budget=given, device=device, progress=progress)
 
 
 def finish(session: Session) -> Run:

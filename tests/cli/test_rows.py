@@ -716,15 +716,19 @@ def test_a_smaller_budget_says_how_a_run_ends_earlier_and_so_it_does(
     run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, text = said(["resume", run, "--budget", "48"], capsys)
-    assert code == 2 and "images: under run: in" in text and str(run / "recipe.yaml") in text
-    assert said(["resume", run, "--budget", "+640"], capsys)[0] == 0
-    document = yaml.safe_load((run / "recipe.yaml").read_text())
-    document["run"]["images"] = 1408
-    (run / "recipe.yaml").write_text(yaml.safe_dump(document))
-    assert said(["resume", run], capsys)[0] == 0
-    document["run"]["images"] = 720
-    (run / "recipe.yaml").write_text(yaml.safe_dump(document))
-    assert said(["resume", run], capsys)[0] == 0
+    assert code == 2 and "has seen 64" in text and "earlier" not in text  # it is too late for that
+
+    def plan(images: int) -> None:
+        document = yaml.safe_load((run / "recipe.yaml").read_text())
+        document["run"]["images"] = images
+        (run / "recipe.yaml").write_text(yaml.safe_dump(document))
+
+    plan(6400)
+    code, text = said(["resume", run, "--budget", "320"], capsys)
+    assert code == 2 and f"write images: 320 under run: in {run / 'recipe.yaml'}" in text
+    plan(320)
+    code, text = said(["resume", run], capsys)
+    assert code == 0 and "done at 320 images" in text
 
 
 def test_a_batch_beyond_the_data_is_noted_or_refused(

@@ -37,7 +37,7 @@ from sparring.cli.words import slots
         ("train", r"\[WORDS\] `sparring train` needs DATA: sparring train\n"),
         ("pack cats", r"\[WORDS\] `sparring pack` needs OUT"),
         ("sample runs/x --label hat --label dress", r"\[FLAG-TWICE\] --label is given twice"),
-        ("--json train cats", r"\[COMMAND\]"),
+        ("--seed 1 train cats", r"\[COMMAND\] the command comes first"),
         ("demo now", r"\[WORDS\]"),
     ],
 )

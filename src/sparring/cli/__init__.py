@@ -56,6 +56,11 @@ def parse(arguments: Sequence[str]) -> Command:
 
     known = commands()
     if arguments and arguments[0] not in known and not arguments[0].startswith(("-h", "--help", "--tyro-")):
+        if arguments[0].startswith("-"):
+            raise UsageError(
+                "COMMAND", "the command comes first, then its flags", where=arguments[0],
+                fix=f"write sparring COMMAND {arguments[0]} …; the commands are {', '.join(known)}",
+            )  # fmt: skip
         near = difflib.get_close_matches(arguments[0], known, n=1, cutoff=0.5)
         fix = f"did you mean `sparring {near[0]}`?" if near else f"there are {', '.join(known)}"
         raise UsageError("COMMAND", "there is no such command", where=arguments[0], fix=fix)

@@ -38,5 +38,6 @@ class Resume(Command):
             return launch(self.processes, ["resume", os.fspath(self.directory), *more, *["--json"] * self.json])
         from sparring import api
 
-        session = api.resume(self.directory, budget=budget)
+        progress = None if talk.terminal else talk.progress  # a terminal shows the live line of the run instead
+        session = api.resume(self.directory, budget=budget, progress=progress)
         return follow(session, talk, as_json=self.json)

@@ -55,7 +55,7 @@ class Talk:
         if total == 1 and done == 0:
             self.say(f"{stage} …")
             return
-        if not self.terminal:
+        if not self.terminal or not total:  # a listing: nobody knows how long it becomes
             self._tell(stage, done, total)
             return
         try:

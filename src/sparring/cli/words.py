@@ -91,12 +91,13 @@ def check(command: str, words: Sequence[str], kinds: Mapping[str, type[Any]]) ->
         elif bool not in slot.kinds:
             if slot.name in _ONCE and slot.name in used:
                 raise UsageError(
-                    "FLAG-TWICE", f"{slot.name} is given twice, and takes one {slot.metavar}", where=shlex.join(words),
+                    "FLAG-TWICE", f"{slot.name} is given twice, and takes one {slot.metavar}",
+                    where=shlex.join(["sparring", command, *words]),
                     fix=f"one {slot.name}; call `sparring {command}` once for each",
                 )  # fmt: skip
             if not rest or rest[0].replace("_", "-") in flags:
                 raise UsageError(
-                    "FLAG-VALUE", f"{word} needs a value", where=shlex.join([command, *words]),
+                    "FLAG-VALUE", f"{word} needs a value", where=shlex.join(["sparring", command, *words]),
                     fix=f"write {word} {slot.metavar}" + (f", for example {word} {slot.usual}" if slot.usual else ""),
                 )  # fmt: skip
             _check_value(slot, word, rest.pop(0))

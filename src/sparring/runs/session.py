@@ -289,8 +289,9 @@ def _extended(
             f"the run was planned for {planned:,} images and has seen {seen:,}",
             where=str(budget),
             why="a budget adds to a run, or names a larger total",
-            fix="add to it with --budget +10m or +100k; to end it earlier, write the smaller number as images: under "
-            f"run: in {directory.recipe} and resume without --budget (its schedules stay as they were planned)",
+            fix="add to it with --budget +10m or +100k"
+            + f"; to end it earlier, write images: {images} under run: in {directory.recipe} and resume without "
+            "--budget (its schedules stay as they were planned)" * (seen < images),
         )
     return images
 
