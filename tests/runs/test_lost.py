@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -112,6 +113,19 @@ def test_the_command_line_says_what_happened_and_what_to_type(
     assert said.index("[DATA-LOST] too much") < said.index("once the files are back, go on with:")
     assert (out / "report.html").is_file() and "sparring sample" not in said
     assert sparring.load(out).images == 160
+
+
+def test_with_json_the_loss_is_the_last_line_of_stdout(
+    photos: Path, tmp_path: Path, failing: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for change in SET for word in ("--set", change)]
+    code = cli.main([
+        "train", str(photos), "--recipe", "gan", "--size", "8", "--budget", "1600", "--held-out", "0", "--keep", "off",
+        "--out", str(tmp_path / "a run"), "--device", "cpu", "--json", *words,
+    ])  # fmt: skip
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert code == 3 and [event["event"] for event in events[-2:]] == ["done", "error"]
+    assert events[-1]["error"]["code"] == "DATA-LOST" and "sparring resume" in events[-1]["error"]["fix"]
 
 
 TWO = """
