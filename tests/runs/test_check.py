@@ -304,6 +304,15 @@ def test_only_the_column_that_is_wrong_is_left_out(images: Callable[..., Path]) 
     trains(checked)
 
 
+def test_columns_that_are_right_are_kept(images: Callable[..., Path]) -> None:
+    source = images()
+    (source / "metadata.jsonl").write_text('{"file_name": "0.png", "breed": "a"}\n')
+    checked = check(source, Options(columns=(("label", "breed"),)), device="cpu")
+    assert checked.refused and "--columns" in checked.proposal.command and "--labels" in checked.proposal.command
+    assert "without labels" in checked.proposal.note and "--columns" not in checked.proposal.note
+    trains(checked)
+
+
 @pytest.mark.parametrize("labels", ["auto", "none"])
 def test_broken_metadata_do_not_end_a_check(images: Callable[..., Path], labels: str) -> None:
     source = images()

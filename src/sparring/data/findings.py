@@ -152,13 +152,14 @@ def _left_out(made: Inspection) -> Iterator[Finding]:
 def _copies(made: Inspection) -> Iterator[Finding]:
     if made.repeated:
         share = made.repeated / max(1, made.usable)
+        removed = "" if made.place in IMAGES else ", so remove them if they are many"
         are = "are exact duplicates" if made.repeated > 1 else "is an exact duplicate"
         files = [(" = ".join(group.files[:3]) + (" = …" if len(group.files) > 3 else ""), "") for group in made.equal]
         yield Finding(
             "warning" if share >= 0.01 else "note",
             "DATA-DUPLICATES",
             f"{made.repeated:,} of {made.usable:,} images {are} of others",
-            "harmless if few; what is there often is learnt by heart, so remove them if they are many",
+            "harmless if few; what is there often is learnt by heart" + removed,
             len(made.equal),
             files,
         )

@@ -129,12 +129,16 @@ def _opened(
     tries += [(dataclasses.replace(plain, labels="none"), True), (plain, False)]
     tries += [(dataclasses.replace(plain, labels="none"), False)]
     first: DataError | None = None
-    for tried, beside in dict.fromkeys(tries):
+    left = list(dict.fromkeys(tries))
+    while left:
+        tried, beside = left.pop(0)
         try:
             dataset = open_data(source, tried, cache_dir=cache_dir, progress=progress, beside=beside)
         except DataError as error:
             if error.code not in _BESIDE:
                 raise
+            if first is None and error.code != "DATA-COLUMNS":  # the columns are not what is wrong: keep them first
+                left.sort(key=lambda one: (not one[1], one[0].columns != works.columns))
             first = first or error
             continue
         if options.on_bad == "stop" and not dataset.report.excluded:
