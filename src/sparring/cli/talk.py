@@ -95,9 +95,11 @@ class Talk:
             return
         try:
             print(text, flush=True)
-        except BrokenPipeError:
+        except OSError as error:
             self._open = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit does not complain either
+            if not isinstance(error, BrokenPipeError):
+                raise
 
     def record(self, values: Mapping[str, Any]) -> None:
         """One JSON object on a line of its own on stdout. What stdout cannot encode (file names may be any bytes) is
