@@ -85,7 +85,7 @@ def _folders(make: Making) -> None:
     twice = make.fill(make.note(24, "twice", "30 % duplicates", 0, "duplicate"), 28)
     for number in range(12):
         (twice / f"copy-{number}.jpg").write_bytes((twice / f"{number:04d}.jpg").read_bytes())
-    blank = make.fill(make.note(25, "blank", "40 % blank", 0, r"16 images are (blank|one flat colour)"), 24)
+    blank = make.fill(make.note(25, "blank", "40 % blank", 0, r"16 (of 40 )?images are (blank|one flat colour)"), 24)
     for number in range(16):
         (blank / f"blank-{number}.png").write_bytes(file(Image.new("RGB", (48, 48), (number, 0, 0))))
     make.fill(make.note(26, "single", "1 image", 0, "only 1 image"), 1)
