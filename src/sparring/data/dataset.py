@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sparring.data import cache, points
 from sparring.data.decode import Recipe
-from sparring.data.labels import annotate, judge, trimmed
+from sparring.data.labels import annotate, counts, judge, trimmed
 from sparring.data.live import Live
 from sparring.data.opening import decoders
 from sparring.data.options import Options
@@ -22,8 +22,7 @@ from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
 from sparring.data.scan import content_hash
 from sparring.data.sources import open_source
-from sparring.data.sources.items import Progress, Source
-from sparring.data.sources.shards import ParquetSource
+from sparring.data.sources.items import Annotations, Progress, Source
 from sparring.data.split import held_out_count
 from sparring.errors import DataError
 
@@ -149,17 +148,22 @@ def open_data(
     opened = open_source(str(source), options, root, progress)
     if not beside:
         opened.beside = []
+    return prepared(opened, options, root, progress, warning)
+
+
+def prepared(source: Source, options: Options, root: Path, progress: Progress | None, warning: str) -> Dataset:
+    """The data set of an open source, which stays open only if the data set is `live`. root: of the cache."""
     try:
-        dataset = _opened(opened, options, root, progress, warning)
+        dataset = _prepared(source, options, root, progress, warning)
     except BaseException:
-        opened.close()
+        source.close()
         raise
-    if not isinstance(dataset.train, Live):
-        opened.close()
+    if not dataset.live:
+        source.close()
     return dataset
 
 
-def _opened(source: Source, options: Options, root: Path, progress: Progress | None, warning: str) -> Dataset:
+def _prepared(source: Source, options: Options, root: Path, progress: Progress | None, warning: str) -> Dataset:
     asked = replace(options, labels="auto", columns=(), on_bad="quarantine")  # what the pixels depend on
     known_by = f"{FORMAT} {decoders()} {source.stamp} {asked}"
     ticket = root / "opened" / hashlib.blake2b(known_by.encode(), digest_size=16).hexdigest()
@@ -176,16 +180,17 @@ def _opened(source: Source, options: Options, root: Path, progress: Progress | N
     report.warnings.extend([warning] if warning else [])
     entry = root / "images" / meta["key"]
     survey = Survey.load(entry)
-    live = Live(source, number, np.load(ticket / "frame.npy"), survey.hashes, recipe_of(report, options))
-    images = images_of(entry, live)
-    if images is live and isinstance(source, ParquetSource) and not source.direct:
-        report.warnings.append(
-            "rows of these parquet files can only be read many at a time, which is slow in random order: write them "
-            "anew with `sparring pack`, or keep decoded images with --keep on"
-        )
+    images: NDArray[np.uint8] | Live | None = stored(entry)
+    if images is None:
+        images = Live(source, number, np.load(ticket / "frame.npy"), survey.hashes, recipe_of(report, options))
+        if not source.direct:
+            report.warnings.append(
+                "rows of these parquet files can only be read many at a time, which is slow in random order: write "
+                "them anew with `sparring pack`, or keep decoded images with --keep on"
+            )
     labels = annotations.labels[number] if annotations.labels is not None else None
     captions = [annotations.captions[n] for n in number.tolist()] if annotations.captions is not None else None
-    known = Known(labels, annotations.classes, captions, annotations.origin)
+    known = replace(annotations, labels=labels, captions=captions)
     return assembled(source.name, report, images, known, number, source.items.names, survey, meta["key"])
 
 
@@ -213,33 +218,16 @@ def _open_points(name: str, held_out: float) -> Dataset:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What is known of each row beside its pixels: labels (n,) into `classes` or None, captions or None, and where the
-    classes come from."""
-
-    labels: NDArray[np.int64] | None = None
-    classes: tuple[str, ...] = ()
-    captions: Sequence[tuple[str, ...]] | None = None
-    origin: str = ""
-
-    def counts(self) -> dict[str, int]:
-        """Images of each class."""
-        if self.labels is None:
-            return {}
-        counts = np.bincount(self.labels, minlength=len(self.classes)).tolist()
-        return dict(zip(self.classes, counts, strict=True))
-
-    def mark(self, fingerprint: str) -> str:
-        """The fingerprint of the pixels, and of what is known beside them."""
-        if self.labels is None and self.captions is None:
-            return fingerprint
-        digest = hashlib.blake2b(fingerprint.encode(), digest_size=16)
-        if self.labels is not None:
-            digest.update(json.dumps(self.classes).encode() + self.labels.astype("<i8").tobytes())
-        for texts in self.captions or ():
-            digest.update(json.dumps(texts).encode())
-        return digest.hexdigest()
+def _marked(fingerprint: str, known: Annotations) -> str:
+    """The fingerprint of the pixels, and of what is known beside them."""
+    if known.labels is None and known.captions is None:
+        return fingerprint
+    digest = hashlib.blake2b(fingerprint.encode(), digest_size=16)
+    if known.labels is not None:
+        digest.update(json.dumps(known.classes).encode() + known.labels.astype("<i8").tobytes())
+    for texts in known.captions or ():
+        digest.update(json.dumps(texts).encode())
+    return digest.hexdigest()
 
 
 def recipe_of(report: DataReport, options: Options) -> Recipe:
@@ -248,27 +236,28 @@ def recipe_of(report: DataReport, options: Options) -> Recipe:
     return Recipe(report.size, report.channels, options.crop, report.background, options.limits, options.levels)
 
 
-def images_of(entry: Path | None, live: Live | None) -> Live | NDArray[np.uint8]:
-    """All images by row: from an entry of the cache, or decoded on demand."""
-    if entry is not None and (entry / "images.npy").exists():
-        images: NDArray[np.uint8] = np.load(entry / "images.npy", mmap_mode="r")
-        return images
-    assert live is not None
-    return live
+def stored(entry: Path) -> NDArray[np.uint8] | None:
+    """All images by row, from an entry of the cache; None where decoded images are not kept."""
+    path = entry / "images.npy"
+    images: NDArray[np.uint8] | None = np.load(path, mmap_mode="r") if path.exists() else None
+    return images
 
 
 def assembled(
-    name: str, report: DataReport, images: Live | NDArray[np.uint8], known: Known, number: NDArray[np.int64],
+    name: str, report: DataReport, images: Live | NDArray[np.uint8], known: Annotations, number: NDArray[np.int64],
     names: Sequence[str], survey: Survey | None, entry: str,
 ) -> Dataset:  # fmt: skip
     """The data set with these rows, of which the first `report.held_out` are held out."""
     k = report.held_out
-    fingerprint = known.mark(report.fingerprint)
+    fingerprint = _marked(report.fingerprint, known)
     captioned = sum(1 for texts in known.captions or () if texts)
     report = replace(
-        report, fingerprint=fingerprint, labels=known.origin if known.classes else "", classes=known.counts(),
+        report,
+        fingerprint=fingerprint,
+        labels=known.origin if known.classes else "",
+        classes=counts(known, np.arange(len(number))),
         captions=captioned,
-    )  # fmt: skip
+    )
     labels, captions = known.labels, known.captions
     return Dataset(
         name=name,

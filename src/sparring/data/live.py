@@ -18,7 +18,7 @@ from PIL import Image
 
 from sparring.data.decode import Recipe, Unusable, decode
 from sparring.data.report import shown
-from sparring.data.scan import content_hash, threads
+from sparring.data.scan import content_hash, picture_hash, threads
 from sparring.data.sources.items import Source, Unreadable
 from sparring.errors import DataError
 from sparring.types import News
@@ -158,10 +158,8 @@ class Live:
         if self._number[row] < 0:
             raise Unreadable("no longer there")
         data = self.source.read(int(self._number[row]))
-        digest, frame = content_hash(data), int(self._frame[row])
-        if frame:
-            digest = content_hash(digest + frame.to_bytes(8, "little"))
-        if digest != self._hashes[row].tobytes():
+        frame = int(self._frame[row])
+        if picture_hash(content_hash(data), frame) != self._hashes[row].tobytes():
             raise Unreadable("its content changed since the run started")
         return decode(data, self.recipe, frame).pixels
 

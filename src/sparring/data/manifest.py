@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import cache
-from sparring.data.dataset import Dataset, Known, Survey, assembled, images_of, open_data, recipe_of
+from sparring.data.dataset import Dataset, Survey, assembled, prepared, recipe_of, stored
 from sparring.data.labels import annotate, numbered_as, trimmed
 from sparring.data.live import MOST_LOST, Live
 from sparring.data.options import Options
@@ -41,7 +41,7 @@ class Manifest:
 
     names: Sequence[str]
     hashes: NDArray[np.uint8]
-    known: Known
+    known: Annotations
     report: DataReport
     entry: str
 
@@ -57,7 +57,7 @@ class Manifest:
         captions = None
         if dataset.captions is not None and dataset.held_out_captions is not None:
             captions = [*dataset.held_out_captions, *dataset.captions]
-        known = Known(labels, dataset.classes, captions, dataset.report.labels)
+        known = Annotations(labels, dataset.classes, captions, dataset.report.labels)
         names = [dataset.file(row) for row in range(n)]
         return cls(names, dataset.survey.hashes, known, dataset.report, dataset.entry)
 
@@ -89,7 +89,7 @@ class Manifest:
                 said = _value(found["said"])
                 captions = [tuple(texts) for texts in _value(found["captions"])] if "captions" in found else None
                 labels = found.get("labels", None)
-                known = Known(labels, tuple(said["classes"]), captions, said["origin"])
+                known = Annotations(labels, tuple(said["classes"]), captions, said["origin"])
                 report = DataReport.of(said["report"])
                 return cls(_value(found["names"]), found["hashes"], known, report, said["entry"])
         except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile):
@@ -119,10 +119,9 @@ def reopen(
     differences, in plain words. Raises `DataError`: the classes are no longer the same, or more
     than 1 % of the images are lost and were not kept decoded.
     """
-    root, _ = cache.directory(cache_dir)
+    root, warning = cache.directory(cache_dir)
     entry = root / "images" / manifest.entry
-    meta = cache.meta(entry)
-    kept = meta is not None and (entry / "images.npy").exists()
+    kept = stored(entry) if cache.meta(entry) is not None else None
     try:
         opened = open_source(source, options, root, progress)
         try:
@@ -131,10 +130,10 @@ def reopen(
             opened.close()
             raise
     except DataError as error:
-        if not kept:
+        if kept is None:
             raise
-        warning = f"the data cannot be opened ({error.what}: {error.where}); the run goes on with its decoded images"
-        return _restored(manifest, None, entry), [warning]
+        said = f"the data cannot be opened ({error.what}: {error.where}); the run goes on with its decoded images"
+        return _restored(manifest, kept, entry), [said]
     try:
         left_out, names = {name for name, _ in manifest.report.excluded}, opened.items.names
         usable = [n for n in found.number.tolist() if names[n] not in left_out]
@@ -142,37 +141,36 @@ def reopen(
         rows, spare = matched(found.hashes, manifest.hashes)
         renamed = _renamed(manifest, annotations, found, rows)
         annotations = numbered_as(annotations, manifest.known.classes, opened.place, renamed)
-        warnings = _differences(manifest, found, rows, spare, opened)
-        warnings += _relabelled(manifest, annotations, found, rows)
-        if not warnings:
+        changes = _differences(manifest, found, rows, spare, opened)
+        changes += _relabelled(manifest, annotations, found, rows)
+        if not changes:
+            return prepared(opened, options, root, progress, warning), []
+        goes_on = "the run goes on with the images it was started on, from"
+        if kept is not None:
             opened.close()
-            return open_data(source, options, cache_dir=cache_dir, progress=progress), []
-        lost = int((rows < 0).sum())
-        if not kept and lost > MOST_LOST * len(rows):
+            return _restored(manifest, kept, entry), [*changes, f"{goes_on} their decoded copies"]
+        if int((rows < 0).sum()) > MOST_LOST * len(rows):
             raise _too_much(manifest, rows, opened.place)
-        number = np.where(rows >= 0, found.number[rows], -1)
         live = Live(
-            opened, number, np.where(rows >= 0, found.frame[rows], 0), manifest.hashes,
-            recipe_of(manifest.report, options), manifest.names,
+            opened, np.where(rows >= 0, found.number[rows], -1), np.where(rows >= 0, found.frame[rows], 0),
+            manifest.hashes, recipe_of(manifest.report, options), manifest.names,
         )  # fmt: skip
-        where = "from their decoded copies" if kept else "from the files that are still the same"
-        said = [*warnings, f"the run goes on with the images it was started on, {where}"]
-        return _restored(manifest, live, entry), said
+        return _restored(manifest, live, entry), [*changes, f"{goes_on} the files that are still the same"]
     except BaseException:
         opened.close()
         raise
 
 
-def _restored(manifest: Manifest, live: Live | None, entry: Path) -> Dataset:
-    """The data set as it was; the images from the entry of the cache, or live."""
+def _restored(manifest: Manifest, images: Live | NDArray[np.uint8], entry: Path) -> Dataset:
+    """The data set as it was."""
     report = manifest.report
-    there = cache.meta(entry) is not None
+    survey = Survey.load(entry) if cache.meta(entry) is not None else None
     rows = np.arange(len(manifest.names))  # `names` are in the order of the rows here
     made = assembled(
-        Path(report.source).stem or report.source, report, images_of(entry if there else None, live), manifest.known,
-        rows, manifest.names, Survey.load(entry) if there else None, manifest.entry,
+        Path(report.source).stem or report.source, report, images, manifest.known, rows, manifest.names, survey,
+        manifest.entry,
     )  # fmt: skip
-    return replace(made, fingerprint=manifest.report.fingerprint, report=report)
+    return replace(made, fingerprint=report.fingerprint, report=report)
 
 
 def _differences(

@@ -107,8 +107,6 @@ def pack_data(
         )  # fmt: skip
     finally:
         dataset.close()
-        if isinstance(dataset.train, Live):
-            dataset.train.source.close()
 
 
 def refuse(out: Path, text: str = "") -> list[str] | None:

@@ -126,7 +126,7 @@ class _Found:
         for frame in range(header.frames):
             self.number.append(number)
             self.frame.append(frame)
-            self.hashes += digest if frame == 0 else content_hash(digest + frame.to_bytes(8, "little"))
+            self.hashes += picture_hash(digest, frame)
             self.sides.extend((header.width, header.height))
             self.grey.append(header.grey)
             self.mode.append(min(255, self.modes.setdefault(header.mode, len(self.modes))))
@@ -165,6 +165,11 @@ def content_hash(data: bytes | NDArray[np.uint8]) -> bytes:
         data = np.ascontiguousarray(data).tobytes()
     digest.update(data)
     return digest.digest()
+
+
+def picture_hash(digest: bytes, frame: int) -> bytes:
+    """16 bytes: of one picture of a file with this `content_hash`; of the first it is that of the file."""
+    return content_hash(digest + frame.to_bytes(8, "little")) if frame else digest
 
 
 def scan(

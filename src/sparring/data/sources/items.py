@@ -80,13 +80,16 @@ class Items(Sequence[Item]):
 
     def __getitem__(self, number: int | slice) -> Item | list[Item]:
         if isinstance(number, slice):
-            return [self[k] for k in range(*number.indices(len(self)))]
+            return [self._item(k) for k in range(*number.indices(len(self)))]
+        return self._item(number)
+
+    def _item(self, number: int) -> Item:
         return Item(self._names[number], f"{self._stamps[number]:016x}")
 
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """What is known about the items of a source beside their pixels, in the order of its items.
+    """What is known about the items of a source, or the rows of a data set, beside their pixels, in their order.
 
     labels:   (n,) int64, −1 where an item has none; None where nothing is labelled.   classes: names by number.
     captions: of each item the texts that describe it (perhaps none); None where nothing is described.
@@ -107,7 +110,7 @@ class Source(ABC):
 
     beside: names of files in the source that say something about its images (metadata.jsonl, metadata.csv,
     dataset.json); `read_beside` gives their bytes.   own: what the source itself knows (idx labels, parquet columns).
-    folders: names of the folders at its top, empty ones too.
+    folders: names of the folders at its top, empty ones too.   direct: whether any item is read as fast as the next.
     """
 
     name: str
@@ -118,6 +121,7 @@ class Source(ABC):
     beside: list[str] = field(default_factory=list)
     own: Annotations = field(default_factory=Annotations)
     folders: list[str] = field(default_factory=list)
+    direct: bool = True
 
     def read_beside(self, name: str) -> bytes:
         """The content of one of the files in `beside`."""

@@ -46,14 +46,6 @@ class Rows(Items):
     def __len__(self) -> int:
         return len(self._given)
 
-    @overload
-    def __getitem__(self, number: int) -> Item: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[Item]: ...
-
-    def __getitem__(self, number: int | slice) -> Item | list[Item]:
-        if isinstance(number, slice):
-            return [self[k] for k in range(*number.indices(len(self)))]
+    def _item(self, number: int) -> Item:
         name = self._given[number]
         return Item(name, self._stamp(number % len(self)))
