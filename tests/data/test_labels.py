@@ -21,8 +21,9 @@ from PIL import Image
 
 from sparring.data import Manifest, open_data, reopen
 from sparring.data.labels import annotate, counts, difference, judge, numbered_as, trimmed
-from sparring.data.labels.classes import few, number_classes
+from sparring.data.labels.classes import number_classes
 from sparring.data.options import Options
+from sparring.data.report import few
 from sparring.data.sources import open_source
 from sparring.data.sources.idx import source as idx_source
 from sparring.data.sources.items import Annotations, Item, Items, Source

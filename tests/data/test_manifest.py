@@ -24,7 +24,7 @@ def begun(root: Path, path: Path, options: Options = SIZE) -> tuple[Dataset, Man
     data = open_data(root, options)
     made = Manifest.of(data)
     assert made is not None
-    made.save(path / "data.npz")
+    (path / "data.npz").write_bytes(made.encode())
     read = Manifest.load(path / "data.npz")
     assert read is not None
     return data, read

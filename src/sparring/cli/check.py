@@ -11,6 +11,7 @@ import tyro
 from sparring.cli.command import Command, Flag
 from sparring.cli.data_flags import DataFlags
 from sparring.cli.talk import Talk
+from sparring.cli.trouble import record
 from sparring.errors import DataError, SparringError
 
 
@@ -39,14 +40,7 @@ class Check(Command):
             checked = api.check(self.data, progress=talk.progress, **settings)
         except SparringError as error:
             if self.json:
-                said = {
-                    "code": error.code,
-                    "what": error.what,
-                    "where": error.where,
-                    "why": error.why,
-                    "fix": error.fix,
-                }
-                talk.record({"refused": True, "error": said})
+                talk.record({"refused": True, "error": record(error)["error"]})
             raise
         if not self.json:
             talk.data("\n".join(checked.lines()))

@@ -7,6 +7,7 @@ decoded images, or by decoding the files that are still what they were.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -61,8 +62,8 @@ class Manifest:
         names = [dataset.file(row) for row in range(n)]
         return cls(names, dataset.survey.hashes, known, dataset.report, dataset.entry)
 
-    def save(self, path: Path) -> None:
-        """To a compressed npz without pickles."""
+    def encode(self) -> bytes:
+        """A compressed npz without pickles."""
         said = {
             "version": _VERSION, "entry": self.entry, "classes": self.known.classes, "origin": self.known.origin,
             "report": self.report.record(),
@@ -76,10 +77,9 @@ class Manifest:
             arrays["labels"] = self.known.labels
         if self.known.captions is not None:
             arrays["captions"] = _bytes([list(texts) for texts in self.known.captions])
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        temporary.replace(path)
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+        return file.getvalue()
 
     @classmethod
     def load(cls, path: Path) -> Manifest | None:

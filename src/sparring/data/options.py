@@ -14,6 +14,18 @@ OnBad = Literal["quarantine", "stop"]
 Keep = Literal["auto", "on", "off"]
 
 
+_FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
+
+
+def flag(name: str) -> str:
+    """The flag of the command line that sets a field of `Options`.
+
+    >>> flag("held_out"), flag("levels")
+    ('--held-out', '--range')
+    """
+    return "--" + _FLAGS.get(name, name).replace("_", "-")
+
+
 @dataclass(frozen=True)
 class Options:
     """What may be said about a data set.

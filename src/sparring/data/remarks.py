@@ -42,13 +42,25 @@ def smaller(sides: NDArray[np.int32], size: tuple[int, int]) -> list[str]:
     ]
 
 
+def hexadecimal(colour: tuple[int, int, int]) -> str:
+    """A colour as it is typed.
+
+    >>> hexadecimal((255, 128, 0))
+    '#ff8000'
+    """
+    return "#" + "".join(f"{level:02x}" for level in colour)
+
+
+def ground(colour: tuple[int, int, int] | None) -> str:
+    """What lies under transparent pixels, in words."""
+    return "white" if colour in (None, (255, 255, 255)) else hexadecimal(colour)
+
+
 def converted(conversions: Mapping[str, int], recipe: Recipe, options: Options, built_in: bool) -> list[str]:
     """Conversions that change what is seen."""
     said = []
     if (hidden := conversions.get("transparency on background", 0)) and not built_in:
-        red, green, blue = recipe.background
-        colour = "white" if recipe.background == (255, 255, 255) else f"#{red:02x}{green:02x}{blue:02x}"
-        said.append(f"transparent images were put on {colour} ({hidden:,}); --background changes it")
+        said.append(f"transparent images were put on {ground(recipe.background)} ({hidden:,}); --background changes it")
     several = ("first frame of an animation", "first of several pages")
     if (frames := sum(conversions.get(name, 0) for name in several)) and options.frames == "first":
         said.append(f"of files with several pictures only the first is used ({frames:,}); --frames all uses every one")

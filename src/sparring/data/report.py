@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
+_LONGEST = 80  # characters of a name in a message
+_SENTENCE = 240  # of what is said about one
 _SHOWN = 10  # excluded files named in the lines; all of them are in the JSON
 
 
@@ -19,6 +22,28 @@ def shown(name: str) -> str:
     """
     name = name.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def brief(name: object, longest: int = _LONGEST) -> str:
+    """A name that is safe to print and not too long.
+
+    >>> brief("cat\\n"), brief(7)
+    ('cat\\\\n', '7')
+    """
+    text = shown(str(name))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def few(names: Iterable[object], total: int | None = None, most: int = 10) -> str:
+    """The first names (or short sentences about them), and how many there are beside them.
+
+    >>> few(["a", "b", "c"], most=2), few("a", total=1_000)
+    ('a, b and 1 more', 'a and 999 more')
+    """
+    rest = iter(names)
+    first = [brief(name, _SENTENCE) for name in islice(rest, most)]
+    beside = sum(1 for _ in rest) if total is None else total - len(first)
+    return ", ".join(first) + (f" and {beside:,} more" if beside else "")
 
 
 @dataclass(frozen=True)

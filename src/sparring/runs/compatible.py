@@ -11,18 +11,18 @@ import torch
 
 from sparring.budget import check_begins, check_seed
 from sparring.data import Options
+from sparring.data.options import flag
 from sparring.data.sources import lies_in
 from sparring.errors import UsageError
 from sparring.runs import auto
 from sparring.runs.directory import MOST_THREADS, RunDirectory, free_directory
 from sparring.runs.recipe import Recipe, load
 from sparring.train.engine import world
+from sparring.train.match import check_shares
 
 if TYPE_CHECKING:
     from sparring.runs.plan import Request
 
-_FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
-"""Flags that have another name than their field in `Options`."""
 _ANY_DATA = ("held_out", "limits", "keep", "on_bad")
 """Options that mean something, or do no harm, whatever the data are."""
 _LARGE, _TIMES = 4096, 10
@@ -84,9 +84,8 @@ def check_kind(kind: str, options: Options, recipe: Recipe, data: str) -> None:
     usual = Options()
     for field in dataclasses.fields(Options):
         if field.name not in _ANY_DATA and getattr(options, field.name) != getattr(usual, field.name):
-            flag = _FLAGS.get(field.name, field.name.replace("_", "-"))
             raise UsageError(
-                "POINTS-FLAG", f"--{flag} is about images, and these data are points", where=data,
+                "POINTS-FLAG", f"{flag(field.name)} is about images, and these data are points", where=data,
                 fix=f"leave it out, or train on images instead of {data}",
             )  # fmt: skip
     if recipe.name in auto.IMAGES_ONLY:
@@ -137,8 +136,4 @@ def check_batch(recipe: Recipe, count: int) -> None:
             why="every step would see each of them many times over",
             fix=f"--set batch={min(64, max(1, count))}, or any number up to {max(_LARGE, _TIMES * count):,}",
         )  # fmt: skip
-    if batch % size:
-        raise UsageError(
-            "BATCH-PROCESSES", f"--processes {size} cannot share a batch of {batch} equally",
-            fix=f"--set batch={size * max(1, round(batch / size))}, or another number of processes",
-        )  # fmt: skip
+    check_shares(batch, size)

@@ -81,7 +81,7 @@ class RunDirectory:
             self.checkpoints.mkdir(exist_ok=True)
             write_atomically(self.data, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
             if manifest is not None:
-                manifest.save(self.manifest)
+                write_atomically(self.manifest, manifest.encode())
             self.write_recipe(recipe)
         except OSError as error:
             raise self._unwritable(error) from None
@@ -91,9 +91,7 @@ class RunDirectory:
 
     def _barely_begun(self) -> bool:
         """Whether nothing is here but what `create` makes before recipe.yaml, and nothing in that."""
-        ours = re.compile(
-            r"samples|checkpoints|data\.(json|npz)|lock|\.(data\.json|recipe\.yaml)\.\d+\.tmp|\.data\.npz\.tmp"
-        )
+        ours = re.compile(r"samples|checkpoints|data\.(json|npz)|lock|\.(data\.json|data\.npz|recipe\.yaml)\.\d+\.tmp")
         folders = (self.samples, self.checkpoints)
         if self.data.exists() and not all(folder.is_dir() for folder in folders):
             return False  # somebody else's data.json
@@ -239,15 +237,14 @@ def written(document: Mapping[str, Any]) -> str:
     return text if plainly else yaml.safe_dump(values, sort_keys=False, allow_unicode=False, width=110)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Old text or new text, never half of it."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Old content or new content, never half of it. In a text, a name that is no text is \\udcXX, as JSON says it."""
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     disk = Disk()
     disk.remove(temporary)
     try:
-        disk.write(
-            temporary, text.encode("utf-8", "backslashreplace")
-        )  # a name that is no text: \\udcXX, as JSON says it
+        disk.write(temporary, data)
         disk.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -16,6 +16,8 @@ from typing import Any
 from sparring import __version__
 from sparring.data import Options, cache
 from sparring.data.inspection import Inspection
+from sparring.data.options import flag
+from sparring.data.remarks import ground, hexadecimal
 
 WITHOUT_GPU = 64
 """Pixels of the shorter side that a processor alone can learn in an hour."""
@@ -188,20 +190,12 @@ def _channels(options: Options, found: Inspection) -> Choice:
         return Choice("channels", value, "as asked", ("--channels", str(channels)))
     transparent = sum(count for mode, count in found.modes.items() if "transparency" in mode)
     if 2 * transparent > found.usable and channels == 3:
-        return Choice("channels", value, f"{transparent:,} files are transparent and are put on {_ground(found)}; "
-                      "--channels 4 makes transparent images")  # fmt: skip
+        put = f"{transparent:,} files are transparent and are put on {ground(found.background)}"
+        return Choice("channels", value, f"{put}; --channels 4 makes transparent images")
     grey = sum(count for mode, count in found.modes.items() if mode.startswith(("grey", "black")))
     if channels == 1:
         return Choice("channels", value, "all images are grey" if grey == found.usable else "most images are grey")
     return Choice("channels", value, "all images are in colour" if not grey else "most images are in colour")
-
-
-def _ground(found: Inspection) -> str:
-    return "white" if found.background in (None, (255, 255, 255)) else _hex(found.background)
-
-
-def _hex(colour: tuple[int, int, int] | None) -> str:
-    return "#" + "".join(f"{level:02x}" for level in colour or ())
 
 
 def _augmentation(strength: tuple[float, float], count: int) -> Choice:
@@ -248,8 +242,6 @@ def _mirroring(found: Inspection, flip: bool) -> Choice:
 
 # ── the command ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-_FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
-
 
 def _words(options: Options) -> list[str]:
     """The flags that say what `options` says; those at their default are left out."""
@@ -259,17 +251,16 @@ def _words(options: Options) -> list[str]:
         name, value = spec.name, getattr(options, spec.name)
         if value == getattr(usual, name) or name == "limits":
             continue
-        flag = "--" + _FLAGS.get(name, name).replace("_", "-")
         if name == "size":
             words += _size_words(value)
         elif name == "background":
-            words += [flag, _hex(value)]
+            words += [flag(name), hexadecimal(value)]
         elif name == "columns":
-            words += [word for what, column in value for word in (flag, f"{what}={column}")]
+            words += [word for what, column in value for word in (flag(name), f"{what}={column}")]
         elif name == "levels":
-            words += [flag, f"{value[0]:g},{value[1]:g}"]
+            words += [flag(name), f"{value[0]:g},{value[1]:g}"]
         else:
-            words += [flag] if value is True else [flag, str(value)]
+            words += [flag(name)] if value is True else [flag(name), str(value)]
     limits, most = options.limits, usual.limits
     words += ["--min-side", str(limits.min_side)] * (limits.min_side != most.min_side)
     words += ["--max-aspect", f"{limits.max_aspect:g}"] * (limits.max_aspect != most.max_aspect)

@@ -72,12 +72,7 @@ class Match:
         self.game, self.stream, self.engine, self.training = game, stream, engine, training
         self.seed, self.horizon = seed, horizon
         self.play = Play.parse(training.play)
-        if training.batch % engine.size:
-            raise UsageError(
-                "BATCH-PROCESSES",
-                f"{engine.size} processes cannot share a batch of {training.batch} equally",
-                fix=f"use --set batch={engine.size * max(1, training.batch // engine.size)}",
-            )
+        check_shares(training.batch, engine.size)
         engine.settle(game)
         _prepare(game)
         self._check_play()
@@ -227,6 +222,15 @@ class Match:
             for key, tensor in tensors.items():
                 tensor.copy_(files[name][key])
         self.round, self.drawn = int(state["round"]), int(state["drawn"])
+
+
+def check_shares(batch: int, processes: int) -> None:
+    """`UsageError` if so many processes cannot share a batch equally."""
+    if batch % processes:
+        raise UsageError(
+            "BATCH-PROCESSES", f"--processes {processes} cannot share a batch of {batch} equally",
+            fix=f"--set batch={processes * max(1, round(batch / processes))}, or another number of processes",
+        )  # fmt: skip
 
 
 def pieces_of(samples: int, wanted: float) -> int:

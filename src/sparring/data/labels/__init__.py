@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data.labels.class_folders import FOLDERS, WITHOUT, empty_folders, of_folders, refuse_other_folders
-from sparring.data.labels.classes import Value, brief, composed, few, number_classes
+from sparring.data.labels.classes import Value, composed, number_classes
 from sparring.data.labels.dataset_json import read_dataset_json
 from sparring.data.labels.metadata import LIKELY_LABELS, Metadata, Names, read_metadata
 from sparring.data.options import Options
+from sparring.data.report import brief, few
 from sparring.data.sources.items import Annotations, Source
 from sparring.errors import DataError
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.labels.classes import Value, brief, few
+from sparring.data.labels.classes import Value
+from sparring.data.report import brief, few
 from sparring.data.sources.folder import FolderSource
 from sparring.data.sources.items import Source
 from sparring.errors import DataError

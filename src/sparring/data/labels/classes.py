@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.report import shown
+from sparring.data.report import brief
 from sparring.errors import DataError
 
 Value = int | bool | str
-
-_LONGEST = 80  # characters of a name in a message
-_SENTENCE = 240  # of what is said about one
-
-
-def brief(name: object, longest: int = _LONGEST) -> str:
-    """A name that is safe to print and not too long.
-
-    >>> brief("cat\\n"), brief(7)
-    ('cat\\\\n', '7')
-    """
-    text = shown(str(name))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def few(names: Iterable[object], total: int | None = None, most: int = 10) -> str:
-    """The first names (or short sentences about them), and how many there are beside them.
-
-    >>> few(["a", "b", "c"], most=2), few("a", total=1_000)
-    ('a, b and 1 more', 'a and 999 more')
-    """
-    rest = iter(names)
-    first = [brief(name, _SENTENCE) for name in islice(rest, most)]
-    beside = sum(1 for _ in rest) if total is None else total - len(first)
-    return ", ".join(first) + (f" and {beside:,} more" if beside else "")
 
 
 def composed(text: str) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.labels.classes import brief, few
 from sparring.data.labels.metadata import Names, bytes_of, folder_of
+from sparring.data.report import brief, few
 from sparring.data.sources.items import Source
 from sparring.errors import DataError
 

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.labels.classes import Value, brief, composed, few
+from sparring.data.labels.classes import Value, composed
 from sparring.data.labels.tables import OR_REMOVE, csv_rows, jsonl_rows, unclear
 from sparring.data.options import Options
+from sparring.data.report import brief, few
 from sparring.data.sources.columns import TEXT_NAMES
 from sparring.data.sources.items import Source
 from sparring.errors import DataError

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from sparring.data.labels.classes import brief
+from sparring.data.report import brief
 from sparring.errors import DataError
 
 OR_REMOVE = "or remove the file"

@@ -17,6 +17,7 @@ from typing import Any
 
 from sparring.data import cache
 from sparring.data.options import Options
+from sparring.data.report import few
 from sparring.data.sources import layout
 from sparring.data.sources.archive import ZipSource
 from sparring.data.sources.folder import FolderSource
@@ -100,7 +101,7 @@ def _open(hub: Repository, asked: Address, commit: str, options: Options, progre
     place, name = asked.at(commit), asked.repository.rpartition("/")[2]
     if kind == "zip" and len(names) > 1:
         raise DataError(
-            "HUB-LAYOUT", f"this split is made of {len(names)} zips", where=asked.text, why=_few(names, 3),
+            "HUB-LAYOUT", f"this split is made of {len(names)} zips", where=asked.text, why=few(sorted(names), most=3),
             fix="download and unpack them, and give the folder",
         )  # fmt: skip
     root, beside = layout.annotations_for(sizes, layout.root_of(names, split)) if kind == "images" else ("", [])
@@ -211,7 +212,7 @@ def _named(word: str, among: Mapping[str, Any], what: str, asked: Address) -> st
         near = difflib.get_close_matches(word, among, n=1, cutoff=0.5)
         raise DataError(
             _CODES[what], f"there is no {what} {word!r} in this data set", where=asked.text,
-            why=f"there {'is' if len(among) == 1 else 'are'} {_few(among)}",
+            why=f"there {'is' if len(among) == 1 else 'are'} {few(sorted(among), most=20)}",
             fix=f"did you mean {near[0]}?" if near else f"name one of them: {FORM}",
         )  # fmt: skip
     return found
@@ -222,13 +223,8 @@ def _ambiguous(what: str, among: Mapping[str, Any], repository: str, words: tupl
     path = (first, *words) if what == "configuration" else (*words, first)
     return DataError(
         _CODES[what], f"this data set has several {what}s", where=f"hf:{'/'.join((repository, *words))}",
-        why=_few(among), fix=f"name one, such as hf:{'/'.join((repository, *path))}",
+        why=few(sorted(among), most=20), fix=f"name one, such as hf:{'/'.join((repository, *path))}",
     )  # fmt: skip
-
-
-def _few(names: Iterable[str], most: int = 20) -> str:
-    listed = sorted(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
 
 
 def _empty(text: str, sizes: Mapping[str, int]) -> DataError:
