@@ -16,17 +16,7 @@ from sparring.data import Dataset, open_data
 from sparring.data.findings import kind_of
 from sparring.data.inspect import inspect
 from sparring.data.inspection import Finding, Inspection
-
-
-def scene(seed: int, width: int = 64, height: int = 64) -> Image.Image:
-    """A soft picture unlike any with another seed."""
-    rng = np.random.default_rng(seed)
-    total = np.zeros((height, width, 3))
-    for k in (3, 5, 9, 17):
-        coarse = Image.fromarray(rng.integers(0, 256, (k, k, 3), dtype=np.uint8))
-        total += np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64) / k**0.5
-    total -= total.min()
-    return Image.fromarray((total * (255 / total.max())).astype(np.uint8))
+from tests.data.scenes import scene
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ import base64
 import io
 import json
 import re
-from html.parser import HTMLParser
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -14,6 +12,8 @@ from sparring.data import Options
 from sparring.report.data_page import bars, write
 from sparring.report.data_pictures import Pictures, sheet, tile, url
 from sparring.runs.check import check
+from tests.data.scenes import scene
+from tests.report.reader import Reader
 
 HOSTILE = "<script>alert(1)<\\script> \"'&\u202e\n\udcff"
 
@@ -21,16 +21,6 @@ HOSTILE = "<script>alert(1)<\\script> \"'&\u202e\n\udcff"
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
-
-
-def scene(seed, width=64, height=64):
-    rng = np.random.default_rng(seed)
-    total = np.zeros((height, width, 3))
-    for k in (3, 5, 9, 17):
-        coarse = Image.fromarray(rng.integers(0, 256, (k, k, 3), dtype=np.uint8))
-        total += np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float64) / k**0.5
-    total -= total.min()
-    return Image.fromarray((total * (255 / total.max())).astype(np.uint8))
 
 
 @pytest.fixture
@@ -55,38 +45,13 @@ def messy(tmp_path):
     return root
 
 
-class Reader(HTMLParser):
-    """Collects elements, and checks that they are closed in order."""
-
-    VOID = frozenset({"meta", "link", "img", "input", "path", "br", "rect"})
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.tags, self.text = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not {"style", "script"} & set(self.open):
-            self.text.append(data)
-
-
 def read(page):
     reader = Reader()
     text = page.read_text("utf-8")
     reader.feed(text)
     reader.close()
     assert not reader.open
-    return reader, " ".join(" ".join(reader.text).split()), text
+    return reader, " ".join(" ".join(reader.shown).split()), text
 
 
 def test_the_page_is_whole_and_shows_what_was_found(messy, tmp_path):

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 
 import pytest
 import yaml
@@ -11,6 +10,7 @@ from PIL import Image
 
 from sparring.report import write
 from sparring.report.facts import MOST_POINTS, read
+from tests.report.reader import Reader
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e"
 
@@ -36,30 +36,6 @@ def run(tmp_path):
     (folder / "recipe.yaml").write_text(yaml.safe_dump({"recipe": "dcgan", "config": {"lr": 2e-4}, "run": {"seed": 7}}))
     Image.new("L", (8, 8)).save(folder / "walk.gif", save_all=True, append_images=[Image.new("L", (8, 8), 9)])
     return folder
-
-
-class Reader(HTMLParser):
-    """Collects elements, and checks that they are closed in order."""
-
-    VOID = {"meta", "link", "img", "input", "path", "br"}
-
-    def __init__(self):
-        super().__init__()
-        self.open, self.tags, self.text = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
 
 
 def parsed(path):
