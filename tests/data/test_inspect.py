@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.data.scenes import scene
 
 from sparring.data import Dataset, open_data
 from sparring.data.findings import kind_of
 from sparring.data.inspect import inspect
 from sparring.data.inspection import Finding, Inspection
-from tests.data.scenes import scene
 
 
 @pytest.fixture

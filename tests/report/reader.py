@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 
 class Reader(HTMLParser):
-    """Collects elements, and checks that they are closed in order. text: all of it; shown: without styles and scripts."""
+    """Collects elements, and checks that they close in order. text: all of it; shown: without styles and scripts."""
 
     VOID = frozenset({"meta", "link", "img", "input", "path", "br", "rect"})
 

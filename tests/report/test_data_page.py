@@ -5,15 +5,16 @@ import io
 import json
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
+from tests.data.scenes import scene
+from tests.report.reader import Reader
 
 from sparring.data import Options
 from sparring.report.data_page import bars, write
 from sparring.report.data_pictures import Pictures, sheet, tile, url
 from sparring.runs.check import check
-from tests.data.scenes import scene
-from tests.report.reader import Reader
 
 HOSTILE = "<script>alert(1)<\\script> \"'&\u202e\n\udcff"
 

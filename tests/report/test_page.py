@@ -7,10 +7,10 @@ import shutil
 import pytest
 import yaml
 from PIL import Image
+from tests.report.reader import Reader
 
 from sparring.report import write
 from sparring.report.facts import MOST_POINTS, read
-from tests.report.reader import Reader
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e"
 
