@@ -129,6 +129,8 @@ def test_a_watch_can_end_a_run(tmp_path: Path) -> None:
     assert [e.images for e in events if isinstance(e, Probed)] == [40, 56]
     assert [(e.images, e.code, e.message) for e in events if isinstance(e, Alarm)] == [(56, "stop", "because")]
     assert events[-1] == Done(56, "watch") and isinstance(events[-2], Saved)
+    logged = [record for record in read(tmp_path / "log.jsonl") if record["event"] == "probed"]
+    assert [(record["images"], record["values"]) for record in logged] == [(40, {"images": 40}), (56, {"images": 56})]
 
 
 def test_a_watch_that_holds_keeps_the_healthy_checkpoints(tmp_path: Path) -> None:

@@ -127,16 +127,16 @@ class Loop(Iterator[Event]):
             yield from self._news()
             if match.images // self.pace.log > before // self.pace.log or match.images >= self.total:
                 yield from self._turn()
-            if self._due(self.pace.samples, before):
-                yield from self._sample()
             verdict = Decision.NOTE
             if self.watch is not None and self.watch.due(match.images):
                 self.phase = "probe"
                 values, verdict, reason = self.watch.look(match)
                 self._holding = verdict is Decision.HOLD
-                yield Probed(match.images, values)
+                yield from self._logged(Probed(match.images, values))
                 if verdict is not Decision.NOTE:
                     yield Alarm(match.images, verdict.value, reason)
+            if self._due(self.pace.samples, before):
+                yield from self._sample()  # after the measures, so that whoever draws the samples knows them
             clock = time.monotonic() - self._saved_at > self.pace.save_seconds
             moment = before < first_save <= match.images or self._due(self.pace.saves, before)
             due = saves and (clock or moment)
@@ -194,8 +194,12 @@ class Loop(Iterator[Event]):
         rate = (self.match.images - seen) / max(1e-9, self._logged_at[0] - clock)
         turn = Turn(self.match.images, self.match.round, values, rate)
         self._sums, self._times = {}, {}
-        yield turn
-        if self.log is not None and self.engine.leads and (trouble := self.log.append(turn.record())):
+        yield from self._logged(turn)
+
+    def _logged(self, event: Event) -> Iterator[Event]:
+        """The event, which rank 0 also writes down."""
+        yield event
+        if self.log is not None and self.engine.leads and (trouble := self.log.append(event.record())):
             yield Alarm(self.match.images, "DISK", trouble)
 
     def _news(self) -> Iterator[Event]:
@@ -206,10 +210,7 @@ class Loop(Iterator[Event]):
             self._told.add(news)
             if news.fatal:
                 self.lost = self.lost or news.message
-            alarm = Alarm(self.match.images, news.code, news.message)
-            yield alarm
-            if self.log is not None and self.engine.leads and (trouble := self.log.append(alarm.record())):
-                yield Alarm(self.match.images, "DISK", trouble)
+            yield from self._logged(Alarm(self.match.images, news.code, news.message))
 
     def _sample(self) -> Iterator[Event]:
         """Samples from the same latents as ever, by the averaged players in eval mode."""
