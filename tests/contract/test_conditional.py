@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gzip
 import re
 import struct
@@ -63,8 +62,7 @@ def test_a_class_of_the_ring_is_its_mode(conditional: str) -> None:
     ring = open_data("ring")
     assert ring.modes is not None
     modes = torch.from_numpy(ring.modes / ring.scale).float()
-    nearest = torch.cdist(torch.from_numpy(np.asarray(ring.train)), modes).argmin(1).numpy()
-    stream = stream_of(dataclasses.replace(ring, labels=nearest), 0)
+    stream = stream_of(ring, 0)
     recipe = load(conditional, ["width=64", "z=2"])
     check_game(recipe.game, Space((2,), 8), stream, width=8, z=2)
     game = plans.build(recipe, Space((2,), 8), 0)
@@ -131,8 +129,8 @@ def test_a_labelled_run_that_stops_and_goes_on_never_stopped(conditional: str, q
 
 
 def test_data_without_labels_is_refused_before_anything_is_made(conditional: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"DATA-UNLABELLED.*cgan.py:CGAN.*no labels: ring") as caught:
-        api.plan("ring", recipe=conditional, budget="640", out=tmp_path / "run")
+    with pytest.raises(UsageError, match=r"DATA-UNLABELLED.*cgan.py:CGAN.*no labels: swissroll") as caught:
+        api.plan("swissroll", recipe=conditional, budget="640", out=tmp_path / "run")
     assert "--labels folders" in caught.value.fix and "metadata.jsonl" in caught.value.fix
     assert not (tmp_path / "run").exists()
 

@@ -58,6 +58,24 @@ def test_the_spiral_winds_outwards() -> None:
     assert 1.5 * math.pi - 2.5 < radius.min() and radius.max() < 4.5 * math.pi + 2.5
 
 
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_mixtures_know_the_mode_of_each_point(name: str) -> None:
+    told, untold = open_data(name), open_data(name, labels="none")
+    assert told.modes is not None and told.labels is not None and told.held_out_labels is not None
+    assert told.classes == tuple(f"mode {k}" for k in range(len(told.modes)))
+    for values, labels in ((told.train, told.labels), (told.held_out, told.held_out_labels)):
+        away = values.astype(float) * told.scale - told.modes[labels]
+        assert np.linalg.norm(away, axis=1).max() < 6 * told.spread and labels.dtype == np.int64
+    assert sum(told.report.classes.values()) == told.report.found and told.report.labels == "modes"
+    assert untold.labels is None and untold.classes == () and untold.report.labels == ""
+    assert untold.fingerprint == told.fingerprint, "the points are the same, and so are runs that ignore the labels"
+
+
+@pytest.mark.parametrize("name", ["swissroll", "checkerboard", "dirac"])
+def test_what_has_no_modes_has_no_labels(name: str) -> None:
+    assert open_data(name).labels is None and open_data(name).classes == ()
+
+
 def test_as_data_sets() -> None:
     dirac = open_data("dirac")
     assert dirac.kind == "points" and dirac.shape == (1,) and not dirac.train.any() and dirac.scale == 1.0

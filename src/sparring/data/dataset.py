@@ -143,7 +143,7 @@ def open_data(
     """
     options = replace(options or Options(), **settings)
     if str(source) in points.NAMES:
-        return _open_points(str(source), options.held_out)
+        return _open_points(str(source), options)
     root, warning = cache.directory(cache_dir)
     opened = open_source(str(source), options, root, progress)
     if not beside:
@@ -203,18 +203,24 @@ def _bad_images(source: Source, excluded: list[tuple[str, str]]) -> DataError:
     )  # fmt: skip
 
 
-def _open_points(name: str, held_out: float) -> Dataset:
+def _open_points(name: str, options: Options) -> Dataset:
+    """Built-in points. Mixtures know the mode of each point: their labels, unless ``labels="none"``. (The fingerprint
+    is that of the points alone: a point and its label come from the same draw.)"""
     made = points.make(name)
     n = len(made.values)
-    aside = points.make(name, count=held_out_count(n, held_out), start=n)
+    aside = points.make(name, count=held_out_count(n, options.held_out), start=n)
     fingerprint = content_hash(made.values.view(np.uint8)).hex()
+    labels, apart = (made.labels, aside.labels) if options.labels != "none" else (None, None)
+    sizes = np.zeros(0, int) if labels is None or apart is None else np.bincount(np.concatenate([labels, apart]))
+    classes = tuple(f"mode {k}" for k in range(len(sizes)))
     report = DataReport(
         source=name, kind="points", found=n + len(aside.values), used=n, held_out=len(aside.values),
-        fingerprint=fingerprint,
+        fingerprint=fingerprint, labels="modes" if classes else "", classes=dict(zip(classes, sizes.tolist())),
     )  # fmt: skip
     return Dataset(
         name=name, kind="points", shape=made.values.shape[1:], train=made.values, held_out=aside.values, report=report,
-        fingerprint=fingerprint, scale=made.scale, modes=made.modes, spread=made.spread,
+        fingerprint=fingerprint, labels=labels, held_out_labels=apart, classes=classes,
+        scale=made.scale, modes=made.modes, spread=made.spread,
     )  # fmt: skip
 
 

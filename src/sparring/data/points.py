@@ -25,12 +25,14 @@ COUNT = 100_000  # training points, as in PacGAN (Lin et al. 2018, section 4.1)
 @dataclass(frozen=True, eq=False)
 class Points:
     """values: (N, D) float32 at unit scale.   `values · scale`: the coordinates of `modes` (K, D) and `spread` (the
-    standard deviation of each mode); both None where there are no modes."""
+    standard deviation of each mode); both None where there are no modes.   labels: (N,) the mode that each point was
+    drawn from, where there are several."""
 
     values: NDArray[np.float32]
     scale: float
     modes: NDArray[np.float32] | None = None
     spread: float | None = None
+    labels: NDArray[np.int64] | None = None
 
 
 def make(name: str, *, count: int = COUNT, seed: int = 0, start: int = 0) -> Points:
@@ -66,10 +68,10 @@ def make(name: str, *, count: int = COUNT, seed: int = 0, start: int = 0) -> Poi
 
 def _mixture(modes: Tensor, spread: float, dice: Dice) -> Points:
     """Equal Gaussians around `modes` (K, 2)."""
-    at = modes[dice.of("mode").integers(len(modes))]
-    values = at + spread * dice.of("noise").normal(modes.shape[1])
+    labels = dice.of("mode").integers(len(modes))
+    values = modes[labels] + spread * dice.of("noise").normal(modes.shape[1])
     scale = math.sqrt(float(modes.double().square().mean()) + spread**2)
-    return Points((values / scale).numpy(), scale, modes.float().numpy(), spread)
+    return Points((values / scale).numpy(), scale, modes.float().numpy(), spread, labels.numpy())
 
 
 def _swissroll(dice: Dice) -> Points:

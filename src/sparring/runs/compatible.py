@@ -81,7 +81,8 @@ def check_kind(kind: str, options: Options, recipe: Recipe, data: str) -> None:
     """`UsageError` for what does not go together with this kind of data."""
     if kind != "points":
         return
-    usual = Options()
+    # mixtures know their modes, which may be left aside
+    usual = Options(labels="none" if options.labels == "none" else "auto")
     for field in dataclasses.fields(Options):
         if field.name not in _ANY_DATA and getattr(options, field.name) != getattr(usual, field.name):
             raise UsageError(

@@ -115,9 +115,9 @@ class Plan:
 
     def _hints(self) -> list[str]:
         """What was perhaps not meant."""
-        said = compatible.notes(self.dataset.kind, self.recipe, len(self.dataset.train)) + unused(
-            self.recipe, space_of(self.dataset)
-        )
+        said = compatible.notes(self.dataset.kind, self.recipe, len(self.dataset.train))
+        if self.dataset.kind == "images":  # of points the labels are their modes: nobody brought them
+            said += unused(self.recipe, space_of(self.dataset))
         asked = self.request.budget.images if self.request.budget is not None else None
         if asked is not None and asked < 1000:
             said.append(f"--budget {asked} means {asked} images; minutes are written {asked}m")
