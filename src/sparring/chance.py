@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,8 +52,47 @@ def permutation(seed: int, purpose: str, number: int, n: int) -> np.ndarray:
     return np.random.Generator(np.random.Philox(key=_key(seed, purpose, number))).permutation(n)
 
 
+class _Throws(ABC):
+    """What dice can throw, given the words of each row."""
+
+    device: str | torch.device
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many rows."""
+
+    @abstractmethod
+    def _draw(self, kind: str, shape: tuple[int, ...], each: int) -> np.ndarray:
+        """(n, each) uint64."""
+
+    def _place(self, values: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+        return torch.from_numpy(values.reshape(len(self), *shape)).to(self.device)
+
+    def uniform(self, *shape: int) -> Tensor:
+        """(n, *shape) float32, uniform in [0, 1)."""
+        each = math.prod(shape)
+        unit = (self._draw("uniform", shape, each) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
+        return self._place(unit, shape)
+
+    def normal(self, *shape: int) -> Tensor:
+        """(n, *shape) float32, standard normal (Box-Muller in float64)."""
+        each = math.prod(shape)
+        pairs = -(-each // 2)
+        unit = _unit(self._draw("normal", shape, 2 * pairs))
+        radius = np.sqrt(-2.0 * np.log(unit[:, :pairs]))
+        angle = 2.0 * math.pi * unit[:, pairs:]
+        values = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :each]
+        return self._place(np.ascontiguousarray(values, dtype=np.float32), shape)
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """(n, *shape) int64, uniform in 0 … high − 1."""
+        each = math.prod(shape)
+        values = np.floor(_unit(self._draw("integers", shape, each)) * high).astype(np.int64)
+        return self._place(np.minimum(values, high - 1), shape)
+
+
 @dataclass(frozen=True)
-class Dice:
+class Dice(_Throws):
     """Random numbers for the samples of a batch. Calling a method twice gives the same numbers twice:
     what must differ gets another purpose.
 
@@ -78,27 +118,31 @@ class Dice:
         key = _key(self.seed, self.purpose, kind, *shape, "at", *self.time)
         return _words(key, self.samples, each)
 
-    def _place(self, values: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-        return torch.from_numpy(values.reshape(len(self.samples), *shape)).to(self.device)
 
-    def uniform(self, *shape: int) -> Tensor:
-        """(n, *shape) float32, uniform in [0, 1)."""
-        each = math.prod(shape)
-        unit = (self._draw("uniform", shape, each) >> np.uint64(40)).astype(np.float32) * np.float32(2.0**-24)
-        return self._place(unit, shape)
+@dataclass(frozen=True)
+class Dices(_Throws):
+    """The dice of several seeds as one: for S seeds and N samples, S·N rows, the N of the first seed first.
 
-    def normal(self, *shape: int) -> Tensor:
-        """(n, *shape) float32, standard normal (Box-Muller in float64)."""
-        each = math.prod(shape)
-        pairs = -(-each // 2)
-        unit = _unit(self._draw("normal", shape, 2 * pairs))
-        radius = np.sqrt(-2.0 * np.log(unit[:, :pairs]))
-        angle = 2.0 * math.pi * unit[:, pairs:]
-        values = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :each]
-        return self._place(np.ascontiguousarray(values, dtype=np.float32), shape)
+    The rows of a seed are those of its own `Dice`, bit for bit; `samples` are the numbers that every seed draws for.
 
-    def integers(self, high: int, *shape: int) -> Tensor:
-        """(n, *shape) int64, uniform in 0 … high − 1."""
-        each = math.prod(shape)
-        values = np.floor(_unit(self._draw("integers", shape, each)) * high).astype(np.int64)
-        return self._place(np.minimum(values, high - 1), shape)
+    >>> both = Dices((3, 4), "z", range(8)).normal(2)
+    >>> bool((both[8:] == Dice(4, "z", range(8)).normal(2)).all())
+    True
+    """
+
+    seeds: tuple[int, ...]
+    purpose: str
+    samples: range
+    time: tuple[int, ...] = ()
+    device: str | torch.device = "cpu"
+
+    def __len__(self) -> int:
+        return len(self.seeds) * len(self.samples)
+
+    def of(self, purpose: str) -> Dices:
+        """Other dice at the same time for the same samples."""
+        return replace(self, purpose=f"{self.purpose}/{purpose}")
+
+    def _draw(self, kind: str, shape: tuple[int, ...], each: int) -> np.ndarray:
+        keys = [_key(seed, self.purpose, kind, *shape, "at", *self.time) for seed in self.seeds]
+        return np.concatenate([_words(key, self.samples, each) for key in keys])

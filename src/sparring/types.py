@@ -124,7 +124,10 @@ class Event:
 
 @dataclass(frozen=True)
 class Turn(Event):
-    """Means of every term since the last `Turn`: ``{"D/real": …, "G/fake": …}``; `rate` in images per second."""
+    """Means of every term since the last `Turn`: ``{"D/real": …, "G/fake": …}``; `rate` in images per second.
+
+    Of an ensemble each value is a list, one number for each member (NaN where it is retired), and the rate is of one.
+    """
 
     round: int
     values: Mapping[str, float]
@@ -133,7 +136,9 @@ class Turn(Event):
 
 @dataclass(frozen=True)
 class Sampled(Event):
-    """Samples from the same latents as ever: `samples` (N, C, H, W) in [-1, 1], or points (N, D), on the CPU."""
+    """Samples from the same latents as ever: `samples` (N, C, H, W) in [-1, 1], or points (N, D), on the CPU.
+
+    Of an ensemble (members, N, …)."""
 
     samples: torch.Tensor
 
@@ -288,3 +293,16 @@ class Criticises(ABC):
     @abstractmethod
     def relative(self) -> bool:
         """Whether only differences of logits mean something (relativistic games)."""
+
+
+class Landscape(ABC):
+    """A game on points whose discriminator can be looked at from above."""
+
+    @abstractmethod
+    def score(self, x: Tensor) -> Tensor:
+        """(n, D) points → (n,): D's logit of each; where D judges packs, of the pack that repeats it."""
+
+    @abstractmethod
+    def pull(self, x: Tensor, real: Tensor) -> Tensor:
+        """(n, D) points, (n, D) real ones to compare them with → (n, D): where G's samples are drawn, −∇ₓ of what G
+        pays at each. No side effects."""

@@ -173,7 +173,9 @@ class Discriminator(nn.Module):
 def is_channels_last(module: nn.Module) -> bool:
     """Whether the convolutions of `module` were laid out channels_last, so that its first map should be too."""
     weights = (p for p in module.parameters() if p.dim() == 4 and p.shape[1] > 1 and p.shape[2] > 1)
-    return all(weight.is_contiguous(memory_format=torch.channels_last) for weight in weights)
+    return all(
+        not weight.is_contiguous() and weight.is_contiguous(memory_format=torch.channels_last) for weight in weights
+    )  # in this order: under vmap only the first can be asked, and it is decisive
 
 
 def centre_crop(x: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -55,7 +55,8 @@ class Engine:
     def settle(self, game: nn.Module) -> None:
         """Move a game's networks to the device and into the layout, in place."""
         game.to(self.device)
-        if self.memory_format == torch.channels_last:
+        stacked = any(p.dim() > 4 for p in game.parameters())  # an ensemble's kernels: there is no such layout for them
+        if self.memory_format == torch.channels_last and not stacked:
             game.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def autocast(self) -> AbstractContextManager[object]:
@@ -68,9 +69,16 @@ class Engine:
         """Accumulate gradients of `loss` into the parameters that are not frozen."""
         loss.backward()  # type: ignore[no-untyped-call]
 
-    def gradient_norm(self, module: nn.Module) -> Tensor:
-        """The global norm of a player's gradient, on the device: not finite if any entry is not."""
+    def gradient_norm(self, module: nn.Module, members: int | None = None) -> Tensor:
+        """The global norm of a player's gradient, on the device: not finite if any entry is not.
+
+        members: of an ensemble; then (members,), each the norm of its own.
+        """
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
+        if members is not None:
+            zero = torch.zeros(members, device=self.device)
+            squares = (torch.linalg.vector_norm(g.reshape(members, -1), dim=1).square() for g in gradients)
+            return sum(squares, zero).sqrt()
         if not gradients:
             return torch.zeros((), device=self.device)
         norms = torch._foreach_norm(gradients)

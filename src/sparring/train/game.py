@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from torch import nn
 
-from sparring.chance import Dice
+from sparring.chance import Dice, Dices
 from sparring.train.schedule import Play, Ramp
 from sparring.types import Batch, Shared, Space, Terms, Weights
 
@@ -24,24 +24,35 @@ class Now:
 
     images:  real images seen before this round.   horizon: images at which all ramps have reached their end.
     round, turn: counters; a turn is one player's move.   samples: the positions of this (micro-)batch in the stream.
+    piece: which of the batch's pieces it is, so that `Game.after` can do what is due once per move in the first.
+    seed: a tuple holds one for each member of an ensemble.
     """
 
-    seed: int
+    seed: int | tuple[int, ...]
     images: int
     horizon: int
     round: int
     turn: int
     samples: range
     device: str | torch.device = "cpu"
+    piece: int = 0
 
     @property
     def progress(self) -> float:
         """Share of the horizon that has been seen, in [0, 1]."""
         return min(1.0, self.images / self.horizon) if self.horizon else 1.0
 
-    def chance(self, purpose: str) -> Dice:
-        """Dice for the samples of this batch in this turn."""
-        return Dice(self.seed, purpose, self.samples, (self.round, self.turn), self.device)
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """One for each member; of a game that is played alone, its own."""
+        return self.seed if isinstance(self.seed, tuple) else (self.seed,)
+
+    def chance(self, purpose: str) -> Dice | Dices:
+        """Dice for the samples of this batch in this turn; for those of every member in an ensemble."""
+        time = (self.round, self.turn)
+        if isinstance(self.seed, tuple):
+            return Dices(self.seed, purpose, self.samples, time, self.device)
+        return Dice(self.seed, purpose, self.samples, time, self.device)
 
     def every(self, interval: int) -> bool:
         """Whether something done once in `interval` rounds is due in this one (the first round included)."""
@@ -63,6 +74,9 @@ class Game(nn.Module, ABC):
     """Players that keep an exponential moving average; sampling and export need only these."""
     owner: str | None = None
     """The player whose gradient flows through `shared`; everyone else receives it detached."""
+    members: int = 1
+    """Copies with seeds of their own that are played at once (`ensemble.together`): batches then hold the samples of
+    the first, then those of the second, and so on. What compares samples with each other stays within a member."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What each batch must bring besides samples: "label", "text", or both. Other data is refused beforehand."""
 

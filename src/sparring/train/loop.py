@@ -6,6 +6,7 @@ streams them, a test asserts on them, a notebook plots them. There are no callba
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.chance import Dice
+from sparring.chance import Dice, Dices
 from sparring.errors import DataError, Diverged, MachineError
 from sparring.train.checkpoint import Checkpoint, Store
 from sparring.train.log import Log
@@ -188,7 +189,7 @@ class Loop(Iterator[Event]):
         """The means since the last `Turn`, over the processes; a term paid only now and then counts where it was."""
         names = sorted(self._sums)
         sums = self.engine.mean(torch.stack([self._sums[name] for name in names])).tolist()
-        values = {name: total / self._times[name] for name, total in zip(names, sums, strict=True)}
+        values = {name: _over(total, self._times[name]) for name, total in zip(names, sums, strict=True)}
         clock, seen = self._logged_at
         self._logged_at = (time.monotonic(), self.match.images)
         rate = (self.match.images - seen) / max(1e-9, self._logged_at[0] - clock)
@@ -267,7 +268,7 @@ class Loop(Iterator[Event]):
             self.log.sync()  # type: ignore[union-attr]
         return {
             **self.match.state(),
-            "sums": dict(zip(names, values, strict=True)),
+            "sums": dict(zip(names, map(_json, values), strict=True)),
             "times": dict(self._times),
             "holding": self._holding,
             "record": self.record,
@@ -280,7 +281,7 @@ class Loop(Iterator[Event]):
         state = checkpoint.state
         self.match.load({stem: checkpoint.tensors(stem) for stem in self.match.tensors()}, state)
         device = self.engine.device
-        self._sums = {n: torch.tensor(v, dtype=self._exact, device=device) for n, v in state["sums"].items()}
+        self._sums = {n: torch.tensor(_numbers(v), dtype=self._exact, device=device) for n, v in state["sums"].items()}
         self._times = {name: int(n) for name, n in state["times"].items()}
         self._holding = bool(state["holding"])
         if self.log is not None and self.engine.leads:
@@ -293,19 +294,38 @@ class Loop(Iterator[Event]):
 @torch.no_grad()
 def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Tensor:
     """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode: the same
-    as ``sparring sample RUN --seed <the seed of the run>``."""
+    as ``sparring sample RUN --seed <the seed of the run>``. Of an ensemble (members, count, …), of its own seed each.
+    """
     game = match.game
     assert isinstance(game, Samples)
     modes = [(module, module.training) for module in game.modules()]
     game.eval()
     with match.averages.applied():
         pieces = [
-            game.sample(
-                Dice(match.seed, "sample", range(i, min(i + 64, count)), (), match.engine.device),
-                truncation=truncation,
-            )
-            for i in range(0, count, 64)
+            game.sample(_dice(match, range(i, min(i + 64, count))), truncation=truncation) for i in range(0, count, 64)
         ]
     for module, mode in modes:
         module.training = mode
+    if match.members is not None:
+        return torch.cat([piece.reshape(match.members, -1, *piece.shape[1:]) for piece in pieces], dim=1).float().cpu()
     return torch.cat(pieces).float().cpu()
+
+
+def _dice(match: Match, samples: range) -> Dice | Dices:
+    if isinstance(match.seed, tuple):
+        return Dices(match.seed, "sample", samples, (), match.engine.device)
+    return Dice(match.seed, "sample", samples, (), match.engine.device)
+
+
+def _over(total: Any, times: int) -> Any:
+    """A mean; of an ensemble a list, one for each member."""
+    return [value / times for value in total] if isinstance(total, list) else total / times
+
+
+def _json(value: Any) -> Any:
+    """The sums of an ensemble without the NaN of members that are retired, which JSON does not have."""
+    return [None if math.isnan(v) else v for v in value] if isinstance(value, list) else value
+
+
+def _numbers(value: Any) -> Any:
+    return [math.nan if v is None else v for v in value] if isinstance(value, list) else value

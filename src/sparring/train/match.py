@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -64,13 +66,28 @@ class Hand:
 
 
 class Match:
-    """Plays rounds. Everything that a later round depends on is in `tensors()` and `state()`."""
+    """Plays rounds. Everything that a later round depends on is in `tensors()` and `state()`.
+
+    seed: a tuple holds one for each member of an ensemble (`ensemble.together`). Every count (images, batch,
+    micro-batches) is then of one member, as if it were alone; terms and norms of gradients are (members,). A member
+    whose gradient is not finite is retired: its state stays as it was, what it pays is NaN from then on, the others go
+    on. Asking which ones costs a device one wait per move.
+    """
 
     def __init__(
-        self, game: Game, stream: Stream, engine: Engine, training: Training, *, seed: int, horizon: int
+        self,
+        game: Game,
+        stream: Stream,
+        engine: Engine,
+        training: Training,
+        *,
+        seed: int | tuple[int, ...],
+        horizon: int,
     ) -> None:
         self.game, self.stream, self.engine, self.training = game, stream, engine, training
         self.seed, self.horizon = seed, horizon
+        self.members = len(seed) if isinstance(seed, tuple) else None
+        self.retired: list[int] = [-1] * (self.members or 1)  # the round in which it was, or −1
         self.play = Play.parse(training.play)
         check_shares(training.batch, engine.size)
         engine.settle(game)
@@ -90,21 +107,40 @@ class Match:
             raise UsageError("PLAY-PLAYER", f"the play names {sorted(unknown)}", why=f"the players are {sorted(names)}")
         if self.play.kind in ("gated", "either-or") and not isinstance(self.game, Criticises):
             raise UsageError("PLAY-SKILL", f"{self.training.play} needs a discriminator whose skill can be measured")
+        if self.play.kind in ("gated", "either-or") and self.members is not None:
+            raise UsageError(
+                "PLAY-MEMBERS", f"{self.training.play} cannot be played by several seeds at once",
+                why="who moves depends on D's skill, which differs between them", fix="play one seed at a time",
+            )  # fmt: skip
+        if self.game.members != (self.members or 1):
+            raise UsageError("ENSEMBLE-SEEDS", f"{self.members or 1} seeds for {self.game.members} members")
 
     # ── where we are ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def images(self) -> int:
-        """Real images seen, over all processes."""
+        """Real images seen, over all processes; in an ensemble by each member."""
         return self.drawn * self.training.batch
 
     def now(self, samples: range, *, turn: int = 0) -> Now:
         return Now(self.seed, self.images, self.horizon, self.round, turn, samples, self.engine.device)
 
+    @property
+    def failed(self) -> Tensor:
+        """(members,) int64: the round in which a member's gradient was not finite, −1 while it is alive."""
+        return torch.tensor(self.retired)
+
     # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def step(self) -> dict[str, Tensor]:
-        """One round; returns the mean of every term, ``{"D/real": (), "G/fake": (), "D/gradient": (), …}``."""
+        """One round; returns the mean of every term, ``{"D/real": (), "G/fake": (), "D/gradient": (), …}``; in an
+        ensemble (members,) each."""
+        if not any(round_ >= 0 for round_ in self.retired):
+            return self._round()
+        with self._held(tensor for named in self.tensors().values() for tensor in named.values()):
+            return self._round()
+
+    def _round(self) -> dict[str, Tensor]:
         means: dict[str, Tensor] = {}
         before = self.drawn
         hand = self._deal(turn=0)
@@ -124,8 +160,10 @@ class Match:
         self.round += 1
         self.engine.average_statistics(self.game.players.values())
         half_life = min(self.training.ema_images, self.training.ema_share * self.images)
-        self.averages.update(decay((self.drawn - before) * self.training.batch, half_life))
-        return means
+        averages = (tensor for name in self.averages.players for tensor in self.averages.tensors(name).values())
+        with self._held(averages):
+            self.averages.update(decay((self.drawn - before) * self.training.batch, half_life))
+        return means if self.members is None else self._of_the_living(means)
 
     def _deal(self, turn: int) -> Hand:
         """The next batch, this process's part of it, in pieces."""
@@ -134,7 +172,9 @@ class Match:
         each = len(mine) // count
         ranges = [mine[i * each : (i + 1) * each] for i in range(count)]
         batches = [self.engine.place(self.stream.take(r.start, len(r))) for r in ranges]
-        hand = Hand(self.game, self.engine, batches, [self.now(r, turn=turn) for r in ranges])
+        hand = Hand(
+            self.game, self.engine, batches, [replace(self.now(r, turn=turn), piece=i) for i, r in enumerate(ranges)]
+        )
         self.drawn += 1
         return hand
 
@@ -170,15 +210,17 @@ class Match:
     def _gradient(self, player: str, hand: Hand, turn: int) -> dict[str, Tensor]:
         self.optimisers[player].zero_grad()
         hand.used.add(player)
-        means = gradient(self.game, player, hand.pieces(player, turn), hand.samples, self.engine)
+        means = gradient(self.game, player, hand.pieces(player, turn), hand.samples, self.engine, self.members)
         named = {f"{player}/{name}": value for name, value in means.items()}
-        return named | {f"{player}/gradient": self.engine.gradient_norm(self.game.players[player])}
+        return named | {f"{player}/gradient": self.engine.gradient_norm(self.game.players[player], self.members)}
 
     def _move(self, player: str, hand: Hand, pieces: list[Piece], means: Mapping[str, Tensor]) -> None:
         """Check, then step: no number that is not finite ever reaches a weight or an average."""
         norm = means[f"{player}/gradient"]
         skip = None
-        if self.engine.checks_at_once:
+        if self.members is not None:
+            self._retire(player, norm, means)
+        elif self.engine.checks_at_once:
             if not bool(norm.isfinite()):
                 raise not_finite(player, self.round, means)
         else:
@@ -186,12 +228,53 @@ class Match:
             self.bad += skip
         now = hand.nows[0]
         lr = now.at(self.training.lr) * (self.training.lr_ratio if player == next(iter(self.game.players)) else 1.0)
-        self.optimisers[player].step(lr, now.at(self.training.beta1), now.at(self.training.beta2), skip)
+        mover = self.optimisers[player]
+        with self._held((*self.game.players[player].parameters(), *mover.tensors().values())):
+            mover.step(lr, now.at(self.training.beta1), now.at(self.training.beta2), skip)
         hand.moved(player)
         with torch.no_grad():
             for piece in pieces:
                 self.game.after(player, piece.batch, piece.shared, piece.now)
         self.optimisers[player].zero_grad()
+
+    # ── members that are retired ─────────────────────────────────────────────────────────────────────────────────
+
+    def _retire(self, player: str, norm: Tensor, means: Mapping[str, Tensor]) -> None:
+        """Retire the members whose gradient is not finite; `Diverged` when none is left."""
+        finite = norm.isfinite().tolist()
+        new = [s for s, fine in enumerate(finite) if not fine and self.retired[s] < 0]
+        for s in new:
+            self.retired[s] = self.round
+        if all(round_ >= 0 for round_ in self.retired):
+            last = {name: value[new[0]] for name, value in means.items()}
+            raise not_finite(player, self.round, last)
+        if new:  # what its forward pass has left behind (batch statistics) may not be finite either
+            rows = torch.tensor(new, device=self.engine.device)
+            for buffer in self.game.buffers():
+                if buffer.is_floating_point():
+                    buffer[rows] = buffer[rows].nan_to_num(0.0, 0.0, 0.0)
+
+    @contextmanager
+    def _held(self, tensors: Iterable[Tensor]) -> Iterator[None]:
+        """Inside, whatever happens to `tensors` (members, …) does not happen to members that were retired before."""
+        dead = [s for s, round_ in enumerate(self.retired) if round_ >= 0]
+        if not dead:
+            yield
+            return
+        rows = torch.tensor(dead, device=self.engine.device)
+        every = [tensor.detach() for tensor in tensors if tensor.dim() > 0]  # a count of steps is everyone's
+        kept = [tensor[rows].clone() for tensor in every]
+        yield
+        for tensor, value in zip(every, kept, strict=True):
+            tensor[rows] = value
+
+    def _of_the_living(self, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What the members pay, with NaN for those that are retired."""
+        dead = [s for s, round_ in enumerate(self.retired) if round_ >= 0]
+        if dead:
+            rows = torch.tensor(dead, device=self.engine.device)
+            means = {name: value.index_fill(0, rows, math.nan) for name, value in means.items()}
+        return means
 
     # ── what is remembered ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,8 +294,9 @@ class Match:
         return files | ({"optimiser": moments} if moments else {})
 
     def state(self) -> dict[str, Any]:
-        """The counters."""
-        return {"round": self.round, "drawn": self.drawn}
+        """The counters; of an ensemble also who is retired."""
+        counters = {"round": self.round, "drawn": self.drawn}
+        return counters if self.members is None else {**counters, "retired": list(self.retired)}
 
     @torch.no_grad()
     def load(self, files: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> None:
@@ -222,6 +306,8 @@ class Match:
             for key, tensor in tensors.items():
                 tensor.copy_(files[name][key])
         self.round, self.drawn = int(state["round"]), int(state["drawn"])
+        if self.members is not None:
+            self.retired = [int(round_) for round_ in state["retired"]]
 
 
 def check_shares(batch: int, processes: int) -> None:

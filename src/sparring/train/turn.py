@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sparring.errors import UsageError
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now
-from sparring.types import Batch, Shared
+from sparring.types import Batch, Shared, Terms, Weights
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,14 @@ def only(game: nn.Module, player: nn.Module | None) -> Iterator[None]:
             parameter.requires_grad_(flag)
 
 
-def gradient(game: Game, player: str, pieces: Iterable[Piece], samples: int, engine: Engine) -> dict[str, Tensor]:
+def gradient(
+    game: Game, player: str, pieces: Iterable[Piece], samples: int, engine: Engine, members: int | None = None
+) -> dict[str, Tensor]:
     """∇ of J^(player) with respect to θ^(player) alone, averaged over pieces and processes, into ``.grad``.
 
-    samples: how many the pieces hold together.
-    Returns the mean of every term, detached and on the device: ``{"real": (), "fake": (), …}``.
+    samples: how many the pieces hold together.   members: of an ensemble, each of which pays its own mean.
+    Returns the mean of every term, detached and on the device: ``{"real": (), "fake": (), …}``; (members,) each for an
+    ensemble.
     """
     means: dict[str, Tensor] = {}
     with only(game, game.players[player]):
@@ -57,22 +60,35 @@ def gradient(game: Game, player: str, pieces: Iterable[Piece], samples: int, eng
             with engine.autocast():
                 terms = game.losses(player, piece.batch, piece.shared, piece.now)
                 weights = game.weights(player, terms, piece.now)
-            unknown = set(weights) - set(terms)
-            if unknown:
-                raise UsageError(
-                    "GAME-WEIGHTS",
-                    f"{player} does not pay the terms it weighs",
-                    where=", ".join(sorted(unknown)),
-                    fix=f"let {type(game).__name__}.losses return them, or weights leave them out",
-                )
-            zero = torch.zeros((), device=engine.device)
-            objective = sum((weights[name] * terms[name].float().mean() for name in weights), zero)
-            engine.backward(part * objective)
+            paid = objective(game, player, terms, weights, members)
+            engine.backward(part * (paid if members is None else paid.sum()))
             for name, term in terms.items():
-                value = part * term.detach().float().mean()
+                value = part * mean(term.detach(), members)
                 means[name] = means[name] + value if name in means else value
     engine.average_gradients(game.players[player])
     return means
+
+
+def mean(term: Tensor, members: int | None = None) -> Tensor:
+    """The mean of a term, (); of an ensemble each member's own, (members,)."""
+    if members is None:
+        return term.float().mean()
+    return term.float().reshape(members, -1).mean(1)
+
+
+def objective(game: Game, player: str, terms: Terms, weights: Weights, members: int | None = None) -> Tensor:
+    """J^(player) on a piece: the weighted sum of the means of its terms, () or (members,)."""
+    unknown = set(weights) - set(terms)
+    if unknown:
+        raise UsageError(
+            "GAME-WEIGHTS",
+            f"{player} does not pay the terms it weighs",
+            where=", ".join(sorted(unknown)),
+            fix=f"let {type(game).__name__}.losses return them, or weights leave them out",
+        )
+    device = next((term.device for term in terms.values()), None)
+    zero = torch.zeros(() if members is None else (members,), device=device)
+    return sum((weights[name] * mean(terms[name], members) for name in weights), zero)
 
 
 def share(game: Game, batch: Batch, now: Now, engine: Engine, *, graph: bool) -> Shared:
