@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sparring.chance import Dice
+from sparring.chance import Dice, Dices
 from sparring.errors import UsageError
 
 SHIFT = 1 / 8
@@ -25,7 +25,9 @@ HOLE = 1 / 2
 """Side of the hole, as a share of the image's side."""
 
 
-def augment(x: Tensor, dice: Dice, p: float, policy: Sequence[str] = ("color", "translation", "cutout")) -> Tensor:
+def augment(
+    x: Tensor, dice: Dice | Dices, p: float, policy: Sequence[str] = ("color", "translation", "cutout")
+) -> Tensor:
     """T(x), (N, C, H, W) → the same shape: each operation happens to each image with probability p, independently.
 
     x:      images in [−1, 1]; the result may leave that range.
@@ -51,7 +53,7 @@ def augment(x: Tensor, dice: Dice, p: float, policy: Sequence[str] = ("color", "
     return x
 
 
-def _chances(x: Tensor, dice: Dice, purpose: str, p: float, count: int) -> tuple[Tensor, ...]:
+def _chances(x: Tensor, dice: Dice | Dices, purpose: str, p: float, count: int) -> tuple[Tensor, ...]:
     """Whether the operation happens, and `count` numbers uniform in [0, 1): each (N, 1, 1, 1); bool, then x's dtype."""
     numbers = dice.of(purpose).uniform(1 + count).to(x.device)
     happens, *rest = numbers[:, :, None, None, None].unbind(1)
@@ -61,7 +63,7 @@ def _chances(x: Tensor, dice: Dice, purpose: str, p: float, count: int) -> tuple
 # ── colour ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def color(x: Tensor, dice: Dice, p: float) -> Tensor:
+def color(x: Tensor, dice: Dice | Dices, p: float) -> Tensor:
     """Brightness, saturation, contrast, each with probability p; alpha (a fourth channel) is left alone."""
     if x.shape[1] == 4:
         return torch.cat([color(x[:, :3], dice, p), x[:, 3:]], dim=1)
@@ -82,7 +84,7 @@ def _stretch(x: Tensor, centre: Tensor, factor: Tensor) -> Tensor:
 # ── translation ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def translation(x: Tensor, dice: Dice, p: float) -> Tensor:
+def translation(x: Tensor, dice: Dice | Dices, p: float) -> Tensor:
     """Shift by a whole number of pixels, uniform in ± `SHIFT` of each side; what comes in is 0."""
     happens, u, v = _chances(x, dice, "translation", p, 2)
     shifts = []
@@ -120,7 +122,7 @@ class _Shift(torch.autograd.Function):
 # ── cutout ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def cutout(x: Tensor, dice: Dice, p: float) -> Tensor:
+def cutout(x: Tensor, dice: Dice | Dices, p: float) -> Tensor:
     """A rectangle of `HOLE` of each side becomes 0; its centre is uniform over the image, so it may be cut off."""
     happens, *centres = _chances(x, dice, "cutout", p, 2)
     inside = []
@@ -133,7 +135,7 @@ def cutout(x: Tensor, dice: Dice, p: float) -> Tensor:
     return x * (~(happens & inside[0] & inside[1])).to(x.dtype)  # a product keeps the layout in memory; a fill does not
 
 
-OPERATIONS: dict[str, Callable[[Tensor, Dice, float], Tensor]] = {
+OPERATIONS: dict[str, Callable[[Tensor, Dice | Dices, float], Tensor]] = {
     "color": color,
     "translation": translation,
     "cutout": cutout,

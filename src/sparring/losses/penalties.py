@@ -73,7 +73,8 @@ def _gradient(name: str, logits: Tensor, x: Tensor) -> Tensor:
 
 
 def interpolate(real: Tensor, fake: Tensor, dice: Dice) -> Tensor:
-    """x̂ = ε x + (1 − ε) G(z), ε ~ U[0, 1) for each pair: a new leaf (N, …) that requires a gradient.
+    """x̂ = ε x + (1 − ε) G(z), ε ~ U[0, 1) for each pair: (N, …), a new leaf that requires a gradient, or, where fakes
+    have a graph (all players are taught at once), a part of it.
 
     Gulrajani et al. 2017, algorithm 1, line 6. (N, …), (N, …); dice: of the N samples. `one_centred(D(x̂), x̂)` is
     WGAN-GP's penalty, `zero_centred(D(x̂), x̂)` the zero-centred one of Thanh-Tung et al. 2019.
@@ -91,7 +92,8 @@ def interpolate(real: Tensor, fake: Tensor, dice: Dice) -> Tensor:
             why="each real sample is mixed with one generated sample",
         )
     share = dice.uniform(*[1] * (real.dim() - 1)).to(real)  # (N, 1, …)
-    return (share * real.detach() + (1.0 - share) * fake.detach()).requires_grad_()
+    fake = fake.detach() if fake.grad_fn is None else fake
+    return (share * real.detach() + (1.0 - share) * fake).requires_grad_()
 
 
 def perturb(x: Tensor, dice: Dice, scale: float) -> Tensor:

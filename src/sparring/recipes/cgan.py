@@ -14,34 +14,22 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from sparring.augment.differentiable import augment
+from sparring.contest import Contest, ContestConfig, Count, Verdict
 from sparring.errors import UsageError
-from sparring.losses.adversarial import OBJECTIVES, Objectives
+from sparring.losses.adversarial import Objectives
 from sparring.losses.auxiliary import class_cross_entropy
-from sparring.losses.penalties import zero_centred
-from sparring.losses.skill import skill
 from sparring.networks import conditioning, dcgan, mlp, r3gan
-from sparring.priors import categorical, gaussian, paths
-from sparring.train.game import Decay, Fraction, Game, Now, Schedule, Training, strict
+from sparring.priors import categorical, paths
+from sparring.train.game import Decay, Fraction, Now, Schedule, strict
 from sparring.train.schedule import Ramp
-from sparring.types import (
-    Batch,
-    Criticises,
-    Dice,
-    HasLatentsByClass,
-    SamplesByClass,
-    Shared,
-    Space,
-    Terms,
-    Weights,
-)
+from sparring.types import Dice, HasLatentsByClass, SamplesByClass, Space, Terms, Weights
 
-Count = Annotated[int, Field(ge=1, le=2**16)]
 Frequency = Annotated[float, Field(gt=0, le=1e6)]
 Fourier = tuple[Annotated[int, Field(ge=1, le=2**12)], Frequency, Frequency] | None
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
-class CGANConfig(Training):
+class CGANConfig(ContestConfig):
     """Settings of `CGAN`. Defaults: the light networks and the game of r3gan-minutes, with a projection in D."""
 
     conditioning: Literal["projection", "concatenation", "auxiliary"] = "projection"
@@ -56,8 +44,6 @@ class CGANConfig(Training):
     """The game. A relativistic one compares a real sample with a fake of the same class."""
     classify: Annotated[float, Field(ge=0, le=1e6)] = 1.0
     """Weight of the auxiliary classifier's cross entropy, in both players; only with conditioning = "auxiliary"."""
-    z: Count = 64
-    """Latent dimensions, standard normal."""
     width: Count = 32
     """G's channels at the finest map (conv, residual), or its hidden units per layer (mlp)."""
     d_width: Count = 32
@@ -85,8 +71,13 @@ class CGANConfig(Training):
     ema_share: Annotated[float, Field(gt=0, le=1)] = 0.05
     memory_format: Literal["contiguous", "channels_last"] = "channels_last"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.packing > 1:
+            raise ValueError("packing: the samples of a pack would need one label, and batches bring all of them mixed")
 
-class CGAN(Game, HasLatentsByClass, SamplesByClass, Criticises):
+
+class CGAN(Contest, HasLatentsByClass, SamplesByClass):
     """min_G max_D E_{x,y}[log D(x, y)] + E_{z,y}[log(1 − D(G(z, y), y))].   Mirza & Osindero 2014, eq. 2.
 
     Fake i has the class of real i: y comes from the data, so a pair of a relativistic game shares its label, and G and
@@ -100,16 +91,14 @@ class CGAN(Game, HasLatentsByClass, SamplesByClass, Criticises):
     """
 
     Config = CGANConfig
-    averaged = ("G",)
     owner = "G"
     needs = frozenset({"label"})
 
     def __init__(
         self, config: CGANConfig, space: Space, D: conditioning.Discriminator, G: conditioning.Generator
     ) -> None:
-        super().__init__()
-        self.config, self.shape, self.classes, self.D, self.G = config, space.shape, space.classes, D, G
-        self.objective = OBJECTIVES[config.objective]
+        super().__init__(config, space.shape, D, G)
+        self.classes = space.classes
 
     @classmethod
     def build(cls, config: CGANConfig, space: Space) -> CGAN:
@@ -120,52 +109,27 @@ class CGAN(Game, HasLatentsByClass, SamplesByClass, Criticises):
         G = conditioning.Generator(maker, space.classes, scaled=not in_norms)
         return cls(config, space, D, G)
 
-    @property
-    def players(self) -> dict[str, nn.Module]:
-        return {"D": self.D, "G": self.G}
-
-    @property
-    def relative(self) -> bool:
-        return self.objective.relative
-
-    def shared(self, batch: Batch, now: Now) -> Shared:
-        return {"fake": self.decode(self.latents(now.chance("z")), _label(batch))}  # fake i: of the class of real i
-
-    def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
-        y = _label(batch)
-        if player == "G":
-            s_fake, guess = self.judge(shared["fake"], y, now, "fake")
-            s_real = self.judge(batch.x, y, now, "real")[0] if self.relative else None
-            return self.objective.generator(s_real, s_fake) | _classified({"G(z)": guess}, y)
-        x, fake = batch.x.detach(), shared["fake"].detach()
-        if now.at(self.config.gamma) == 0 or not now.every(self.config.penalty_every):
-            return self._contest(x, fake, y, now)[0]
-        with torch.autocast(x.device.type, enabled=False):  # penalties in full precision, the forward pass included
-            x, fake = x.float().requires_grad_(), fake.float().requires_grad_()
-            terms, s_real, s_fake = self._contest(x, fake, y, now)
-            return {**terms, "r1": zero_centred(s_real, x), "r2": zero_centred(s_fake, fake)}
-
-    def _contest(self, x: Tensor, fake: Tensor, y: Tensor, now: Now) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """What D pays without its penalties, and the logits (N,) of reals and fakes."""
-        s_real, guess_real = self.judge(x, y, now, "real")
-        s_fake, guess_fake = self.judge(fake, y, now, "fake")
-        terms = self.objective.discriminator(s_real, s_fake) | skill(s_real, s_fake, relative=self.relative)
-        return terms | _classified({"x": guess_real, "G(z)": guess_fake}, y), s_real, s_fake
-
     def weights(self, player: str, terms: Terms, now: Now) -> Weights:
-        half = 0.5 * now.at(self.config.gamma) * self.config.penalty_every  # γ/2 (R1 + R2), ×k every k-th time
-        pays = {"real": 1.0, "fake": 1.0, "pair": 1.0, "r1": half, "r2": half}
-        pays |= {"class(x)": self.config.classify, "class(G(z))": self.config.classify}
-        return {name: weight for name, weight in pays.items() if name in terms}
+        known = {name: self.config.classify for name in ("class(x)", "class(G(z))") if name in terms}
+        return {**super().weights(player, terms, now), **known}
 
-    def judge(self, x: Tensor, y: Tensor, now: Now, side: str) -> tuple[Tensor, Tensor | None]:
-        """s(T(x), y), (N,), and D's guess of the class (N, K) if it makes one; T is the augmentation."""
+    def view(self, x: Tensor, now: Now, side: str) -> Tensor:
+        """T(x), (N, …): the images augmented."""
         p = now.at(self.config.augment)
-        found: tuple[Tensor, Tensor | None] = self.D(augment(x, now.chance(f"augment/{side}"), p) if p > 0 else x, y)
-        return found
+        return augment(x, now.chance(f"augment/{side}"), p) if p > 0 else x
 
-    def latents(self, dice: Dice) -> Tensor:
-        return gaussian.draw(dice, self.config.z)
+    def judge(self, x: Tensor, label: Tensor | None) -> Verdict:
+        """s(x, y), (N,), and of a D that guesses: −log P(y | x) and whether the guess is right."""
+        assert label is not None  # `needs`
+        logits, guess = self.D(x, label)
+        if guess is None:
+            return Verdict(logits)
+        right = (guess.detach().argmax(1) == label).float()
+        return Verdict(logits, {"class": class_cross_entropy(guess, label), "guessed": right})
+
+    def make(self, dice: Dice, label: Tensor | None) -> Tensor:
+        assert label is not None
+        return self.decode(self.latents(dice), label)  # fake i: of the class of real i
 
     def decode(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         if label is None:
@@ -177,9 +141,11 @@ class CGAN(Game, HasLatentsByClass, SamplesByClass, Criticises):
         label = categorical.in_turn(dice, self.classes) if label is None else label
         return self.decode(paths.truncate(self.latents(dice), truncation), label)
 
-    def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
-        y = _label(batch)
-        return self.D(batch.x, y)[0], self.D(self.decode(self.latents(dice), y), y)[0]
+    def score(self, x: Tensor) -> Tensor:
+        """The logit of the class that suits each x best, (n,)."""
+        every = torch.arange(self.classes, device=x.device).repeat(len(x))  # (n K,)
+        logits = self.judge(x.repeat_interleave(self.classes, dim=0), every).logits
+        return logits.unflatten(0, (len(x), self.classes)).amax(1)
 
 
 def networks(config: CGANConfig, space: Space) -> tuple[nn.Module, nn.Module]:
@@ -220,18 +186,3 @@ def _check(config: CGANConfig, space: Space) -> None:
         )  # fmt: skip
     if config.augment.start > 0 or config.augment.end > 0:
         raise UsageError("CGAN-AUGMENT", "only images can be augmented, and these data are points", fix="augment=0")
-
-
-def _label(batch: Batch) -> Tensor:
-    assert batch.label is not None  # `needs`
-    return batch.label
-
-
-def _classified(guesses: dict[str, Tensor | None], y: Tensor) -> dict[str, Tensor]:
-    """The auxiliary classifier's cross entropy, and whether it is right, of each side that it has guessed."""
-    terms = {}
-    for side, guess in guesses.items():
-        if guess is not None:
-            terms[f"class({side})"] = class_cross_entropy(guess, y)
-            terms[f"guessed({side})"] = (guess.detach().argmax(1) == y).float()
-    return terms
