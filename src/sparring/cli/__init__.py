@@ -27,6 +27,7 @@ def commands() -> dict[str, type[Command]]:
     """Every command by name, in the order of the help."""
     from sparring.cli.check import Check
     from sparring.cli.demo import Demo
+    from sparring.cli.figures import Figures
     from sparring.cli.info import Info
     from sparring.cli.interpolate import Interpolate
     from sparring.cli.pack import Pack
@@ -43,6 +44,7 @@ def commands() -> dict[str, type[Command]]:
         "interpolate": Interpolate,
         "pack": Pack,
         "recipes": Recipes,
+        "figures": Figures,
         "info": Info,
         "demo": Demo,
     }

@@ -101,6 +101,8 @@ def check(command: str, words: Sequence[str], kinds: Mapping[str, type[Any]]) ->
                     fix=f"write {word} {slot.metavar}" + (f", for example {word} {slot.usual}" if slot.usual else ""),
                 )  # fmt: skip
             _check_value(slot, word, rest.pop(0))
+            while slot.metavar.endswith("…") and rest and not rest[0].startswith("-"):  # takes several
+                _check_value(slot, word, rest.pop(0))
             used.append(slot.name)
     missing = [place for place in places[len(given) :] if place.needed]
     if missing:
