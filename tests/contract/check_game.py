@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sparring.chance import Dice
+from sparring.contest import Contest
 from sparring.train.engine import Engine
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
@@ -79,10 +80,9 @@ def terms_are_unreduced_and_weighed(match: Match) -> None:
                 terms = game.losses(player, piece.batch, piece.shared, piece.now)
                 weights = game.weights(player, terms, piece.now)
                 assert weights and set(weights) <= set(terms), player
+                rows = len(piece.batch) // (game.config.packing if isinstance(game, Contest) else 1)  # samples or packs
                 for name, term in terms.items():
-                    assert term.dim() >= 1 and len(term) in (len(piece.batch), 2 * len(piece.batch)), (
-                        f"{player}/{name} is reduced"
-                    )
+                    assert term.dim() >= 1 and len(term) in (rows, 2 * rows), f"{player}/{name} is reduced"
                     assert bool(term.isfinite().all()), f"{player}/{name}"
                 assert any(terms[name].requires_grad for name in weights), f"{player} pays nothing it could lower"
 

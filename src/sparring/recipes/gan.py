@@ -44,8 +44,12 @@ class GANConfig(ContestConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.network == "pacgan" and (self.g_fourier is not None or self.d_fourier is not None):
+        if self.network != "pacgan":
+            return
+        if self.g_fourier is not None or self.d_fourier is not None:
             raise ValueError("the networks of pacgan have no Fourier features: leave g_fourier and d_fourier out")
+        if (self.width, self.depth) != (256, 3):
+            raise ValueError("the networks of pacgan have the sizes of the paper: leave width and depth out")
 
 
 class GAN(Contest):
