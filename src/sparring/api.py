@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from sparring.errors import UsageError
 if TYPE_CHECKING:
     from sparring.data.options import Options
     from sparring.runs.check import Checked
+    from sparring.runs.compare.director import Director
+    from sparring.runs.compare.plan import Comparison
     from sparring.runs.plan import Plan, Request
     from sparring.runs.run import Run
     from sparring.runs.session import Session
@@ -218,6 +221,94 @@ def recipes() -> dict[str, str]:
     from sparring.runs.recipe import describe
 
     return describe()
+
+
+# ── comparisons ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def comparison(
+    data: str | Path,
+    *,
+    losses: str | Sequence[str] = (),
+    recipes: str | Sequence[str] = (),
+    schedules: str | Sequence[str] = (),
+    seeds: int = 3,
+    budget: str | Budget | None = None,
+    out: str | Path | None = None,
+    jobs: int | None = None,
+    device: str = "auto",
+    set: Sequence[str] | dict[str, Any] = (),
+    progress: Callable[..., None] | None = None,
+    **preparation: Any,
+) -> Comparison:
+    """What `compare` would play, without playing it: every cell tried, those that cannot be played with the reason."""
+    from sparring.runs.compare import entries, plan
+
+    changes = tuple(f"{k}={v}" for k, v in set.items()) if isinstance(set, dict) else tuple(set)
+    names = [recipes] if isinstance(recipes, str) else recipes
+    asked = plan.Ask(
+        data=str(data),
+        losses=entries.parse_losses(losses if isinstance(losses, str) else ",".join(losses)),
+        recipes=tuple(dict.fromkeys(name.strip() for part in names for name in part.split(",") if name.strip())),
+        schedules=entries.parse_schedules(schedules if isinstance(schedules, str) else ";".join(schedules)),
+        seeds=seeds,
+        budget=parse_budget(budget) if isinstance(budget, str) else budget,
+        options=options(**preparation),
+        out=Path(out) if out is not None else None,
+        device=device,
+        set=changes,
+        jobs=jobs,
+    )
+    return plan.make(asked, progress=progress)
+
+
+def refuse_comparison(made: Comparison) -> None:
+    """Raise what `play` would say against the directory of a comparison, before anything is played."""
+    from sparring.runs.compare import director
+
+    director.refuse(made)
+
+
+def play(made: Comparison) -> Director:
+    """Play what is not yet finished of a comparison; iterate what is returned, then call `save_comparison`."""
+    from sparring.runs.compare.director import Director
+
+    return Director(made)
+
+
+def save_comparison(made: Comparison) -> tuple[dict[str, Any], Path]:
+    """Write compare.json and report.html of a comparison, as far as it is played; what the first says, and the page."""
+    from sparring.report import compare_page
+    from sparring.runs.compare import verdict
+
+    record = verdict.save(made)
+    return record, compare_page.write(record, made.out)
+
+
+def comparison_lines(record: dict[str, Any]) -> list[str]:
+    """The verdict and the table of a comparison, for people."""
+    from sparring.runs.compare import verdict
+
+    return verdict.lines(record)
+
+
+def compare(data: str | Path, **settings: Any) -> dict[str, Any]:
+    """Play losses, recipes and schedules against each other; what ``compare.json`` says. Arguments of `comparison`.
+
+    losses: ``"minimax,hinge+sn,relativistic+r1+r2"``.   seeds: 0 … seeds − 1.   budget: "2m" of each cell (points) or
+    of each seed (images), or a number of images of each seed.   out: what is finished there is not played again.
+    """
+    made = comparison(data, **settings)
+    for _ in play(made):
+        pass
+    return save_comparison(made)[0]
+
+
+def polite(stop: Callable[[], None]) -> AbstractContextManager[None]:
+    """Inside, the first Ctrl-C calls `stop`; the second one leaves at once."""
+    from sparring.runs.session import polite
+
+    return polite(stop)
 
 
 # ── files ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,7 @@ SUMMARY = (
 def commands() -> dict[str, type[Command]]:
     """Every command by name, in the order of the help."""
     from sparring.cli.check import Check
+    from sparring.cli.compare import Compare
     from sparring.cli.demo import Demo
     from sparring.cli.figures import Figures
     from sparring.cli.info import Info
@@ -42,6 +43,7 @@ def commands() -> dict[str, type[Command]]:
         "resume": Resume,
         "sample": Sample,
         "interpolate": Interpolate,
+        "compare": Compare,
         "pack": Pack,
         "recipes": Recipes,
         "figures": Figures,

@@ -1,0 +1,326 @@
+"""The page of a comparison: who is ahead and how sure that is, the table, what was made, and how to do it again."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sparring.budget import duration
+from sparring.report.compare_plots import curve, dots, span_of
+from sparring.report.page import asset, document
+from sparring.report.text import escape as _e
+from sparring.runs.compare.measures import Measure
+from sparring.runs.compare.verdict import equal_beginnings, interval, ordered
+
+_STATES = {
+    "refused": "cannot be played", "waiting": "not played yet", "killed": "was killed", "failed": "broke off",
+    "stopped": "not finished",
+}  # fmt: skip
+
+
+def write(made: Mapping[str, Any], folder: Path, *, name: str = "report.html") -> Path:
+    """Write the page of a comparison (`made`: what compare.json says) with the pictures in `folder`; its path."""
+    path = folder / name
+    fresh = path.with_name(f".{name}.new")
+    fresh.write_text(render(made, folder), "utf-8")
+    fresh.replace(path)
+    return path
+
+
+def render(made: Mapping[str, Any], folder: Path) -> str:
+    """The page as text."""
+    parts = [_head(made), _verdict(made), _table(made), _pictures(made, folder), _curves(made)]
+    parts += [_equilibrium(made), _fairness(made), _again(made)]
+    style = asset("page.css") + asset("compare_page.css")
+    return document(_e(_title(made)), "\n".join(part for part in parts if part), style=style, script="")
+
+
+def _title(made: Mapping[str, Any]) -> str:
+    return f"Comparison on {Path(str(made['question']['data']['source'])).name or 'data'}"
+
+
+def _main(made: Mapping[str, Any]) -> Measure:
+    return Measure.of(made["measures"][0])
+
+
+def _played(made: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [cell for cell in ordered(made) if cell["state"] == "played"]
+
+
+def _budget(made: Mapping[str, Any]) -> str:
+    budget = made["question"]["budget"]
+    amount = f"{budget['images']:,} images" if budget["images"] else duration(budget["seconds"])
+    return f"{amount} {budget['per']}"
+
+
+def _head(made: Mapping[str, Any]) -> str:
+    cells, question = made["cells"], made["question"]
+    recipes = ", ".join(dict.fromkeys(cell["recipe"] for cell in cells))
+    shown = [
+        ("Data", Path(str(question["data"]["source"])).name), ("Cells", len(cells)), ("Seeds", question["seeds"]),
+        ("Recipe" if "," not in recipes else "Recipes", recipes), ("Budget", _budget(made)),
+    ]  # fmt: skip
+    facts = "".join(f"<div><dt>{_e(label)}</dt><dd>{_e(value)}</dd></div>" for label, value in shown)
+    lead = "The same data, the same seeds, the same budget; only what stands in the first column differs."
+    return f'<h1>{_e(_title(made))}</h1><p class="lead">{lead}</p><dl class="facts">{facts}</dl>'
+
+
+def _verdict(made: Mapping[str, Any]) -> str:
+    words = made["verdict"]["words"]
+    if not words:
+        return ""
+    rest = "".join(f"<li>{_e(line)}</li>" for line in words[1:])
+    return f'<div class="verdict"><p>{_e(words[0])}</p><ul>{rest}</ul></div>'
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _table(made: Mapping[str, Any]) -> str:
+    measures = [Measure.of(m) for m in made["measures"]]
+    main = measures[0]
+    pairs = {pair["other"]: pair for pair in made["verdict"]["pairs"]}
+    several = len({cell["seconds"] for cell in _played(made)}) > 0
+    low, high = span_of(made, main)
+    head = ["", "Loss", main.title, "", "Best is better", *[m.title for m in measures[1:]], "Failed", "Images", "Time"]
+    rows = []
+    for place, cell in enumerate(ordered(made), 1):
+        name = f"<td>{place}</td><th>{_e(cell['label'])}</th>" if cell["state"] == "played" else (
+            f"<td></td><th>{_e(cell['label'])}</th>"
+        )  # fmt: skip
+        if cell["state"] != "played":
+            said = _STATES.get(cell["state"], cell["state"]) + (f": {cell['why']}" if cell["why"] else "")
+            rows.append(f'<tr class="out">{name}<td colspan="{len(head) - 2}">{_e(said)}</td></tr>')
+            continue
+        summary = cell["summary"]["averaged"]
+        values = [seed["averaged"].get(main.name) for seed in cell["seeds"]]
+        failed = [seed["failure"] is not None for seed in cell["seeds"]]
+        plot = dots(values, failed, summary[main.name], low, high, made["reference"].get(main.name))
+        cells = [
+            f'<td class="plot-cell">{plot}</td>',
+            f"<td>{_number(summary[main.name], main)}</td>",
+            f"<td>{_pair(pairs.get(cell['key']), main, place)}</td>",
+            *[f"<td>{_number(summary[m.name], m)}</td>" for m in measures[1:]],
+            f"<td>{_failed(cell)}</td><td>{cell['images']:,}</td><td>{duration(cell['seconds'])}</td>",
+        ]
+        rows.append(f"<tr>{name}{''.join(cells)}</tr>")
+    fresh = "".join(f"<td>{measure.show(made['reference'].get(measure.name))}</td>" for measure in measures[1:])
+    rows.append(
+        f'<tr class="fresh"><td></td><th>fresh data</th><td></td><td>{main.show(made["reference"].get(main.name))}</td>'
+        f"<td></td>{fresh}<td></td><td></td><td></td></tr>"
+    )
+    heads = "".join(f"<th>{_e(word)}</th>" for word in head)
+    meanings = "".join(f"<dt>{_e(m.title)}</dt><dd>{_e(m.meaning)}</dd>" for m in measures)
+    note = (
+        "Each dot is a seed (a ring: it failed), the bar the 95 % interval of the mean over seeds, the dashed line "
+        "fresh data. Measured on the averaged generator. “Best is better”: the mean difference to the first row, seed "
+        "by seed, with an interval that holds for the whole table, and on how many seeds the first row is better."
+    )
+    extra = (
+        "<dt>Failed</dt><dd>seeds that diverged, or found no mode; they count with what they reached</dd>"
+        "<dt>Images</dt><dd>seen by each seed: at equal time a slower game sees fewer</dd>"
+    ) * several
+    return (
+        f'<h2>The table</h2><p class="note">{note}</p><div class="wide"><table class="cells"><thead><tr>{heads}</tr>'
+        f'</thead><tbody>{"".join(rows)}</tbody></table></div><dl class="meanings">{meanings}{extra}</dl>'
+    )
+
+
+def _number(found: Mapping[str, Any], measure: Measure) -> str:
+    value = f"<b>{measure.show(found['mean'])}</b>"
+    if found["low"] is not None:
+        value += f"<small>{measure.show(found['low'])} – {measure.show(found['high'])}</small>"
+    return value + (f"<small>{found['missing']} without value</small>" if found["missing"] else "")
+
+
+def _pair(pair: Mapping[str, Any] | None, main: Measure, place: int) -> str:
+    if pair is None or pair["mean"] is None:
+        return "–" if place > 1 else "<small>the best</small>"
+    by = f"{main.show(pair['low'])} – {main.show(pair['high'])}" if pair["low"] is not None else ""
+    mark = "" if pair["clear"] else ' class="open"'
+    on = f"on {pair['better']} of {pair['seeds']}"
+    return f"<b{mark}>{main.show(pair['mean'])}</b><small>{by}</small><small>{on}</small>"
+
+
+def _failed(cell: Mapping[str, Any]) -> str:
+    count = sum(cell["failures"].values())
+    if not count:
+        return f"0/{len(cell['seeds'])}"
+    why = ", ".join(f"{number} {reason}" for reason, number in cell["failures"].items())
+    return f'<b class="bad">{count}/{len(cell["seeds"])}</b><small>{_e(why)}</small>'
+
+
+# ── pictures and curves ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _pictures(made: Mapping[str, Any], folder: Path) -> str:
+    main = _main(made)
+    figures = []
+    for cell in _played(made):
+        middle = _median(cell, main)
+        large = _image(folder, cell, middle, "large", main)
+        small = "".join(_image(folder, cell, seed, "small", main) for seed in cell["seeds"]) * (len(cell["seeds"]) > 1)
+        value = interval(cell["summary"]["averaged"][main.name], main)
+        if large:
+            figures.append(
+                f"<figure>{large}<figcaption><b>{_e(cell['label'])}</b><span>{main.title} {value}</span></figcaption>"
+                f'<div class="seeds">{small}</div></figure>'
+            )
+    if not figures:
+        return ""
+    points = made["question"]["data"]["kind"] == "points"
+    note = "Samples (blue) over data (orange). " if points else ""
+    note += "Large: the seed in the middle of the row; small: all seeds, a red frame where one failed."
+    return f'<h2>What they made</h2><p class="note">{note}</p><div class="gallery">{"".join(figures)}</div>'
+
+
+def _median(cell: Mapping[str, Any], main: Measure) -> dict[str, Any]:
+    """The seed in the middle by the main measure."""
+    ranked = sorted(cell["seeds"], key=lambda seed: _worst_first(seed["averaged"].get(main.name), main))
+    found: dict[str, Any] = ranked[len(ranked) // 2]
+    return found
+
+
+def _worst_first(value: float | None, main: Measure) -> float:
+    if value is None:
+        return -float("inf")
+    return value if main.up else -value
+
+
+def _image(folder: Path, cell: Mapping[str, Any], seed: Mapping[str, Any], kind: str, main: Measure) -> str:
+    path = folder / cell["folder"] / f"seed-{seed['seed']}.png"
+    try:
+        data = base64.b64encode(path.read_bytes()).decode()
+    except OSError:
+        return ""
+    said = f"{cell['label']}, seed {seed['seed']}: {main.title} {main.show(seed['averaged'].get(main.name))}"
+    if seed["failure"]:
+        said += f"; {seed['failure']['why']} after {seed['failure']['images']:,} images"
+        kind += " broken"
+    return f'<img class="{kind}" src="data:image/png;base64,{data}" alt="{_e(said)}" title="{_e(said)}">'
+
+
+def _curves(made: Mapping[str, Any]) -> str:
+    main = _main(made)
+    cells = [cell for cell in _played(made) if cell["seeds"][0]["curve"]]
+    if not cells:
+        return ""
+    most = max(point[0] for cell in cells for seed in cell["seeds"] for point in seed["curve"])
+    values = [point[1] for cell in cells for seed in cell["seeds"] for point in seed["curve"] if point[1] is not None]
+    fresh = made["reference"].get(main.name)
+    low, high = (min(0.0, *values), max([*values, fresh or 0.0])) if values else (0.0, 1.0)
+    if not main.up and values:
+        ends = [v for cell in cells for v in [cell["summary"]["averaged"][main.name]["mean"]] if v is not None]
+        high = min(high, 3 * max(ends)) if ends else high
+    charts = "".join(curve(cell, main, most, low, high, fresh) for cell in cells)
+    note = (
+        f"{main.title[:1].upper()}{main.title[1:]} of the averaged generator while it was trained: every seed thin, "
+        "their mean thick, fresh data dashed. All charts have the same axes; at equal time a slower game sees fewer "
+        "images."
+    )
+    return f'<h2>How it went</h2><p class="note">{note}</p><div class="small-charts">{charts}</div>'
+
+
+def _equilibrium(made: Mapping[str, Any]) -> str:
+    cells = _played(made)
+    names = list(dict.fromkeys(name for cell in cells for name in cell["final"]))
+    if not names:
+        return ""
+    main = _main(made)
+    head = "".join(f"<th>{_e(word)}</th>" for word in ("Loss", *names, "images/s", f"{main.title}, not averaged"))
+    rows = "".join(
+        f"<tr><th>{_e(cell['label'])}</th>"
+        + "".join(f"<td>{_short(cell['final'].get(name))}</td>" for name in names)
+        + f"<td>{cell['rate']:,.0f}</td><td>{_number(cell['summary']['raw'][main.name], main)}</td></tr>"
+        for cell in cells
+    )
+    note = (
+        "The last fiftieth of each run, mean over seeds. Losses of different objectives are not in the same units. At "
+        "the equilibrium D can only guess: D(x) = D(G(z)) = 0.5 where D is a probability."
+    )
+    return (
+        f'<h2>How the games ended</h2><p class="note">{note}</p><div class="wide"><table class="cells"><thead><tr>'
+        f"{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+# ── what is fair about it, and how to repeat it ───────────────────────────────────────────────────────────────────
+
+
+def _fairness(made: Mapping[str, Any]) -> str:
+    odd = {player: labels for player, labels in equal_beginnings(made).items() if labels}
+    lines = [
+        "Every cell of a seed sees the same data in the same order, and draws the same latents.",
+        f"Budget: {_budget(made)}. Measuring is not counted.",
+    ]
+    if not odd:
+        lines.append("Every player of every cell of a recipe began with the same weights (their hashes are equal).")
+    for player, labels in odd.items():
+        lines.append(
+            f"{player} began with other weights in {', '.join(labels)}: its network is another one there. "
+            "Elsewhere the weights were the same, seed by seed."
+        )
+    lines.append(
+        "Nothing was tuned for any of them: learning rates and widths are the recipe’s, strengths the usual ones."
+    )
+    items = "".join(f"<li>{_e(line)}</li>" for line in lines)
+    return f"<h2>What is equal</h2><ul>{items}</ul>{_settings(made)}"
+
+
+def _settings(made: Mapping[str, Any]) -> str:
+    """What differs between the settings of the cells, and what they share."""
+    cells = [cell for cell in made["cells"] if cell["settings"]]
+    flat = [{"recipe": cell["settings"]["recipe"], **cell["settings"]["config"]} for cell in cells]
+    if not flat:
+        return ""
+    names = list(dict.fromkeys(name for row in flat for name in row))
+    differing = [name for name in names if len({str(row.get(name)) for row in flat}) > 1]
+    head = "".join(f"<th>{_e(word)}</th>" for word in ("", *differing))
+    rows = "".join(
+        f"<tr><th>{_e(cell['label'])}</th>"
+        + "".join(f"<td>{_e(_plain(row.get(name)))}</td>" for name in differing)
+        + "</tr>"
+        for cell, row in zip(cells, flat, strict=True)
+    )
+    same = "".join(
+        f"<tr><th>{_e(name)}</th><td>{_e(_plain(flat[0].get(name)))}</td></tr>"
+        for name in names
+        if name not in differing
+    )
+    return (
+        f'<h3>Settings that differ</h3><div class="wide"><table class="cells"><thead><tr>{head}</tr></thead><tbody>'
+        f"{rows}</tbody></table></div><details><summary>Settings that all have</summary><table>{same}</table></details>"
+    )
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping) and "start" in value:
+        return f"{value['start']:g} → {value['end']:g} {value['shape']} {value['begin']:g}..{value['until']:g}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return "–" if value is None else str(value)
+
+
+def _again(made: Mapping[str, Any]) -> str:
+    machine = made["machine"]
+    seeds = made["question"]["seeds"]
+    rows = [
+        ("Seeds", f"0 to {seeds - 1}" if seeds > 1 else "0"),
+        ("Machine", f"{machine['processor']}, {machine['cores']} cores; {machine['system']}"),
+        ("Played on", f"{machine['device']}, {machine['jobs']} cells at a time, {machine['threads']} threads each"),
+        ("Versions", f"sparring {made['sparring']}, torch {machine['torch']}, Python {machine['python']}"),
+        ("Data", made["question"]["data"]["fingerprint"]),
+    ]  # fmt: skip
+    table = "".join(f"<tr><th>{_e(name)}</th><td>{_e(value)}</td></tr>" for name, value in rows)
+    note = (
+        "The same command goes on where it was stopped, and plays only what is missing. All numbers are in "
+        "<code>compare.json</code>; the settings of a cell are in its <code>recipe.yaml</code>, which "
+        "<code>sparring train --recipe</code> takes."
+    )
+    return f'<h2>How to repeat it</h2><pre>{_e(made["command"])}</pre><p class="note">{note}</p><table>{table}</table>'

@@ -1,0 +1,81 @@
+"""The drawings of a comparison as inline SVG: seeds as dots with an interval, and small curves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sparring.report.curves import short, ticks
+from sparring.report.text import escape
+from sparring.runs.compare.measures import Measure
+
+_WIDTH, _HEIGHT = 240, 34
+
+
+def span_of(made: Mapping[str, Any], main: Measure) -> tuple[float, float]:
+    """The common axis of all rows: all seeds, fresh data, and 0."""
+    found = [
+        seed["averaged"].get(main.name) for cell in made["cells"] if cell["state"] == "played" for seed in cell["seeds"]
+    ]
+    values = [value for value in [*found, made["reference"].get(main.name)] if value is not None]
+    return min([0.0, *values]), max([*values, 1e-9])
+
+
+def dots(
+    values: Sequence[float | None], failed: Sequence[bool], found: Mapping[str, Any], low: float, high: float,
+    fresh: float | None,
+) -> str:  # fmt: skip
+    """A row of the table: every seed, the mean, its interval, and where fresh data are."""
+
+    def at(value: float) -> float:
+        return 6 + (_WIDTH - 12) * (value - low) / ((high - low) or 1.0)
+
+    out = [f'<svg class="dots" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="each seed">']
+    out.append(f'<path class="rule" d="M{at(low):.1f} {_HEIGHT / 2}H{at(high):.1f}"/>')
+    if fresh is not None:
+        out.append(f'<path class="hint" d="M{at(fresh):.1f} 2V{_HEIGHT - 2}"/>')
+    if found["low"] is not None:
+        left, right = at(found["low"]), at(found["high"])
+        out.append(f'<rect class="bar" x="{left:.1f}" y="12" width="{max(1.5, right - left):.1f}" height="10" rx="2"/>')
+    for k, (value, broken) in enumerate(zip(values, failed, strict=True)):
+        if value is not None:
+            y = _HEIGHT / 2 + 5 * ((k % 3) - 1)  # apart a little: equal seeds remain visible
+            out.append(f'<circle class="{"broken" if broken else "seed"}" cx="{at(value):.1f}" cy="{y:.1f}" r="2.6"/>')
+    if found["mean"] is not None:
+        out.append(f'<path class="mean" d="M{at(found["mean"]):.1f} 7V{_HEIGHT - 7}"/>')
+    return "".join(out) + "</svg>"
+
+
+def curve(cell: Mapping[str, Any], main: Measure, most: int, low: float, high: float, fresh: float | None) -> str:
+    """One cell over images: every seed thin, their mean thick."""
+    margin = 0.04 * ((high - low) or 1.0)
+    low, high = low - margin * (low < 0), high + margin
+
+    def path(points: Sequence[Sequence[float | None]]) -> str:
+        places = [
+            (1000 * float(x or 0) / max(1, most), 1000 * (high - min(max(y, low), high)) / (high - low))
+            for x, y in points
+            if y is not None
+        ]
+        return "".join(f"{'L' if k else 'M'}{x:.0f} {y:.0f}" for k, (x, y) in enumerate(places))
+
+    rows = [seed["curve"] for seed in cell["seeds"]]
+    middle = []
+    for k in range(min(len(row) for row in rows)):
+        there = [row[k][1] for row in rows if row[k][1] is not None]
+        middle.append((rows[0][k][0], sum(there) / len(there) if there else None))
+    marks = ticks(low, high, 3)
+    out = [f'<figure class="chart"><figcaption><h3>{escape(cell["label"])}</h3></figcaption><div class="plot">']
+    out.append('<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="over images">')
+    out += [f'<path class="rule" d="M0 {1000 * (high - y) / (high - low):.0f}H1000"/>' for y in marks]
+    if fresh is not None and low <= fresh <= high:
+        out.append(f'<path class="hint" d="M0 {1000 * (high - fresh) / (high - low):.0f}H1000"/>')
+    out += [f'<path class="thin" d="{path(row)}"/>' for row in rows]
+    out.append(f'<path class="line c0" d="{path(middle)}"/></svg>')
+    out += [
+        f'<span class="y" style="top:{100 * (high - y) / (high - low):.1f}%">'
+        f"{f'{100 * y:.0f} %' if main.share else short(y)}</span>"
+        for y in marks
+    ]
+    out += [f'<span class="x" style="left:{100 * x / max(1, most):.1f}%">{short(x)}</span>' for x in ticks(0, most, 3)]
+    return "".join(out) + '</div><p class="axis">images seen by each seed</p></figure>'

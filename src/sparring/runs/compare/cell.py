@@ -1,0 +1,329 @@
+"""Playing one cell: its seeds together or one after another, with probes on the way, from a checkpoint if there is one.
+
+A cell is a directory: ``recipe.yaml`` (its game, itself a valid --recipe), and for every group of seeds that is played
+at once ``<group>.json`` once it is finished, and ``<group>/`` with its plan and checkpoints while it is under way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sparring.chance import Dice, Dices
+from sparring.data import Dataset, stream_of
+from sparring.errors import Diverged
+from sparring.runs import plan as plans
+from sparring.runs.compare.measures import GLIMPSE, IMAGES, POINTS, Judge
+from sparring.runs.directory import write_atomically
+from sparring.runs.recipe import Recipe
+from sparring.train.checkpoint import Store
+from sparring.train.ensemble import Streams, together
+from sparring.train.loop import Loop, Pace
+from sparring.train.match import Match
+from sparring.types import Decision, Done, Samples, Turn, Watch
+
+PROBES = 20
+"""Measures on the way, evenly in images seen; the last one is at the end."""
+_WARM, _TIMED = 3, 6.0  # rounds that are not timed; seconds of timing at most
+_LONGEST_SAVE = 60.0  # seconds between two checkpoints
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A group of seeds of a cell that is played at once. images: the budget of each seed, or `seconds` of the group."""
+
+    folder: Path
+    recipe: Recipe
+    dataset: Dataset
+    seeds: tuple[int, ...]
+    device: torch.device
+    images: int | None = None
+    seconds: float | None = None
+
+    @property
+    def name(self) -> str:
+        first, last = self.seeds[0], self.seeds[-1]
+        return f"seed-{first}" if first == last else f"seeds-{first}-{last}"
+
+    @property
+    def result(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+
+def build(task: Task, horizon: int) -> Match:
+    """The match of these seeds: as an ensemble where there are several."""
+    recipe, dataset = task.recipe, task.dataset
+    engine = plans.make_engine(recipe, task.device)
+    games = [plans.build(recipe, plans.space_of(dataset), seed) for seed in task.seeds]
+    streams = [stream_of(dataset, seed, recipe.config.flip) for seed in task.seeds]
+    if len(games) == 1:
+        return Match(games[0], streams[0], engine, recipe.config, seed=task.seeds[0], horizon=horizon)
+    return Match(together(games), Streams(streams), engine, recipe.config, seed=task.seeds, horizon=horizon)
+
+
+def play(
+    task: Task, judge: Judge, *, say: Callable[[int, int], None] = lambda images, total: None,
+    begun: Callable[[Loop], None] = lambda loop: None,
+) -> bool:  # fmt: skip
+    """Play the group to its end and write its result; False if it was stopped before (everything is saved then).
+
+    say: told how far it is.   begun: is given the loop, so that it can be stopped.
+    """
+    if task.result.exists():
+        return True
+    place = task.folder / task.name
+    place.mkdir(parents=True, exist_ok=True)
+    planned = _planned(task, place / "plan.json")
+    total = int(planned["images"])
+    match = build(task, total)
+    prober = Prober(task, judge, total)
+    pace = Pace(
+        log=max(1, total // 50 // task.recipe.config.batch) * task.recipe.config.batch,
+        saves=tuple(total * quarter // 4 for quarter in (1, 2, 3)), save_seconds=_LONGEST_SAVE,
+    )  # fmt: skip
+    store = Store(place / "checkpoints")
+    loop = Loop(match, total=total, pace=pace, store=store, watch=prober)
+    begun(loop)
+    checkpoint = store.newest()
+    if checkpoint is not None:
+        loop.load(checkpoint)
+    else:
+        prober.initial = initial(match)
+        prober.look(match)
+    failures: dict[int, dict[str, Any]] = {}
+    prober.start()
+    done, reason = checkpoint is not None and match.images >= total, ""
+    try:
+        for event in loop:
+            if isinstance(event, Turn):
+                prober.last = dict(event.values)
+                say(event.images, total)
+            if isinstance(event, Done):
+                reason = event.reason
+    except Diverged as error:
+        failures = _diverged(match, str(error.what))
+    if reason == "stopped":
+        return False
+    assert failures or done or match.images >= total
+    _finish(task, match, prober, judge, planned, failures)
+    shutil.rmtree(place, ignore_errors=True)
+    return True
+
+
+def _planned(task: Task, path: Path) -> dict[str, Any]:
+    """How many images each seed sees: from the budget, or timed once on a discarded copy; written down."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if isinstance(found, dict) and isinstance(found.get("images"), int):
+            return found
+    except (OSError, ValueError):
+        pass
+    batch = task.recipe.config.batch
+    rate = 0.0
+    if task.images is not None:
+        images = max(1, round(task.images / batch)) * batch
+    else:
+        seconds = task.seconds or 0.0
+        rate = rate_of(build(task, 10**9), min(_TIMED, max(0.3, 0.1 * seconds)))
+        images = max(1, round(seconds * rate / batch)) * batch
+    planned = {"images": images, "rate": round(rate, 2)}
+    write_atomically(path, json.dumps(planned) + "\n")
+    return planned
+
+
+def rate_of(match: Match, seconds: float) -> float:
+    """Images per second of each seed, by playing about so long; the match is not to be used afterwards."""
+    for _ in range(_WARM):
+        match.step()
+    began, before, rounds = time.perf_counter(), match.images, 0
+    while rounds < 8 or time.perf_counter() - began < seconds:
+        try:
+            match.step()
+        except Diverged:
+            break
+        rounds += 1
+    return max(1.0, match.images - before) / (time.perf_counter() - began)
+
+
+class Prober(Watch):
+    """Measures the averaged generators at `PROBES` moments; what it measured is saved with the match."""
+
+    def __init__(self, task: Task, judge: Judge, total: int) -> None:
+        self.task, self.judge, self.total = task, judge, total
+        self.samples = POINTS if task.dataset.kind == "points" else GLIMPSE
+        self.moments = [round(total * k / PROBES) for k in range(1, PROBES + 1)]
+        self.curve: list[dict[str, Any]] = []
+        self.initial: list[dict[str, str]] = []
+        self.last: dict[str, Any] = {}
+        self.failed: list[int] = []
+        self._spent = 0.0  # seconds of play before this process
+        self._probing = 0.0
+        self._began = time.perf_counter()
+
+    def start(self) -> None:
+        """The clock of the play begins."""
+        self._began, self._probing = time.perf_counter(), 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Of play, without the time that probes took."""
+        return self._spent + time.perf_counter() - self._began - self._probing
+
+    def due(self, images: int) -> bool:
+        seen = self.curve[-1]["images"] if self.curve else -1
+        return any(seen < moment <= images for moment in self.moments)
+
+    def look(self, view: Match) -> tuple[Mapping[str, float], Decision, str]:
+        began = time.perf_counter()
+        values = measured(view, self.judge, self.samples)
+        main = self.judge.main.name
+        self.curve.append({"images": view.images, "values": [value[main] for value in values]})
+        self._probing += time.perf_counter() - began
+        return {}, Decision.NOTE, ""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curve": self.curve, "initial": self.initial, "seconds": self.seconds, "last": finite(self.last)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.curve, self.initial, self.last = list(state["curve"]), list(state["initial"]), dict(state["last"])
+        self._spent = float(state["seconds"])
+
+
+@torch.no_grad()
+def draw(match: Match, count: int, *, averaged: bool = True) -> Tensor:
+    """(S, count, …) on the CPU: `count` samples of every seed, from latents that depend on its seed alone."""
+    game = match.game
+    assert isinstance(game, Samples)
+    seeds = match.seed if isinstance(match.seed, tuple) else (match.seed,)
+    piece = POINTS if isinstance(match.seed, tuple) else 250
+    modes = [(module, module.training) for module in game.modules()]
+    game.eval()
+    if averaged:
+        with match.averages.applied():
+            parts = [_part(match, seeds, start, min(piece, count - start)) for start in range(0, count, piece)]
+    else:
+        parts = [_part(match, seeds, start, min(piece, count - start)) for start in range(0, count, piece)]
+    for module, mode in modes:
+        module.training = mode
+    return torch.cat(parts, dim=1)
+
+
+def _part(match: Match, seeds: tuple[int, ...], start: int, count: int) -> Tensor:
+    positions, device = range(start, start + count), match.engine.device
+    if len(seeds) == 1:
+        dice: Any = Dice(seeds[0], "sample", positions, (), device)
+    else:
+        dice = Dices(seeds, "sample", positions, (), device)
+    samples: Tensor = match.game.sample(dice)  # type: ignore[operator]
+    return samples.float().cpu().unflatten(0, (len(seeds), count))
+
+
+def measured(match: Match, judge: Judge, count: int, *, averaged: bool = True) -> list[dict[str, float | None]]:
+    """The judge's measures of every seed."""
+    return [judge(samples) for samples in draw(match, count, averaged=averaged)]
+
+
+def initial(match: Match) -> list[dict[str, str]]:
+    """A hash of the weights of every player of every seed before the first move: equal ones began equally."""
+    several = isinstance(match.seed, tuple)
+    count = len(match.seed) if isinstance(match.seed, tuple) else 1
+    return [
+        {name: _hash(player, seed if several else None) for name, player in match.game.players.items()}
+        for seed in range(count)
+    ]
+
+
+def _hash(player: nn.Module, member: int | None) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for parameter in player.parameters():
+        tensor = parameter.detach() if member is None else parameter.detach()[member]
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _diverged(match: Match, why: str) -> dict[int, dict[str, Any]]:
+    """Every seed that has failed, by its place in the group."""
+    count = len(match.seed) if isinstance(match.seed, tuple) else 1
+    return {k: {"why": "diverged", "said": why, "images": match.images} for k in range(count)}
+
+
+def _retired(match: Match) -> dict[int, dict[str, Any]]:
+    """Seeds of an ensemble that stopped moving on the way, while the others went on."""
+    if not isinstance(match.seed, tuple):
+        return {}
+    per = match.images / max(1, match.round)
+    return {
+        k: {"why": "diverged", "said": f"the gradient was not finite in round {turn}", "images": round(turn * per)}
+        for k, turn in enumerate(match.failed.tolist())
+        if turn >= 0
+    }
+
+
+def _finish(
+    task: Task, match: Match, prober: Prober, judge: Judge, planned: Mapping[str, Any],
+    failures: dict[int, dict[str, Any]],
+) -> None:  # fmt: skip
+    """Measure what came out, draw it, and write the result: the last thing that is written is that it is finished."""
+    seconds = prober.seconds
+    count = POINTS if task.dataset.kind == "points" else IMAGES
+    averaged, raw = draw(match, count), measured(match, judge, count, averaged=False)
+    found = [judge(samples) for samples in averaged]
+    failures = failures | _retired(match)
+    for k, values in enumerate(found):
+        if k not in failures and values.get("modes") == 0:
+            failures[k] = {"why": "no mode found", "said": "no sample lies within 3σ of a mode", "images": match.images}
+        if k not in failures and values[judge.main.name] is None:
+            failures[k] = {"why": "not measurable", "said": "its samples are not finite", "images": match.images}
+    for seed, samples in zip(task.seeds, averaged, strict=True):
+        sheet = judge.picture(samples)
+        if task.dataset.kind == "points":
+            sheet = sheet.quantize(16)
+        sheet.save(task.folder / f"seed-{seed}.png", format="PNG", optimize=True)
+    seen = match.images
+    result = {
+        "seeds": list(task.seeds),
+        "images": seen,
+        "planned": planned,
+        "seconds": round(seconds, 2),
+        "rate": round(seen / max(seconds, 1e-9), 1),
+        "rounds": match.round,
+        "averaged": found,
+        "raw": raw,
+        "final": _per_seed(prober.last, len(task.seeds)),
+        "curve": prober.curve,
+        "initial": prober.initial,
+        "failures": {str(task.seeds[k]): failure for k, failure in sorted(failures.items())},
+        "samples": count,
+    }
+    write_atomically(task.result, json.dumps(finite(result), allow_nan=False) + "\n")
+
+
+def _per_seed(values: Mapping[str, Any], seeds: int) -> list[dict[str, float]]:
+    """The last means of every term, seed by seed; what an ensemble has in common each of them has."""
+    return [
+        {
+            name: float(value[k] if isinstance(value, Sequence) else value)
+            for name, value in values.items()
+            if value is not None
+        }
+        for k in range(seeds)
+    ]
+
+
+def finite(value: Any) -> Any:
+    """`value` for JSON, which knows neither NaN nor infinities: they become null."""
+    if isinstance(value, Mapping):
+        return {str(key): finite(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(below) for below in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
