@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from sparring.contest import Contest, ContestConfig, Count, packed_shape
+from sparring.errors import UsageError
 from sparring.networks import mlp, pacgan
 from sparring.train.game import Decay, strict
 from sparring.train.schedule import Ramp
@@ -68,6 +69,11 @@ class GAN(Contest):
     def build(cls, config: GANConfig, space: Space) -> GAN:
         shape, seen = space.shape, packed_shape(space.shape, config.packing)
         if config.network == "pacgan":
+            if len(shape) != 1:
+                raise UsageError(
+                    "GAN-NETWORK", "network = pacgan is for points, and these data are images",
+                    fix="--set network=mlp, or --recipe dcgan",
+                )  # fmt: skip
             return cls(config, shape, pacgan.Discriminator(seen), pacgan.Generator(config.z, shape))
         D = mlp.Discriminator(seen, config.width, config.depth, config.d_fourier)
         G = mlp.Generator(config.z, shape, config.width, config.depth, config.g_fourier)
