@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class Generator(nn.Module):
         sizes = [z, *[width] * depth]
         self.hidden = nn.ModuleList(
             nn.Sequential(nn.Linear(i, o, bias=False), nn.BatchNorm1d(o, eps=1e-4, momentum=0.05), nn.ReLU())
-            for i, o in zip(sizes, sizes[1:])
+            for i, o in pairwise(sizes)
         )
         self.last = nn.Linear(width, math.prod(self.shape))
         _narrow(self)
@@ -70,7 +71,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.shape, self.pieces = tuple(shape), pieces
         sizes = [math.prod(self.shape), *[width] * depth]
-        self.hidden = nn.ModuleList(nn.Linear(i, o * pieces) for i, o in zip(sizes, sizes[1:]))
+        self.hidden = nn.ModuleList(nn.Linear(i, o * pieces) for i, o in pairwise(sizes))
         self.last = nn.Linear(width, 1)
         _narrow(self)
 
