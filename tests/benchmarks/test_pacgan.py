@@ -63,7 +63,7 @@ def test_statistics_at_rest_are_those_of_the_weights() -> None:
     # a standard deviation of 100 numbers is 0.75 % too small on average; 39 batches at once leave about 1 % of noise
     found, true = (norm.running_var + norm.eps).sqrt(), (h.var(0) + norm.eps).sqrt()
     torch.testing.assert_close(found, true, atol=0.0, rtol=0.05)
-    assert 0.98 < float((found / true).mean()) < 1.0
+    assert 0.975 < float((found / true).mean()) < 1.01
 
 
 def test_agreement() -> None:
