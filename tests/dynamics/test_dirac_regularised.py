@@ -1,8 +1,7 @@
-"""The rest of the table of Mescheder et al. 2018: WGAN-GP, instance noise, consensus, five moves of D.
+"""The rest of the table of Mescheder et al. 2018: WGAN-GP, instance noise, five moves of D.
 
-Each game is the recipe `gan` with a term more (or noise), played by `Match` as every run is. Consensus needs the
-gradient of the player that is not moving: a game whose players are two numbers can compute it from stand-ins, as here;
-in general that waits for a turn of the engine that holds both gradients, as extragradient does.
+Each game is the recipe `gan` with a term more (or noise), played by `Match` as every run is. Consensus is a turn, and
+has its laws in `test_dirac_turns`.
 """
 
 from __future__ import annotations
@@ -12,10 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 from tests.dynamics.dirac import Cell, Dirac, expected, match, played, where
 
-from sparring.losses.penalties import consensus, interpolate, one_centred
+from sparring.losses.penalties import interpolate, one_centred
 from sparring.losses.smoothing import instance_noise
 from sparring.train.game import Now
 from sparring.types import Batch, Shared, Terms, Weights
@@ -64,44 +62,25 @@ class Noisy(Dirac):
         return self.objective.discriminator(self.D(x), self.D(fake.detach()))
 
 
-class Consensus(ExtraTerm):
-    """Both players also lower γ/2 ‖v‖², with stand-ins for the parameters of the one that does not move."""
-
-    def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
-        terms = dict(super().losses(player, batch, shared, now))
-        psi, theta = self.D.linear.weight, self.G.theta
-        if player == "D":
-            theta = theta.detach().requires_grad_()
-        else:
-            psi = psi.detach().requires_grad_()
-        s_real, s_fake = (batch.x @ psi.T).squeeze(1), (theta.expand(len(batch), 1) @ psi.T).squeeze(1)
-        own = [
-            sum((term.mean() for term in self.objective.discriminator(s_real, s_fake).values()), torch.zeros(())),
-            self.objective.generator(None, s_fake)["fake"].mean(),
-        ]
-        terms["extra"] = consensus(own, [[psi], [theta]]).expand(len(batch))
-        return terms
-
-
 # ── the same from the equations ───────────────────────────────────────────────────────────────────────────────────
 
 Slopes = Callable[[float, float], tuple[float, float]]
 """(θ, ψ) → (∂/∂ψ of what D lowers, ∂/∂θ of what G lowers)."""
 
 
-def weights_of(objective: str, a: float) -> tuple[float, float, float, float]:
-    """dL_D/da and dL_G/da at a = ψθ, and their derivatives."""
+def weights_of(objective: str, a: float) -> tuple[float, float]:
+    """dL_D/da and dL_G/da at a = ψθ."""
     up, down = float(sigmoid(a)), float(sigmoid(-a))
     return {
-        "minimax": (up, -up, up * down, -up * down),
-        "nonsaturating": (up, -down, up * down, up * down),
-        "wasserstein": (1.0, -1.0, 0.0, 0.0),
+        "minimax": (up, -up),
+        "nonsaturating": (up, -down),
+        "wasserstein": (1.0, -1.0),
     }[objective]
 
 
 def plain(objective: str) -> Slopes:
     def slopes(theta: float, psi: float) -> tuple[float, float]:
-        d, g, _, _ = weights_of(objective, psi * theta)
+        d, g = weights_of(objective, psi * theta)
         return d * theta, g * psi
 
     return slopes
@@ -111,17 +90,6 @@ def with_gradient_penalty(objective: str, weight: float) -> Slopes:
     def slopes(theta: float, psi: float) -> tuple[float, float]:
         d, g = plain(objective)(theta, psi)
         return d + 2 * weight * (abs(psi) - 1) * math.copysign(1.0, psi), g
-
-    return slopes
-
-
-def with_consensus(objective: str, gamma: float) -> Slopes:
-    """½‖v‖² = ½ (d² θ² + g² ψ²), d and g functions of a = ψθ."""
-
-    def slopes(theta: float, psi: float) -> tuple[float, float]:
-        d, g, d_slope, g_slope = weights_of(objective, psi * theta)
-        inner = d * d_slope * theta**2 + g * g_slope * psi**2  # ∂(½‖v‖²)/∂a at fixed θ², ψ²
-        return d * theta + gamma * (inner * theta + g**2 * psi), g * psi + gamma * (inner * psi + d**2 * theta)
 
     return slopes
 
@@ -246,34 +214,6 @@ def test_instance_noise_eigenvalues() -> None:
     wanted = np.array([-(SIGMA**2) / 4 - root, -(SIGMA**2) / 4 + root])
     got = np.linalg.eigvals(flow)
     np.testing.assert_allclose(got[np.argsort(got.imag)], wanted[np.argsort(wanted.imag)], atol=1e-8)
-
-
-# ── consensus ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("play", PLAYS)
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_consensus_converges(objective: str, play: str) -> None:
-    truth = path(with_consensus(objective, 1.0), play, 0.2, 500)
-    ours = library(Consensus, Cell(objective, play, step=0.2), 60)
-    np.testing.assert_allclose(ours, truth[:61], rtol=1e-7, atol=1e-9)
-    norms = np.linalg.norm(truth, axis=1)
-    assert norms[-1] < 1e-3 and norms[-1] < norms[250] / 4
-
-
-def test_consensus_multiplier() -> None:
-    """One simultaneous round at (0, 0) multiplies by 1 − hγ/4 ± ih/2: both players are damped alike."""
-    step, small, columns = 0.1, 1e-5, []
-    for axis in range(2):
-        ends = []
-        for sign in (1, -1):
-            start = [0.0, 0.0]
-            start[axis] = sign * small
-            cell = Cell("minimax", SIMULTANEOUS, step=step, start=(start[0], start[1]))
-            ends.append(library(Consensus, cell, 1, 2.0)[1])
-        columns.append((ends[0] - ends[1]) / (2 * small))
-    values = np.linalg.eigvals(np.stack(columns, axis=1))
-    np.testing.assert_allclose(sorted(values, key=lambda v: v.imag), [0.95 - 0.05j, 0.95 + 0.05j], atol=1e-8)
 
 
 # ── five moves of D ───────────────────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,10 @@ COMMON: dict[str, Any] = {"batch": 8, "beta1": 0.5, "lr": "2e-3 -> 1e-3", "ema_i
 
 NANO: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "gan": ("gan", (2,), {"width": 8, "depth": 2, "z": 2, "gamma": "0.3 -> 0.1", "d_fourier": (4, 0.5, 4.0)}),
+    "gan-ahead": ("gan", (2,), {"width": 8, "depth": 1, "z": 2, "play": "extragradient"}),
+    "gan-consensus": ("gan", (2,), {"width": 8, "depth": 1, "z": 2, "play": "consensus(0.1)", "gamma": 0.1,
+                                    "optimiser": "optimistic-adam"}),
+    "gan-optimistic": ("gan", (2,), {"width": 8, "depth": 1, "z": 2, "optimiser": "optimistic-sgd", "lr": 0.02}),
     "gan-images": ("gan", SHAPE, {"width": 8, "depth": 1, "z": 4, "play": "D:2,G:1", "objective": "minimax"}),
     "dcgan": ("dcgan", SHAPE, {"width": 4, "z": 4}),
     "r3gan": ("r3gan", SHAPE, {"generator": "dcgan", "generator_norm": "batch", "discriminator": "dcgan", "width": 4,
@@ -38,7 +42,7 @@ NANO: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 }  # fmt: skip
 """Every recipe (and tier) in small: (recipe, shape of the data, settings)."""
 
-PURE = {"gan", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
+PURE = {"gan", "gan-ahead", "gan-consensus", "gan-optimistic", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
 """Those without batch statistics: there a sample's gradient does not depend on its neighbours."""
 
 

@@ -70,7 +70,7 @@ def pictures_of(events: list[Event]) -> dict[int, bytes]:
 def begin(name: str, folder: Path, *, init: int = 0, every: bool = False, total: int = TOTAL) -> Loop:
     """A loop over a nano match. `init` seeds the weights; `every`: a checkpoint after every round."""
     match = match_of(name, seed=0, init=init, horizon=TOTAL)
-    each = match.training.batch * (2 if match.training.play.startswith("D:2") else 1)
+    each = match.training.batch * (2 if match.training.play in ("D:2,G:1", "extragradient") else 1)
     pace = Pace(log=4 * each, samples=(0, 40, 100, TOTAL), grid=4, save_seconds=-1.0 if every else 1e9)
     folder.mkdir(parents=True, exist_ok=True)
     log = Log(folder / "log.jsonl")

@@ -75,11 +75,13 @@ def test_plays_are_read() -> None:
     assert Play.parse(" D : 2 , G : 1 ").order == ("D", "D", "G")
     assert Play.parse("simultaneous").kind == "simultaneous"
     assert Play.parse("either-or").kind == "either-or"
+    assert Play.parse("extragradient").kind == "extragradient"
+    assert (Play.parse(" consensus( 1e-1 )").kind, Play.parse("consensus(0.1)").amount) == ("consensus", 0.1)
     gated = Play.parse("gated(D<0.8)")
     assert (gated.kind, gated.gate, gated.bound) == ("gated", "D", 0.8)
 
 
-@pytest.mark.parametrize("text", ["", "D", "D:0,G:1", "D:1;G:1", "gated(D>0.8)", "gated()", "D:-1", "together"])
+@pytest.mark.parametrize("text", ["", "D", "D:0,G:1", "D:1;G:1", "gated(D>0.8)", "gated()", "D:-1", "together", "consensus", "consensus(-1)", "extra"])
 def test_what_is_no_play_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no play"):
         Play.parse(text)

@@ -20,7 +20,7 @@ MOMENT = 80
 """Between two log lines and after the watch's second look, so that every leaf of the state is alive."""
 
 
-@pytest.fixture(scope="module", params=["gan", "dcgan", "r3gan"])
+@pytest.fixture(scope="module", params=["gan", "dcgan", "r3gan", "gan-ahead", "gan-consensus", "gan-optimistic"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return uninterrupted(request.param, tmp_path_factory.mktemp(request.param))
 

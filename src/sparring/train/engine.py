@@ -96,7 +96,8 @@ class Engine:
         each = count // self.size
         return range(start + self.rank * each, start + (self.rank + 1) * each)
 
-    def _average(self, tensors: Sequence[Tensor]) -> None:
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Average tensors over the processes in place, in one collective; nothing on one process."""
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([t.reshape(-1) for t in tensors])
@@ -108,7 +109,7 @@ class Engine:
 
     def average_gradients(self, module: nn.Module) -> None:
         """One collective over the player's gradients; nothing on one process."""
-        self._average([p.grad for p in module.parameters() if p.grad is not None])
+        self.average([p.grad for p in module.parameters() if p.grad is not None])
 
     @torch.no_grad()
     def average_statistics(self, modules: Iterable[nn.Module]) -> None:
@@ -117,7 +118,7 @@ class Engine:
             return
         norms = [m for module in modules for m in module.modules() if isinstance(m, _BatchNorm)]
         found = [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]
-        self._average(found)
+        self.average(found)
 
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a small tensor over the processes."""

@@ -156,9 +156,11 @@ class Training:
     micro_batches: Positive = 1
     """Pieces in which a batch is computed: less memory, same result (unless batch statistics couple samples)."""
     play: str = "D:1,G:1"
-    """Who moves when: "D:1,G:1", "D:2,G:1", "simultaneous", "gated(D<0.8)", "either-or"."""
-    optimiser: Literal["adam", "sgd"] = "adam"
-    """Adam, or plain gradient descent (no momentum), with which dynamics can be studied in closed form."""
+    """Who moves when: "D:1,G:1", "D:2,G:1", "simultaneous", "extragradient", "consensus(0.1)", "gated(D<0.8)",
+    "either-or"; docs/turns.md says what each does."""
+    optimiser: Literal["adam", "sgd", "optimistic-adam", "optimistic-sgd"] = "adam"
+    """Adam, or plain gradient descent (no momentum), with which dynamics can be studied in closed form; or either in
+    its optimistic form (docs/turns.md)."""
     lr: Fraction = Ramp(2e-4, 2e-4)
     """Step size of the optimiser."""
     lr_ratio: Annotated[float, Field(gt=0)] = 1.0
@@ -179,7 +181,9 @@ class Training:
     """Layout of images and weights in memory; the faster one was measured for each recipe."""
 
     def __post_init__(self) -> None:
-        Play.parse(self.play)
+        play = Play.parse(self.play)
+        if play.kind == "extragradient" and self.optimiser.startswith("optimistic"):
+            raise ValueError(f"extragradient and {self.optimiser} both look ahead: take one of them")
         if self.lr.start == 0:
             raise ValueError("lr begins above 0, at most 1: at 0 nothing would ever move")
         if self.batch % self.micro_batches:

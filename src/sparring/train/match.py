@@ -18,7 +18,7 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Training
 from sparring.train.optimiser import optimiser
 from sparring.train.schedule import Play
-from sparring.train.turn import Piece, detached, gradient, share
+from sparring.train.turn import Piece, consensus, detached, gradient, share
 from sparring.types import Batch, Criticises, Shared, Stream
 
 
@@ -112,6 +112,12 @@ class Match:
                 "PLAY-MEMBERS", f"{self.training.play} cannot be played by several seeds at once",
                 why="who moves depends on D's skill, which differs between them", fix="play one seed at a time",
             )  # fmt: skip
+        if self.play.kind == "consensus" and self.game.owner is not None:
+            raise UsageError(
+                "PLAY-CONSENSUS", f"{type(self.game).__name__} cannot play consensus",
+                why=f"its players share what {self.game.owner} computes, so that nobody else's gradient reaches it",
+                fix="play simultaneous or extragradient, or a recipe in which every turn draws its own samples (gan)",
+            )  # fmt: skip
         if self.game.members != (self.members or 1):
             raise UsageError("ENSEMBLE-SEEDS", f"{self.members or 1} seeds for {self.game.members} members")
 
@@ -145,12 +151,15 @@ class Match:
         before = self.drawn
         hand = self._deal(turn=0)
         if self.play.kind == "simultaneous":
-            seen: list[list[Piece]] = []
-            for turn, player in enumerate(self.game.players):
-                means |= self._gradient(player, hand, turn)
-                seen.append(hand.last)
-            for player, pieces in zip(self.game.players, seen, strict=True):
-                self._move(player, hand, pieces, means)
+            means = self._together(hand)
+        elif self.play.kind == "consensus":
+            means = self._agreeing(hand)
+        elif self.play.kind == "extragradient":
+            with self._trial():
+                self._together(hand)
+                hand = self._deal(turn=len(self.game.players))
+                means, seen = self._gradients(hand, first=len(self.game.players))
+            self._moves(hand, seen, means)
         else:
             for turn, player in enumerate(self._order(hand, means)):
                 if player in hand.used:  # a player never sees the same batch twice
@@ -164,6 +173,50 @@ class Match:
         with self._held(averages):
             self.averages.update(decay((self.drawn - before) * self.training.batch, half_life))
         return means if self.members is None else self._of_the_living(means)
+
+    def _together(self, hand: Hand) -> dict[str, Tensor]:
+        """All gradients at the same parameters, then all steps."""
+        means, seen = self._gradients(hand)
+        self._moves(hand, seen, means)
+        return means
+
+    def _gradients(self, hand: Hand, first: int = 0) -> tuple[dict[str, Tensor], dict[str, list[Piece]]]:
+        """Everyone's gradient at the present parameters; and what each saw. first: the number of the first turn."""
+        means: dict[str, Tensor] = {}
+        seen: dict[str, list[Piece]] = {}
+        for turn, player in enumerate(self.game.players):
+            means |= self._gradient(player, hand, first + turn)
+            seen[player] = hand.last
+        return means, seen
+
+    def _moves(self, hand: Hand, seen: Mapping[str, list[Piece]], means: Mapping[str, Tensor]) -> None:
+        for player in self.game.players:
+            self._move(player, hand, seen[player], means)
+
+    def _agreeing(self, hand: Hand) -> dict[str, Tensor]:
+        """All gradients, each with that of γ ½‖v‖², at the same parameters, then all steps."""
+        seen: dict[str, list[Piece]] = {}
+        for turn, player in enumerate(self.game.players):
+            self.optimisers[player].zero_grad()
+            hand.used.add(player)
+            seen[player] = list(hand.pieces(player, turn))
+        found = consensus(self.game, seen, hand.samples, self.engine, self.play.amount, self.members)
+        means = {f"{player}/{name}": value for player, terms in found.items() for name, value in terms.items()}
+        for player, module in self.game.players.items():
+            means[f"{player}/gradient"] = self.engine.gradient_norm(module, self.members)
+        self._moves(hand, seen, means)
+        return means
+
+    @contextmanager
+    def _trial(self) -> Iterator[None]:
+        """Inside, players may move; afterwards they are where they were (buffers and optimisers have gone on)."""
+        parameters: list[Tensor] = [p for player in self.game.players.values() for p in player.parameters()]
+        before = [p.detach().clone() for p in parameters]
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(parameters, before)
 
     def _deal(self, turn: int) -> Hand:
         """The next batch, this process's part of it, in pieces."""

@@ -15,6 +15,7 @@ _RAMP = re.compile(
     rf"^\s*({_NUMBER})\s*(?:(?:->|→)\s*({_NUMBER})\s*(cosine|linear|log)?\s*(?:({_NUMBER})\s*\.\.\s*({_NUMBER}))?)?\s*$"
 )
 _COUNTS = re.compile(r"^\s*[A-Za-z_]\w*\s*:\s*[1-9]\d*\s*(,\s*[A-Za-z_]\w*\s*:\s*[1-9]\d*\s*)*$")
+_CONSENSUS = re.compile(rf"^\s*consensus\(\s*({_NUMBER})\s*\)\s*$")
 _GATED = re.compile(rf"^\s*gated\(\s*([A-Za-z_]\w*)\s*<\s*({_NUMBER})\s*\)\s*$")
 
 
@@ -76,26 +77,39 @@ class Play:
     kind "simultaneous": all gradients at the same parameters, then all steps.
     kind "gated": alternating, but `gate` moves only while its skill is below `bound` (both kept at similar skill).
     kind "either-or": the discriminator moves when it is wrong more often than not, else the generator does.
+    kind "extragradient": all players make a trial step; from where they were they then step with the gradients that
+        they found there, on the next batch (Korpelevich 1976; Gidel et al. 2019, algorithms 2 and 4).
+    kind "consensus": simultaneous, and every player also lowers `amount` · ½‖v‖², with v the gradients of all players
+        (Mescheder et al. 2017, "The numerics of GANs", eq. 11).
     """
 
-    kind: Literal["alternating", "simultaneous", "gated", "either-or"]
+    kind: Literal["alternating", "simultaneous", "gated", "either-or", "extragradient", "consensus"]
     order: tuple[str, ...] = ()
     gate: str = ""
     bound: float = 0.0
+    amount: float = 0.0
 
     @classmethod
     def parse(cls, text: str) -> Play:
-        """``"D:2,G:1"``, ``"simultaneous"``, ``"gated(D<0.8)"`` or ``"either-or"``.
+        """``"D:2,G:1"``, ``"simultaneous"``, ``"extragradient"``, ``"consensus(0.1)"``, ``"gated(D<0.8)"``, or
+        ``"either-or"``.
 
         >>> Play.parse("D:2,G:1").order
         ('D', 'D', 'G')
+        >>> Play.parse("consensus(0.1)").amount
+        0.1
         """
         word = text.strip()
-        if word in ("simultaneous", "either-or"):
+        if word in ("simultaneous", "either-or", "extragradient"):
             return cls(word)  # type: ignore[arg-type]
         if match := _GATED.match(word):
             return cls("gated", gate=match[1], bound=float(match[2]))
+        if (match := _CONSENSUS.match(word)) and 0 <= float(match[1]) < math.inf:
+            return cls("consensus", amount=float(match[1]))
         if _COUNTS.match(word):
             pairs = (part.split(":") for part in word.split(","))
             return cls("alternating", tuple(name.strip() for name, count in pairs for _ in range(int(count))))
-        raise ValueError(f"{text!r} is no play: write D:1,G:1 or D:2,G:1, simultaneous, gated(D<0.8), either-or")
+        raise ValueError(
+            f"{text!r} is no play: write D:1,G:1 or D:2,G:1, simultaneous, extragradient, consensus(0.1), "
+            "gated(D<0.8), either-or"
+        )

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,13 +28,13 @@ class Piece:
 
 
 @contextmanager
-def only(game: nn.Module, player: nn.Module | None) -> Iterator[None]:
-    """Inside, `player` alone has parameters that require gradients; everyone else is frozen.
+def only(game: nn.Module, *players: nn.Module | None) -> Iterator[None]:
+    """Inside, `players` alone have parameters that require gradients; everyone else is frozen.
 
     Freezing also saves work: no weight gradient is computed for a frozen player.
     """
     before = [(p, p.requires_grad) for p in game.parameters()]
-    moving = {id(p) for p in player.parameters()} if player is not None else set()
+    moving = {id(p) for player in players if player is not None for p in player.parameters()}
     for parameter, _ in before:
         parameter.requires_grad_(id(parameter) in moving)
     try:
@@ -66,6 +66,74 @@ def gradient(
                 value = part * mean(term.detach(), members)
                 means[name] = means[name] + value if name in means else value
     engine.average_gradients(game.players[player])
+    return means
+
+
+Players = Mapping[str, list[Piece]]
+"""The pieces of one batch as each player sees them."""
+
+
+def consensus(
+    game: Game, hands: Players, samples: int, engine: Engine, amount: float, members: int | None = None
+) -> dict[str, dict[str, Tensor]]:
+    """∇_θi (L_i + γ ½‖v‖²) of every player into ``.grad``, with v = (∇_θ1 L_1, ∇_θ2 L_2, …) and γ = `amount`.
+
+    Mescheder et al. 2017, eq. 11: where the game turns in circles v is long, and shortening it leads to the middle. The
+    gradient of ½‖v‖² is Jᵀv, J the Jacobian of v, and is taken by a second pass through the graph of v. Pieces and
+    processes first agree on v, since ½‖v‖² of the whole batch is not the mean of that of its pieces; with several
+    pieces v is computed twice, so that only one graph is alive at a time.
+
+    Returns for each player what `gradient` does. In an ensemble members have each their own v.
+    """
+    modules = {name: game.players[name] for name in hands}
+    every = {name: [p for p in module.parameters()] for name, module in modules.items()}
+    flat = [p for own in every.values() for p in own]
+    means: dict[str, dict[str, Tensor]] = {name: {} for name in hands}
+    count = len(next(iter(hands.values())))
+    twice = amount > 0
+    slopes: list[Tensor] = []
+
+    def field(i: int, observe: bool) -> list[Tensor]:
+        """v of piece i, times its share of the batch, with its graph."""
+        found: list[Tensor] = []
+        for name, pieces in hands.items():
+            piece = pieces[i]
+            part = len(piece.batch) / samples
+            with engine.autocast():
+                terms = game.losses(name, piece.batch, piece.shared, piece.now)
+                weights = game.weights(name, terms, piece.now)
+            paid = part * objective(game, name, terms, weights, members).sum()
+            found += torch.autograd.grad(paid, every[name], create_graph=twice, materialize_grads=True)
+            if observe:
+                seen = means[name]
+                for term, value in terms.items():
+                    value = part * mean(value.detach(), members)
+                    seen[term] = seen[term] + value if term in seen else value
+        return found
+
+    with only(game, *modules.values()):
+        for i in range(count):
+            slopes = field(i, observe=True)
+            for parameter, slope in zip(flat, slopes, strict=True):
+                slope = slope.detach()
+                parameter.grad = slope.clone() if parameter.grad is None else parameter.grad + slope
+        for module in modules.values():
+            engine.average_gradients(module)
+        if twice:
+            v = [p.grad.clone() for p in flat if p.grad is not None]
+            pull = [torch.zeros_like(p) for p in flat]
+            for i in range(count):
+                slopes = slopes if count == 1 else field(i, observe=False)
+                linked = [(slope, w) for slope, w in zip(slopes, v, strict=True) if slope.requires_grad]
+                if linked:
+                    along = torch.autograd.grad(
+                        [slope for slope, _ in linked], flat, [w for _, w in linked], materialize_grads=True
+                    )
+                    torch._foreach_add_(pull, list(along))
+            engine.average(pull)
+            for parameter, extra in zip(flat, pull, strict=True):
+                assert parameter.grad is not None
+                parameter.grad.add_(extra, alpha=amount)
     return means
 
 
