@@ -38,12 +38,8 @@ in Blocks (github.com/mila-iqia/blocks, bricks/bn.py, algorithms):
 from __future__ import annotations
 
 import argparse
-import contextlib
 import copy
-import ctypes
-import json
 import math
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,22 +48,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.speed.machine import describe
+from benchmarks.cells import HERE, advance, finished, found, keep_memory, mean_and_error, spelt
 from sparring.chance import Dice, permutation
 from sparring.data import points
-from sparring.errors import Diverged
 from sparring.metrics.modes import Modes, modes
 from sparring.recipes.gan import GAN, GANConfig
-from sparring.train.checkpoint import Store
 from sparring.train.engine import Engine
 from sparring.train.game import seeded
 from sparring.train.match import Match
 from sparring.types import Batch, News, Space
 
-RESULTS = Path(__file__).parent / "results" / "pacgan"
-STATE = Path(__file__).parent / "state" / "pacgan"
+RESULTS = HERE / "results" / "pacgan"
 STEPS, PACKS, EVERY, SAMPLES = 400_000, 100, 20_000, 2_500
-SAVE_SECONDS = 240.0
 METHODS = {"gan": 1, "pacgan2": 2, "pacgan3": 3, "pacgan4": 4}
 SPACE = Space((2,))
 
@@ -235,81 +227,24 @@ def rounded(row: Modes) -> dict[str, float]:
 
 def play(cell: Cell, until: float) -> None:
     """Go on with a cell until it is finished or the clock (`time.monotonic`) says `until`."""
-    match, store = begun(cell), Store(STATE / cell.name)
-    record: dict[str, Any] = {"measures": [], "cpu_seconds": 0.0, "wall_seconds": 0.0}
-    if found := store.newest():
-        match.load({stem: found.tensors(stem) for stem in match.tensors()}, found.state)
-        record = found.state["record"]
-    cpu, wall = time.process_time(), time.monotonic()
-    base, saved = (record["cpu_seconds"], record["wall_seconds"]), wall
-    while match.round < STEPS:
-        try:
-            match.step()
-        except Diverged as error:
-            record["failed"] = str(error)
-            break
-        due = match.round % EVERY == 0
-        now = time.monotonic()
-        if due or now - saved > SAVE_SECONDS or now > until:
-            record["cpu_seconds"] = base[0] + time.process_time() - cpu
-            record["wall_seconds"] = base[1] + now - wall
-            if due:
-                record["measures"].append(measured(match, cell))
-            store.save(match.images, match.tensors(), {**match.state(), "record": record})
-            saved = now
-            kept(cell, match, record)
-            if now > until:
-                break
-    kept(cell, match, record)
+    match = begun(cell)
+    about = {"data": cell.data, "method": cell.method, "packing": cell.m, "seed": cell.seed,
+             "command": f"python -m benchmarks.pacgan {cell.name}"}  # fmt: skip
+    advance(cell.name, match, about, folder="pacgan", steps=STEPS, every=EVERY, until=until,
+            measured=lambda: measured(match, cell), described=described)  # fmt: skip
 
 
-def kept(cell: Cell, match: Match, record: dict[str, Any]) -> None:
-    """The results file of a cell; of an unfinished one too, with what was measured where it stands."""
-    measures = record["measures"]
-    if not measures or measures[-1]["steps"] != match.round:
-        measures = [*measures, measured(match, cell)]
-    finished = match.round >= STEPS
-    found = {
-        "cell": cell.name, "data": cell.data, "method": cell.method, "packing": cell.m, "seed": cell.seed,
-        "command": f"python -m benchmarks.pacgan {cell.name}", "finished": finished, "steps": match.round, "of": STEPS,
-        **({"failed": record["failed"]} if "failed" in record else {}),
-        "cpu_seconds": round(record["cpu_seconds"]), "wall_seconds": round(record["wall_seconds"]),
-        "cpu_ms_per_step": round(1e3 * record["cpu_seconds"] / max(1, match.round), 2),
-        "machine": describe(torch.get_num_threads()), "measures": measures,
-    }  # fmt: skip
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(found, indent=1)
-    (RESULTS / f"{cell.name}.json").write_text(text + "\n")
-    print(f"{cell.name}: {described(found)}, {found['cpu_ms_per_step']} ms CPU per step", file=sys.stderr, flush=True)
-
-
-def described(found: dict[str, Any]) -> str:
+def described(cell: dict[str, Any]) -> str:
     """Where a cell stands, in a few words."""
-    last = found["measures"][-1]
+    last = cell["measures"][-1]
     return (
-        f"after {found['steps']:,} of {found['of']:,} steps: {last['modes']:g} modes, "
+        f"after {cell['steps']:,} of {cell['of']:,} steps: {last['modes']:g} modes, "
         f"{100 * last['high_quality']:.1f} %, reverse KL {last['reverse_kl']:.3f}, "
         f"smallest share {last['smallest_share']:.3f}"
     )
 
 
-def finished(cell: Cell) -> bool:
-    path = RESULTS / f"{cell.name}.json"
-    return path.exists() and bool(json.loads(path.read_text())["finished"])
-
-
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Mean and its standard error (NaN of a single value).
-
-    >>> mean_and_error([1.0, 3.0])
-    (2.0, 1.0)
-    """
-    n = len(values)
-    mean = sum(values) / n
-    return mean, math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1) / n) if n > 1 else math.nan
 
 
 def agrees(published: tuple[float, float], ours: tuple[float, float], n: int) -> bool | None:
@@ -325,7 +260,7 @@ def agrees(published: tuple[float, float], ours: tuple[float, float], n: int) ->
 
 def table(results: Path = RESULTS) -> str:
     """Published beside ours, as Markdown; what is unfinished or failed stands below it."""
-    cells = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
+    cells = found(results)
     whole = [cell for cell in cells if cell["finished"]]
     lines = ["| data | method | modes | high quality % | reverse KL | smallest share | seeds |",
              "|---|---|---|---|---|---|---|"]  # fmt: skip
@@ -350,26 +285,11 @@ def ours(last: list[dict[str, Any]], published: tuple[tuple[float, float], ...])
     it lies within 2 standard errors of the published one; and the smallest share."""
     columns = []
     for name, factor, paper in zip(("modes", "high_quality", "reverse_kl"), (1, 100, 1), published):
-        found = mean_and_error([factor * row[name] for row in last])
-        mark = "✓" if agrees(paper, found, len(last)) else "✗"
-        columns.append(f"{spelt(*found)} {mark}")
+        mean = mean_and_error([factor * row[name] for row in last])
+        mark = "✓" if agrees(paper, mean, len(last)) else "✗"
+        columns.append(f"{spelt(*mean, digits=2 if name == 'reverse_kl' else 1)} {mark}")
     share = mean_and_error([row["smallest_share"] for row in last])
-    return " | ".join([*columns, spelt(*share)])
-
-
-def spelt(mean: float, error: float) -> str:
-    digits = 1 if mean >= 5 else 3
-    return f"{mean:.{digits}f}" + ("" if math.isnan(error) else f" ± {error:.{digits}f}")
-
-
-def keep_memory() -> None:
-    """Let the C library keep freed memory instead of giving it back to the system after every tensor: with glibc a step
-    takes 1,400 page faults otherwise, a tenth of its time. Elsewhere nothing happens; no number depends on it."""
-    with contextlib.suppress(OSError, AttributeError):
-        libc = ctypes.CDLL("libc.so.6")
-        trim, mmap = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-        libc.mallopt(mmap, 2**30)
-        libc.mallopt(trim, 2**31 - 1)
+    return " | ".join([*columns, spelt(*share, digits=3)])
 
 
 # ── the command ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -417,7 +337,7 @@ def main() -> None:
         return timings()
     if not arguments.table:
         for cell in [Cell.named(name) for name in arguments.cells] or ORDER:
-            if time.monotonic() < until and not finished(cell):
+            if time.monotonic() < until and not finished("pacgan", cell.name):
                 play(cell, until)
     print(table())
     return None

@@ -6,11 +6,12 @@ import doctest
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from benchmarks import pacgan
+from benchmarks import cells, pacgan
 from benchmarks.pacgan import Cell, Packs, Published, agrees, at_rest, configured, table
 from sparring.chance import Dice
 from sparring.data import points
@@ -19,6 +20,7 @@ from sparring.networks.pacgan import Generator
 
 def test_examples() -> None:
     assert doctest.testmod(pacgan).failed == 0
+    assert doctest.testmod(cells).failed == 0
 
 
 def test_an_epoch_deals_every_pack_once_and_epochs_differ() -> None:
@@ -81,7 +83,24 @@ def test_what_is_unfinished_is_no_row(tmp_path: Path) -> None:
         (tmp_path / f"{cell.name}.json").write_text(json.dumps(found))
     lines = table(tmp_path).splitlines()
     (ours,) = [line for line in lines if "gan, ours" in line]
-    assert ours == "| ring | gan, ours | 7.0 ✓ | 96.0 ✗ | 0.200 ✓ | 0.000 | 1 |"
+    assert ours == "| ring | gan, ours | 7.0 ✓ | 96.0 ✗ | 0.20 ✓ | 0.000 | 1 |"
     assert any(
         "ring-gan-1 (no row of the table): unfinished, after 20,000 of 400,000 steps: 6 modes" in n for n in lines
     )
+
+
+def test_a_cell_in_pieces_is_the_undisturbed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cells, "HERE", tmp_path)
+
+    def play(name: str, steps: int) -> dict[str, Any]:
+        cell = Cell("ring", "gan", 0)
+        match = pacgan.begun(cell)
+        return cells.advance(name, match, {}, folder="x", steps=steps, every=2, until=math.inf,
+                             measured=lambda: pacgan.measured(match, cell), described=lambda found: "")  # fmt: skip
+
+    whole = play("whole", 4)
+    assert [m["steps"] for m in whole["measures"]] == [2, 4]
+    first, second = play("pieces", 3), play("pieces", 4)
+    assert [m["steps"] for m in first["measures"]] == [2, 3]
+    assert second["measures"][-1] == whole["measures"][-1]
+    assert cells.finished("x", "pieces") and not cells.finished("x", "none")
