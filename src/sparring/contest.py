@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sparring.losses import lazy
 from sparring.losses.adversarial import OBJECTIVES, Objective, Objectives
-from sparring.losses.packing import pack, packed_shape
+from sparring.losses.packing import pack
 from sparring.losses.penalties import PENALTIES, Penalty, finite_difference, zero_centred
 from sparring.losses.skill import skill
 from sparring.losses.smoothing import instance_noise, smooth
@@ -51,7 +51,7 @@ def _checked(text: str) -> str:
     return "+".join(_names(text)) or "none"
 
 
-def _free(penalty: Penalty) -> bool:
+def _is_zero_centred(penalty: Penalty) -> bool:
     """Whether it is zero-centred: weighed by γ/2, not by λ."""
     return penalty.measure is zero_centred
 
@@ -97,18 +97,13 @@ class ContestConfig(Training):
             able = ", ".join(name for name, game in OBJECTIVES.items() if game.smoothed is not None)
             raise ValueError(f"smoothing: in {self.objective} D predicts no label that could be smoothed; {able} do")
         if self.batch // self.micro_batches % self.packing:
-            raise ValueError(
-                f"packing = {self.packing} does not divide "
-                + (f"batch = {self.batch}" if self.micro_batches == 1 else f"batch / micro_batches = {self.piece}")
+            whole = f"batch = {self.batch}" + (
+                f" / {self.micro_batches} micro_batches" if self.micro_batches > 1 else ""
             )
-        steep = [penalty.name for penalty in self.penalties if not _free(penalty)]
+            raise ValueError(f"packing = {self.packing} does not divide {whole}")
+        steep = [penalty.name for penalty in self.penalties if not _is_zero_centred(penalty)]
         if self.finite_difference > 0 and steep:
             raise ValueError(f"finite_difference estimates zero-centred penalties, and {steep[0]} is not one")
-
-    @property
-    def piece(self) -> int:
-        """Samples in a micro-batch of one process."""
-        return self.batch // self.micro_batches
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:
@@ -119,7 +114,7 @@ class ContestConfig(Training):
     def penalised(self) -> bool:
         """Whether any penalty is ever paid."""
         moves = self.gamma.start > 0 or self.gamma.end > 0
-        return any(moves if _free(penalty) else self.slope > 0 for penalty in self.penalties)
+        return any(moves if _is_zero_centred(penalty) else self.slope > 0 for penalty in self.penalties)
 
 
 @dataclass(frozen=True)
@@ -191,7 +186,7 @@ class Contest(Game, HasLatents, Samples, Criticises, Landscape):
         half = lazy.weight(0.5 * now.at(self.config.gamma), k)  # γ/2, ×k when paid every k-th time
         steep = lazy.weight(self.config.slope, k)
         pays = {"real": 1.0, "fake": 1.0, "pair": 1.0}
-        pays |= {name: half if _free(penalty) else steep for name, penalty in PENALTIES.items()}
+        pays |= {name: half if _is_zero_centred(penalty) else steep for name, penalty in PENALTIES.items()}
         return {name: weight for name, weight in pays.items() if name in terms}
 
     def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:
@@ -250,7 +245,7 @@ class Contest(Game, HasLatents, Samples, Criticises, Landscape):
         if not now.every(self.config.penalty_every):
             return []
         weight = {True: now.at(self.config.gamma), False: self.config.slope}
-        return [penalty for penalty in self.config.penalties if weight[_free(penalty)] > 0]
+        return [penalty for penalty in self.config.penalties if weight[_is_zero_centred(penalty)] > 0]
 
     def _leaf(self, x: Tensor) -> Tensor:
         """Packs of x in full precision, with respect to which a gradient can be taken; a graph behind x is kept."""
@@ -367,6 +362,3 @@ class _OfPacks:
 
     def integers(self, high: int, *shape: int) -> Tensor:
         return self.dice.integers(high, *shape)[:: self.m]
-
-
-__all__ = ["Contest", "ContestConfig", "Count", "Verdict", "packed_shape"]

@@ -438,7 +438,7 @@ def test_a_conditional_game_is_scored_by_its_best_class() -> None:
         (GANConfig, {"penalty": "r1+none"}, "none alone"),
         (GANConfig, {"penalty": "r1+r1"}, "twice"),
         (GANConfig, {"packing": 3}, "packing = 3 does not divide batch = 64"),
-        (GANConfig, {"packing": 4, "micro_batches": 32}, "does not divide batch / micro_batches = 2"),
+        (GANConfig, {"packing": 4, "micro_batches": 32}, "does not divide batch = 64 / 32 micro_batches"),
         (GANConfig, {"finite_difference": 0.1, "penalty": "r1+gp"}, "gp is not one"),
         (GANConfig, {"network": "pacgan", "d_fourier": (4, 1.0, 2.0)}, "no Fourier features"),
         (GANConfig, {"network": "pacgan", "width": 64}, "sizes of the paper"),

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from sparring.contest import Contest, ContestConfig, Count, packed_shape
+from sparring.contest import Contest, ContestConfig, Count
+from sparring.losses.packing import packed_shape
 from sparring.networks import dcgan
 from sparring.train.game import Decay, strict
 from sparring.train.schedule import Ramp

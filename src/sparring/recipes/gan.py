@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
-from sparring.contest import Contest, ContestConfig, Count, packed_shape
+from sparring.contest import Contest, ContestConfig, Count
 from sparring.errors import UsageError
+from sparring.losses.packing import packed_shape
 from sparring.networks import mlp, pacgan
 from sparring.train.game import Decay, strict
 from sparring.train.schedule import Ramp

@@ -13,8 +13,9 @@ from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
 from sparring.augment.differentiable import augment
-from sparring.contest import Contest, ContestConfig, Count, packed_shape
+from sparring.contest import Contest, ContestConfig, Count
 from sparring.losses.adversarial import Objectives
+from sparring.losses.packing import packed_shape
 from sparring.networks import dcgan, r3gan
 from sparring.train.game import Decay, Fraction, Now, Schedule, strict
 from sparring.train.schedule import Ramp
