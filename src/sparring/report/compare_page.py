@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.budget import duration
-from sparring.report.compare_plots import curve, dots, span_of
+from sparring.report.compare_plots import axis, curve, dots, span_of
 from sparring.report.page import asset, document
 from sparring.report.text import escape as _e
 from sparring.runs.compare.measures import Measure
@@ -84,7 +84,7 @@ def _table(made: Mapping[str, Any]) -> str:
     pairs = {pair["other"]: pair for pair in made["verdict"]["pairs"]}
     several = len({cell["seconds"] for cell in _played(made)}) > 0
     low, high = span_of(made, main)
-    head = ["", "Loss", main.title, "", "Best is better", *[m.title for m in measures[1:]], "Failed", "Images", "Time"]
+    head = ["", "Loss", main.title, "", "Behind the first", *[m.title for m in measures[1:]], "Failed", "Images, time"]
     rows = []
     for place, cell in enumerate(ordered(made), 1):
         name = f"<td>{place}</td><th>{_e(cell['label'])}</th>" if cell["state"] == "played" else (
@@ -103,24 +103,25 @@ def _table(made: Mapping[str, Any]) -> str:
             f"<td>{_number(summary[main.name], main)}</td>",
             f"<td>{_pair(pairs.get(cell['key']), main, place)}</td>",
             *[f"<td>{_number(summary[m.name], m)}</td>" for m in measures[1:]],
-            f"<td>{_failed(cell)}</td><td>{cell['images']:,}</td><td>{duration(cell['seconds'])}</td>",
+            f"<td>{_failed(cell)}</td><td>{cell['images']:,}<small>{duration(cell['seconds'])}</small></td>",
         ]
         rows.append(f"<tr>{name}{''.join(cells)}</tr>")
     fresh = "".join(f"<td>{measure.show(made['reference'].get(measure.name))}</td>" for measure in measures[1:])
     rows.append(
         f'<tr class="fresh"><td></td><th>fresh data</th><td></td><td>{main.show(made["reference"].get(main.name))}</td>'
-        f"<td></td>{fresh}<td></td><td></td><td></td></tr>"
+        f"<td></td>{fresh}<td></td><td></td></tr>"
     )
     heads = "".join(f"<th>{_e(word)}</th>" for word in head)
     meanings = "".join(f"<dt>{_e(m.title)}</dt><dd>{_e(m.meaning)}</dd>" for m in measures)
     note = (
         "Each dot is a seed (a ring: it failed), the bar the 95 % interval of the mean over seeds, the dashed line "
-        "fresh data. Measured on the averaged generator. “Best is better”: the mean difference to the first row, seed "
-        "by seed, with an interval that holds for the whole table, and on how many seeds the first row is better."
+        "fresh data. Measured on the averaged generator. Behind the first: the mean difference to the first row, seed "
+        "by seed, with an interval that holds for the whole table (grey where it does not decide), and on how many "
+        "seeds the first is better."
     )
     extra = (
         "<dt>Failed</dt><dd>seeds that diverged, or found no mode; they count with what they reached</dd>"
-        "<dt>Images</dt><dd>seen by each seed: at equal time a slower game sees fewer</dd>"
+        "<dt>Images, time</dt><dd>seen by each seed, and seconds of play: at equal time a slower game sees fewer</dd>"
     ) * several
     return (
         f'<h2>The table</h2><p class="note">{note}</p><div class="wide"><table class="cells"><thead><tr>{heads}</tr>'
@@ -131,14 +132,14 @@ def _table(made: Mapping[str, Any]) -> str:
 def _number(found: Mapping[str, Any], measure: Measure) -> str:
     value = f"<b>{measure.show(found['mean'])}</b>"
     if found["low"] is not None:
-        value += f"<small>{measure.show(found['low'])} – {measure.show(found['high'])}</small>"
+        value += f"<small>{measure.between(found['low'], found['high'])}</small>"
     return value + (f"<small>{found['missing']} without value</small>" if found["missing"] else "")
 
 
 def _pair(pair: Mapping[str, Any] | None, main: Measure, place: int) -> str:
     if pair is None or pair["mean"] is None:
-        return "–" if place > 1 else "<small>the best</small>"
-    by = f"{main.show(pair['low'])} – {main.show(pair['high'])}" if pair["low"] is not None else ""
+        return "–" if place > 1 else "<small>the first</small>"
+    by = main.between(pair["low"], pair["high"]) if pair["low"] is not None else ""
     mark = "" if pair["clear"] else ' class="open"'
     on = f"on {pair['better']} of {pair['seeds']}"
     return f"<b{mark}>{main.show(pair['mean'])}</b><small>{by}</small><small>{on}</small>"
@@ -210,7 +211,7 @@ def _curves(made: Mapping[str, Any]) -> str:
     most = max(point[0] for cell in cells for seed in cell["seeds"] for point in seed["curve"])
     values = [point[1] for cell in cells for seed in cell["seeds"] for point in seed["curve"] if point[1] is not None]
     fresh = made["reference"].get(main.name)
-    low, high = (min(0.0, *values), max([*values, fresh or 0.0])) if values else (0.0, 1.0)
+    low, high = axis(values, fresh) if values else (0.0, 1.0)
     if not main.up and values:
         ends = [v for cell in cells for v in [cell["summary"]["averaged"][main.name]["mean"]] if v is not None]
         high = min(high, 3 * max(ends)) if ends else high
@@ -269,6 +270,12 @@ def _fairness(made: Mapping[str, Any]) -> str:
     lines.append(
         "Nothing was tuned for any of them: learning rates and widths are the recipe’s, strengths the usual ones."
     )
+    lines += [
+        f"Not equal: the settings of {recipe} were chosen with {home}, which plays at home here; others may do better "
+        "with settings of their own (--set, --recipes)."
+        for recipe, home in made["tuned_with"].items()
+        if home
+    ]
     items = "".join(f"<li>{_e(line)}</li>" for line in lines)
     return f"<h2>What is equal</h2><ul>{items}</ul>{_settings(made)}"
 

@@ -13,12 +13,22 @@ _WIDTH, _HEIGHT = 240, 34
 
 
 def span_of(made: Mapping[str, Any], main: Measure) -> tuple[float, float]:
-    """The common axis of all rows: all seeds, fresh data, and 0."""
+    """The common axis of all rows."""
     found = [
         seed["averaged"].get(main.name) for cell in made["cells"] if cell["state"] == "played" for seed in cell["seeds"]
     ]
-    values = [value for value in [*found, made["reference"].get(main.name)] if value is not None]
-    return min([0.0, *values]), max([*values, 1e-9])
+    return axis([value for value in found if value is not None], made["reference"].get(main.name))
+
+
+def axis(values: Sequence[float], fresh: float | None) -> tuple[float, float]:
+    """From 0 to the largest; fresh data belong on it unless they would press everything else together.
+
+    >>> axis([0.2, 0.6], 0.9), axis([0.01, 0.05], 0.9)
+    ((0.0, 0.9), (0.0, 0.055))
+    """
+    most = max([*values, 1e-9])
+    shown = fresh is not None and fresh <= 2.5 * most
+    return min([0.0, *values]), max(most, fresh or 0.0) if shown else round(1.1 * most, 12)
 
 
 def dots(
@@ -32,7 +42,7 @@ def dots(
 
     out = [f'<svg class="dots" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="each seed">']
     out.append(f'<path class="rule" d="M{at(low):.1f} {_HEIGHT / 2}H{at(high):.1f}"/>')
-    if fresh is not None:
+    if fresh is not None and low <= fresh <= high:
         out.append(f'<path class="hint" d="M{at(fresh):.1f} 2V{_HEIGHT - 2}"/>')
     if found["low"] is not None:
         left, right = at(found["low"]), at(found["high"])

@@ -32,8 +32,8 @@ from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
 from sparring.types import Decision, Done, Samples, Turn, Watch
 
-PROBES = 20
-"""Measures on the way, evenly in images seen; the last one is at the end."""
+PROBES = {"points": 20, "images": 8}
+"""Measures on the way, evenly in images seen; the last one is at the end. Judging images takes time of its own."""
 _WARM, _TIMED = 3, 6.0  # rounds that are not timed; seconds of timing at most
 _LONGEST_SAVE = 60.0  # seconds between two checkpoints
 
@@ -156,12 +156,13 @@ def rate_of(match: Match, seconds: float) -> float:
 
 
 class Prober(Watch):
-    """Measures the averaged generators at `PROBES` moments; what it measured is saved with the match."""
+    """Measures the averaged generators at its moments; what it measured is saved with the match."""
 
     def __init__(self, task: Task, judge: Judge, total: int) -> None:
         self.task, self.judge, self.total = task, judge, total
         self.samples = POINTS if task.dataset.kind == "points" else GLIMPSE
-        self.moments = [round(total * k / PROBES) for k in range(1, PROBES + 1)]
+        probes = PROBES[task.dataset.kind]
+        self.moments = [round(total * k / probes) for k in range(1, probes + 1)]
         self.curve: list[dict[str, Any]] = []
         self.initial: list[dict[str, str]] = []
         self.last: dict[str, Any] = {}
@@ -276,7 +277,8 @@ def _finish(
     """Measure what came out, draw it, and write the result: the last thing that is written is that it is finished."""
     seconds = prober.seconds
     count = POINTS if task.dataset.kind == "points" else IMAGES
-    averaged, raw = draw(match, count), measured(match, judge, count, averaged=False)
+    less = POINTS if task.dataset.kind == "points" else GLIMPSE
+    averaged, raw = draw(match, count), measured(match, judge, less, averaged=False)
     found = [judge(samples) for samples in averaged]
     failures = failures | _retired(match)
     for k, values in enumerate(found):
@@ -285,10 +287,7 @@ def _finish(
         if k not in failures and values[judge.main.name] is None:
             failures[k] = {"why": "not measurable", "said": "its samples are not finite", "images": match.images}
     for seed, samples in zip(task.seeds, averaged, strict=True):
-        sheet = judge.picture(samples)
-        if task.dataset.kind == "points":
-            sheet = sheet.quantize(16)
-        sheet.save(task.folder / f"seed-{seed}.png", format="PNG", optimize=True)
+        judge.picture(samples).save(task.folder / f"seed-{seed}.png", format="PNG", optimize=True)
     seen = match.images
     result = {
         "seeds": list(task.seeds),

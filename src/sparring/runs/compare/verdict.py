@@ -19,8 +19,9 @@ from sparring.runs.compare.director import FORMAT, failure, finished, folder_of,
 from sparring.runs.compare.measures import Measure, judge_of, measures_of
 from sparring.runs.compare.plan import Cell, Comparison, typed
 from sparring.runs.directory import write_atomically
+from sparring.runs.recipe import load, plain
 
-SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))"}
+_SHOWN = ("D loss", "G loss", "D(x)", "D(G(z))")
 _PAID = ("real", "fake", "pair", "loss")
 
 
@@ -38,7 +39,18 @@ def record(comparison: Comparison) -> dict[str, Any]:
         "reference": reference(comparison),
         "cells": cells,
     }
-    return {**made, "verdict": verdict(made)}
+    return {**made, "tuned_with": _at_home(comparison), "verdict": verdict(made)}
+
+
+def _at_home(comparison: Comparison) -> dict[str, str]:
+    """recipe → the loss that it plays when nobody asks for another: its other settings were chosen with that one."""
+    found = {}
+    for name in dict.fromkeys(cell.recipe for cell in comparison.cells):
+        config = plain(load(name).config)
+        penalty = str(config.get("penalty", "none"))
+        paid = penalty != "none" and config.get("gamma") != 0
+        found[name] = str(config.get("objective", "")) + f"+{penalty}" * paid
+    return found
 
 
 def save(comparison: Comparison) -> dict[str, Any]:
@@ -137,9 +149,9 @@ def _equilibrium(terms: Mapping[str, float]) -> dict[str, float]:
         player, _, term = key.rpartition("/")
         if term in _PAID:
             out[f"{player} loss"] = out.get(f"{player} loss", 0.0) + value
-        elif term in SKILL:
-            out[SKILL[term]] = value
-    return out
+        elif term in _SHOWN:
+            out[term] = value
+    return dict(sorted(out.items(), key=lambda pair: _SHOWN.index(pair[0]) if pair[0] in _SHOWN else len(_SHOWN)))
 
 
 def _means(rows: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
@@ -169,6 +181,7 @@ def verdict(made: Mapping[str, Any]) -> dict[str, Any]:
         ]
         out["pairs"] = [one.record() for one in pairs]
         said += _who(best, others, pairs, main)
+        said += _far(best, made["reference"].get(main.name), main)
     elif ranked:
         said.append(f"{ranked[0]['label']} is alone: there is nothing to compare it with.")
     out["words"] = [*said, *_failures(made)]
@@ -207,6 +220,17 @@ def _who(
     ]
 
 
+def _far(best: Mapping[str, Any], fresh: float | None, main: Measure) -> list[str]:
+    """A sentence where even the best is far from the truth."""
+    value = _mean(best, main)
+    if value is None or fresh is None:
+        return []
+    far = value < 0.5 * fresh if main.up else value > 20 * max(abs(fresh), 1e-3)
+    if not far:
+        return []
+    return [f"Even the first is far from the data (fresh data: {main.show(fresh)}): a longer --budget would tell more."]
+
+
 def _failures(made: Mapping[str, Any]) -> list[str]:
     """What failed, was refused, or is still to be played: counted, never left out."""
     cells, lines = made["cells"], []
@@ -220,13 +244,20 @@ def _failures(made: Mapping[str, Any]) -> list[str]:
         lines.append(f"{sum(why.values())} of {games} games failed ({named}); they count with what they reached.")
     elif games:
         lines.append(f"None of the {games} games failed.")
-    for state, what in (("refused", "cannot be played"), ("killed", "was killed"), ("failed", "broke off")):
-        found = [cell for cell in cells if cell["state"] == state]
-        lines += [f"{cell['label']} {what}: {cell['why']}." for cell in found]
+    for state, what in (("refused", "cannot be played"), ("killed", "killed"), ("failed", "broke off")):
+        reasons: dict[str, list[str]] = {}
+        for cell in cells:
+            if cell["state"] == state:
+                reasons.setdefault(cell["why"], []).append(cell["label"])
+        lines += [f"{_listed(labels)} {what}: {why}." for why, labels in reasons.items()]
     waiting = sum(cell["state"] == "waiting" for cell in cells)
     if waiting:
         lines.append(f"{waiting} of {len(cells)} cells, with {count} seeds each, are still to be played.")
     return lines
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:3]) + (f" and {len(labels) - 3} more" if len(labels) > 3 else "")
 
 
 def equal_beginnings(made: Mapping[str, Any]) -> dict[str, list[str]]:
