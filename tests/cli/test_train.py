@@ -26,10 +26,12 @@ def test_a_run_explains_itself(run):
     for name in ("recipe.yaml", "data.json", "log.jsonl", "report.html", "samples", "checkpoints"):
         assert (run / name).exists(), name
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-    assert lines[-1]["images"] == 640
+    turn, probed = ([line for line in lines if line["event"] == kind][-1] for kind in ("turn", "probed"))
+    assert turn["images"] == probed["images"] == 640
     assert {"D/real", "D/fake", "G/fake", "D/D(x)", "D/D(G(z))", "D/true_positive", "D/true_negative"} <= set(
-        lines[-1]["values"]
+        turn["values"]
     )
+    assert set(probed["values"]) == {"modes", "high_quality", "reverse_kl", "smallest_share"}
 
 
 def test_the_end_says_where_everything_is_and_what_to_type_next(tmp_path, capsys):

@@ -74,7 +74,8 @@ def places(path: Path, page: Path | None) -> list[str]:
     grids = []
     with suppress(OSError):
         grids = sorted((path / "samples").glob("*.png"))
-    found = {"grid": grids[-1] if grids else None, "walk": path / "walk.gif", "page": page, "run": path}
+    films = {"game": path / "game.gif", "walk": path / "walk.gif"}
+    found = {"grid": grids[-1] if grids else None, **films, "page": page, "run": path}
     return [f"  {name:<5} {place}" for name, place in found.items() if place is not None and place.exists()]
 
 

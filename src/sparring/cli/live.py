@@ -37,6 +37,17 @@ def numbers(values: Mapping[str, float]) -> str:
     return "  ".join([f"{player} {loss:.3f}" for player, loss in losses.items()] + [text for _, text in sorted(seen)])
 
 
+def measures(values: Mapping[str, float]) -> str:
+    """What was measured, in words.
+
+    >>> measures({"modes": 8.0, "high_quality": 0.7416, "reverse_kl": 0.01234})
+    'modes 8  high quality 74.2 %  reverse kl 0.0123'
+    """
+    shares = ("high_quality",)
+    told = {name: f"{100 * v:.1f} %" if name in shares else f"{v:.3g}" for name, v in values.items()}
+    return "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
+
+
 class Live:
     """Shows events. Use as a context; `show` each event.
 
@@ -48,6 +59,9 @@ class Live:
         self.rate: float | None = None
         self._screen: Any = None
         self._spoke = -EVERY
+        self._told = -EVERY  # when it last said what was measured
+        self._turned: Any = None  # the last live line
+        self._known = ""  # what was measured last
         self._broken, self._counted = 0, 0.0  # images lost, and when their number was last said
         self._began = time.monotonic()
 
@@ -81,8 +95,7 @@ class Live:
                 else:
                     self._line(said)
             case Probed() if event.values:
-                pairs = "  ".join(f"{name} {value:.4g}" for name, value in event.values.items())
-                self._line(f"measured at {event.images:,} images: {pairs}")
+                self._measured(event)
             case Saved() if event.seconds > 5:
                 self._line(f"saved in {duration(event.seconds)}: {event.path}")
             case Sampled() | Saved() | _:
@@ -119,10 +132,24 @@ class Live:
             done = round(28 * share)
             bar = Text("━" * done, style="green") + Text("━" * (28 - done), style="bright_black")
             line = bar + Text(f" {share:4.0%}  {where}  {speed}  {left} left\n", style="default")
-            self._screen.update(line + Text(numbers(turn.values), style="cyan"), refresh=True)
+            self._turned = line + Text(numbers(turn.values), style="cyan")
+            self._refresh()
         elif not self.as_json and (time.monotonic() - self._spoke >= EVERY or turn.images >= total):
             self._spoke = time.monotonic()
             self.talk.say(f"{share:4.0%}  {where}  {speed}  {left} left  {numbers(turn.values)}")
+
+    def _measured(self, event: Probed) -> None:
+        """Below the live line; as a plain line now and then, and at the end."""
+        self._known = measures(event.values)
+        if self._screen is not None:
+            self._refresh()
+        elif time.monotonic() - self._told >= EVERY or event.images >= self.total():
+            self._told = time.monotonic()
+            self._line(f"      measured at {event.images:,} images: {self._known}")
+
+    def _refresh(self) -> None:
+        if self._turned is not None:
+            self._screen.update(self._turned + (f"\n{self._known}" if self._known else ""), refresh=True)
 
     def _line(self, text: str) -> None:
         if self._screen is not None:

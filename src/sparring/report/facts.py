@@ -36,6 +36,8 @@ class Facts:
     samples: list[tuple[int, Path]] = field(default_factory=list)
     """(images seen, picture), in order."""
     walk: Path | None = None
+    game: Path | None = None
+    """The game on the plane, as an animation."""
     alarms: list[tuple[int, str]] = field(default_factory=list)
     """(images seen, what happened): files that broke, for example; the first hundred."""
     troubles: list[str] = field(default_factory=list)
@@ -54,6 +56,8 @@ def read(run: Path) -> Facts:
     facts.samples.sort()
     walks = (run / f"walk{suffix}" for suffix in (".gif", ".webp", ".png", ".apng"))
     facts.walk = next((path for path in walks if path.is_file() and _fits(path, facts)), None)
+    film = run / "game.gif"
+    facts.game = film if film.is_file() and _fits(film, facts) else None
     return facts
 
 

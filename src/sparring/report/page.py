@@ -38,6 +38,7 @@ def render(facts: Facts, run: Path) -> str:
     parts = [
         _head(facts),
         _troubles(facts),
+        _game(facts),
         _grids(facts),
         _walk(facts),
         _curves(charts),
@@ -142,8 +143,24 @@ def _grids(facts: Facts) -> str:
         f'value="{last}" aria-label="Images seen"><output>{chosen[-1][0]:,} images</output></div>'
     )
     note = "Every grid is made from the same latents, so that one can see the same picture come into being."
+    if facts.game is not None:
+        note = "The same, moment by moment: every picture is made from the same latents."
     note += _e(_row_by_row(facts))
     return f'<h2>Samples</h2><p class="note">{note}</p><div class="frames">{pictures}{control if last else ""}</div>'
+
+
+def _game(facts: Facts) -> str:
+    if facts.game is None:
+        return ""
+    note = (
+        "The game from above. Orange is what is real, or what D takes for real; blue what is generated, or taken for "
+        "it; where D is undecided it is white, and on the black line D is ½. In a relativistic game only differences "
+        "of D’s logits s mean something: there its median over data and samples is taken off first. Arrows point "
+        "where G’s samples are drawn, −∇ₓ of what G pays; their length grows with the square root of the strength. "
+        "Dashed lines are where theory puts the equilibrium. Samples are those of the averaged G, D is as it was."
+    )
+    image = f'<img src="{_picture(facts.game)}" alt="The game on the plane, from the first step to the last">'
+    return f'<h2>The game</h2><p class="note">{note}</p><div class="frames">{image}</div>'
 
 
 def _row_by_row(facts: Facts) -> str:
@@ -181,7 +198,11 @@ SKILL = {
     "D(G(z))": "D(G(z)), generated",
 }
 RATES = {"true_positive": "real called real (TPR)", "true_negative": "generated called generated (TNR)"}
+MIXTURE = {"high_quality": "high quality", "smallest_share": "smallest share"}
 OTHERS = {
+    "modes": ("Modes", "With at least one of 2,500 samples within three standard deviations."),
+    "reverse_kl": ("Reverse KL", "Of the high-quality samples over the modes, to equal shares; 0 is even, in nats."),
+    "energy_distance": ("Energy distance", "Of samples to held-out data, in their units; about 0 for equal laws."),
     "r1": ("Gradient penalty on real images", "R1 before its weight: the mean squared slope of D there."),
     "r2": ("Gradient penalty on generated images", "R2 before its weight: the mean squared slope of D there."),
     "gradient": ("Gradients", "The norm of each player’s gradient."),
@@ -196,7 +217,7 @@ def _panels(facts: Facts) -> list[Panel]:
         found = {label: key for name, label in names.items() for key in list(left) if key.split("/")[-1] == name}
         return {label: left.pop(key) for label, key in found.items()}
 
-    probabilities, rates = take(SKILL), take(RATES)
+    probabilities, rates, shares = take(SKILL), take(RATES), take(MIXTURE)
     losses = {key: left.pop(key) for key in [k for k in left if k.split("/")[-1] in ("real", "fake", "pair", "loss")]}
     panels = [
         Panel("Losses", "Each player lowers its own. Neither goes to zero in a healthy game.", losses),
@@ -209,6 +230,14 @@ def _panels(facts: Facts) -> list[Panel]:
             rates,
             (0, 1),
             0.5,
+        ),
+        Panel(
+            "Quality and evenness",
+            "Share of samples within three standard deviations of a mode (98.9 % is perfect), and what the rarest mode "
+            "has of its share.",
+            shares,
+            (0, 1),
+            0.989,
         ),
     ]
     groups: dict[str, dict[str, Values]] = {}

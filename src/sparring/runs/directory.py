@@ -29,6 +29,7 @@ class RunDirectory:
     data.json     files used, held out and excluded, and why        log.jsonl     one line per event
     samples/      grids from the same latents over time             checkpoints/  what `resume` reads
     data.npz      every image by name, content and label: so that a run goes on although its files have changed
+    game.gif      the pictures of a game on the plane as an animation
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -37,6 +38,7 @@ class RunDirectory:
         self.data = self.path / "data.json"
         self.manifest = self.path / "data.npz"
         self.log = self.path / "log.jsonl"
+        self.film = self.path / "game.gif"
         self.samples = self.path / "samples"
         self.checkpoints = self.path / "checkpoints"
 

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from PIL.Image import Image
 
 from sparring.budget import Budget
 from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen, stream_of
@@ -21,21 +22,20 @@ from sparring.generate.grid import picture
 from sparring.generate.sample import rows_of, shown
 from sparring.runs import edits
 from sparring.runs import plan as plans
+from sparring.runs.board import POINTS, Board, board_of, drawn, moments
 from sparring.runs.directory import RunDirectory
 from sparring.runs.document import Document
 from sparring.runs.lock import RunLock
 from sparring.runs.plan import Plan, Request
 from sparring.runs.recipe import Recipe, of_document
+from sparring.runs.watch import watch_of
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
 from sparring.train.engine import choose_device, join
 from sparring.train.log import Log
 from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
-from sparring.types import Alarm, Done, Event, Sampled, Watch
-
-POINTS = 1000
-"""Points in a picture of points; of images a grid shows 64."""
+from sparring.types import Alarm, Done, Event, Landscape, Sampled, Watch
 
 
 class Session(Iterator[Event]):
@@ -51,6 +51,7 @@ class Session(Iterator[Event]):
         self._stop = False
         self._real: torch.Tensor | None = None  # points that a picture of points is laid over
         self._rows: int | None = None  # of a picture of images, if each class has one
+        self._board: Board | None = None  # draws a game on the plane
         self._events = self._run(begin)
 
     def __next__(self) -> Event:
@@ -85,14 +86,21 @@ class Session(Iterator[Event]):
             self.loop, dataset = begin(stack)
             self._rows = rows_of(self.loop.match.game, len(dataset.classes))
             self._real = torch.from_numpy(dataset.train[:POINTS].copy()) if dataset.kind == "points" else None
+            self._board = board_of(
+                dataset, self.loop.match.game, seconds=planned_seconds(self.directory.document()),
+                total=self.loop.total, logged=self.directory.log,
+            )  # fmt: skip
             if self._stop:
                 self.loop.stop()
             yield from self._messages()
             for event in self.loop:
+                if self._board is not None:
+                    self._board.hear(event)
                 if isinstance(event, Sampled):
                     yield from self._keep(event)
                 if isinstance(event, Done):
                     self.finished = event
+                    yield from self._film(event)
                 yield event
 
     def _messages(self) -> list[Alarm]:
@@ -100,14 +108,30 @@ class Session(Iterator[Event]):
         return [Alarm(self.loop.match.images, "RESUME", text) for text in self.loop.remarks]
 
     def _keep(self, event: Sampled) -> Iterator[Event]:
-        """The grid as a PNG, named by images seen. A full disk costs the picture, not the run."""
+        """The picture as a PNG, named by images seen. A full disk costs the picture, not the run."""
         path = self.directory.samples / f"{event.images:012d}.png"
         temporary = path.with_suffix(".tmp")
         try:
-            picture(event.samples, rows=self._rows, real=self._real).save(temporary, format="PNG")
+            self._picture(event).save(temporary, format="PNG")
             temporary.replace(path)
         except OSError as error:
             yield Alarm(event.images, "DISK", f"the sample grid could not be written ({error})")
+
+    def _picture(self, event: Sampled) -> Image:
+        assert self.loop is not None
+        game = self.loop.match.game
+        if self._board is not None and isinstance(game, Landscape):
+            return self._board.picture(game, event)
+        return picture(event.samples, rows=self._rows, real=self._real)
+
+    def _film(self, done: Done) -> Iterator[Event]:
+        """The pictures of a game on the plane as an animation."""
+        if self._board is None or self.loop is None or not self.loop.engine.leads:
+            return
+        try:
+            self._board.film(self.directory)
+        except OSError as error:
+            yield Alarm(done.images, "DISK", f"the animation could not be written ({error})")
 
 
 def start(
@@ -188,8 +212,12 @@ def _loop(
     store = Store(directory.checkpoints, disk=disk)
     log = stack.enter_context(Log(directory.log, disk=disk)) if rank == 0 else None
     count = POINTS if dataset.kind == "points" else shown(rows_of(game, len(dataset.classes)))
-    moments = replace(Pace.of(horizon, recipe.config.batch, total, grid=count), **(pace or {}))
-    loop = Loop(match, total=total, pace=moments, store=store, log=log, watch=watch)
+    settled = Pace.of(horizon, recipe.config.batch, total, grid=count)
+    if drawn(dataset, game, seconds := planned_seconds(document)):
+        settled = replace(settled, samples=moments(horizon, total, seconds))
+    settled = replace(settled, **(pace or {}))
+    watch = watch_of(dataset, game, settled.samples) if watch is None else watch
+    loop = Loop(match, total=total, pace=settled, store=store, log=log, watch=watch)
     loop.record = edits.record(recipe, document)
     checkpoint = store.newest()
     if checkpoint is not None:
@@ -210,6 +238,13 @@ def recipe_of(said: Document) -> Recipe:
     name, config = of_document(said)
     run = said.values["run"]
     return Recipe(name, config, str(run.get("preset", "")), str(run.get("why", "")))
+
+
+def planned_seconds(document: dict[str, Any]) -> float:
+    """How long the run was planned to take, up to its horizon."""
+    run = document["run"]
+    rate = run.get("rate", 0)
+    return float(run["horizon"] / rate) if isinstance(rate, (int, float)) and rate > 0 else 0.0
 
 
 def request_of(document: dict[str, Any]) -> Request:

@@ -1,0 +1,143 @@
+"""The pictures of a run on the plane: what has been said so far, and what theory says, beside the game from above."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from sparring.contest import Contest
+from sparring.data import Dataset
+from sparring.generate.plane import Plane, animate
+from sparring.runs.directory import RunDirectory
+from sparring.train import log
+from sparring.types import Criticises, Event, Landscape, Probed, Sampled, Turn
+
+POINTS = 1000
+"""Data points and samples in a picture."""
+SHORTEST = 5.0
+"""Seconds: runs that are planned to be shorter have plain pictures."""
+_FEWEST, _MOST = 8, 40  # pictures up to the horizon
+_COST, _SHARE = 0.12, 0.04  # seconds of a picture and its measures (one Xeon core); share of a run spent on them
+_PAID = ("real", "fake", "pair", "loss")
+_SEEN = ("D(x)", "D(G(z))")
+
+
+class History:
+    """The curves of a run so far: what each player pays ("D", "G"), "D(x)", "D(G(z))", and what was measured."""
+
+    def __init__(self) -> None:
+        self.curves: dict[str, tuple[list[float], list[float]]] = {}
+
+    @classmethod
+    def of(cls, path: Path) -> History:
+        """From the log of a run; empty where there is none."""
+        history = cls()
+        for record in log.read(path) if path.exists() else ():
+            if record.get("event") in ("turn", "probed") and isinstance(record.get("values"), dict):
+                history.add(record.get("images", 0), record["values"], measured=record["event"] == "probed")
+        return history
+
+    def hear(self, event: Event) -> None:
+        if isinstance(event, (Turn, Probed)):
+            self.add(event.images, event.values, measured=isinstance(event, Probed))
+
+    def add(self, images: int, values: Mapping[str, Any], *, measured: bool) -> None:
+        """`values` as of a `Turn`, by ``player/term``, or as of a `Probed`."""
+        known = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+        points = dict(known) if measured else {}
+        for key, value in known.items() if not measured else ():
+            player, _, term = key.rpartition("/")
+            if term in _PAID:
+                points[player] = points.get(player, 0.0) + value
+            elif term in _SEEN:
+                points[term] = value
+        for name, value in points.items():
+            at, line = self.curves.setdefault(name, ([], []))
+            at.append(images)
+            line.append(value)
+
+
+class Board:
+    """Makes the pictures of one session of a run."""
+
+    def __init__(self, plane: Plane, history: History) -> None:
+        self.plane, self.history = plane, history
+
+    def hear(self, event: Event) -> None:
+        """Something was said: it may be drawn later."""
+        self.history.hear(event)
+
+    def picture(self, game: Landscape, event: Sampled) -> Image.Image:
+        return self.plane.draw(game, event.samples[:POINTS], event.images, self.history.curves)
+
+    def film(self, directory: RunDirectory) -> Path | None:
+        """``game.gif`` of all pictures so far; None without any."""
+        pictures = sorted(path for path in directory.samples.glob("*.png") if path.stem.isdecimal())
+        return animate(pictures, directory.film) if pictures else None
+
+
+def board_of(dataset: Dataset, game: object, *, seconds: float, total: int, logged: Path) -> Board | None:
+    """The board of a run of a game that can be looked at from above, on points of the plane; else None.
+
+    seconds: how long the run is planned to take.   logged: its log, as far as it goes.
+    """
+    if not drawn(dataset, game, seconds):
+        return None
+    plane = Plane(
+        torch.from_numpy(dataset.train[:POINTS].copy()),
+        scale=dataset.scale,
+        title=f"{dataset.name} · {played(game)}",
+        total=total,
+        modes=len(dataset.modes) if dataset.modes is not None and dataset.spread else None,
+        costs=equilibrium(game),
+        relative=isinstance(game, Criticises) and game.relative,
+    )
+    return Board(plane, History.of(logged))
+
+
+def drawn(dataset: Dataset, game: object, seconds: float) -> bool:
+    """Whether a run has pictures from above."""
+    plane = dataset.kind == "points" and dataset.shape == (2,)
+    return plane and isinstance(game, Landscape) and seconds >= SHORTEST
+
+
+def moments(horizon: int, total: int, seconds: float) -> tuple[int, ...]:
+    """When pictures are made, in images seen: log-spaced in the first tenth, then evenly, to the horizon and, in the
+    same steps, beyond it: at most 40, fewer in short runs, so that they take some 4 % of one of half a minute or more.
+
+    >>> len(moments(100_000, 100_000, 600)), moments(100_000, 130_000, 600)[-3:]
+    (42, (124000, 127000, 130000))
+    """
+    count = min(_MOST, max(_FEWEST, int(_SHARE * seconds / _COST)))
+    early = count // 4
+    found = {0, total}
+    found |= {round(0.005 * horizon * 20 ** (k / early)) for k in range(early)}  # 0.5 % … 10 %
+    step, k = 0.9 * horizon / (count - early), 0
+    while (moment := round(0.1 * horizon + k * step)) <= total:
+        found.add(moment)
+        k += 1
+    return tuple(sorted(moment for moment in found if moment <= total))
+
+
+def played(game: object) -> str:
+    """What is played, in a few words."""
+    if not isinstance(game, Contest):
+        return type(game).__name__
+    config = game.config
+    besides = [config.penalty] * config.penalised + [f"packs of {config.packing}"] * (config.packing > 1)
+    return " + ".join([str(config.objective).replace("_", " "), *besides])
+
+
+def equilibrium(game: object) -> dict[str, float]:
+    """{"D": …, "G": …}: what each player pays where G is right and D can only guess, s = 0: log 4 and log 2 in the game
+    of 2014. Every objective of the table is such that s = 0 is D's answer there; a smoothed label moves it (left out).
+    """
+    if not isinstance(game, Contest) or game.config.smoothing < 1:
+        return {}
+    zero = torch.zeros(1)
+    halves = {"D": game.objective.discriminator(zero, zero), "G": game.objective.generator(zero, zero)}
+    return {player: sum(float(term) for term in terms.values()) for player, terms in halves.items()}

@@ -1,0 +1,109 @@
+"""The picture of a game on the plane: what is in it, that it is the same again, and the animation of many."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.generate.test_landscape import Hill
+
+from sparring.generate.plane import MOST_FRAMES, SIZE, Line, Plane, animate, limits
+
+REAL = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+CURVES: dict[str, Line] = {
+    "D": ([10, 20, 30], [1.4, 1.2, 1.3]), "G": ([10, 20, 30], [0.7, 0.9, 0.8]),
+    "D(x)": ([10, 20, 30], [0.5, 0.6, 0.55]), "D(G(z))": ([10, 20, 30], [0.5, 0.4, 0.45]),
+    "modes": ([30], [3.0]), "high_quality": ([30], [0.25]), "reverse_kl": ([30], [0.5]),
+    "smallest_share": ([30], [0.0]),
+}  # fmt: skip
+
+
+def _plane(**settings: object) -> Plane:
+    return Plane(REAL, scale=2.0, title="ring · minimax", total=100, **{"modes": 4, **settings})  # type: ignore[arg-type]
+
+
+def _pixels(picture: Image.Image) -> np.ndarray:
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def _bluish(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 2] - pixels[..., 0]
+
+
+def test_a_picture_is_a_small_png_of_one_size() -> None:
+    file = io.BytesIO()
+    _plane().draw(Hill((0.0, 0.0)), REAL, 30, CURVES).save(file, "PNG")
+    with Image.open(file) as picture:
+        assert picture.format == "PNG" and picture.size == SIZE
+        assert (_pixels(picture)[0, 0] == 255).all(), "white stays white in 256 colours"
+    assert len(file.getvalue()) < 150_000
+
+
+def test_orange_where_d_says_real_and_blue_where_it_does_not() -> None:
+    """A D whose hill is in the upper right: the map is orange there and blue in the lower left."""
+    pixels = _bluish(_pixels(_plane().draw(Hill((1.0, 1.0), top=3.0), torch.zeros(1, 2), 0, {})))
+    left, right, top, bottom = 0.052 * SIZE[0], 0.4985 * SIZE[0], 0.095 * SIZE[1], 0.885 * SIZE[1]
+    middle = round((left + right) / 2), round((top + bottom) / 2)
+    upper_right = pixels[round(top) + 5 : middle[1] - 20, middle[0] + 20 : round(right) - 5]
+    lower_left = pixels[round(bottom) - 60 : round(bottom) - 5, round(left) + 5 : round(left) + 60]
+    assert np.median(upper_right) < -20 and np.median(lower_left) > 20
+
+
+def test_a_picture_is_a_function_of_the_moment_alone() -> None:
+    """The same after other pictures were drawn with the same sheet: a resumed run draws what an unbroken one does."""
+    fresh, used = _plane(costs={"D": math.log(4)}), _plane(costs={"D": math.log(4)})
+    used.draw(Hill((0.5, 0.0)), 3 * REAL, 10, {"D": ([10], [50.0])})
+    a, b = (plane.draw(Hill((0.0, 0.0)), REAL, 30, CURVES) for plane in (fresh, used))
+    assert a.tobytes() == b.tobytes()
+    assert used.draw(Hill((0.0, 0.0)), REAL, 31, CURVES).tobytes() != a.tobytes()
+
+
+@pytest.mark.parametrize("settings", [{}, {"modes": None}, {"relative": True, "costs": {"D": 0.0, "G": 0.0}}])
+def test_it_can_be_drawn_whatever_is_known(settings: dict[str, object]) -> None:
+    """No curve yet, values that are not finite, samples nowhere, a D that says one thing everywhere."""
+    plane = _plane(**settings)
+    plane.draw(Hill((0.0, 0.0)), REAL, 0, {})
+    curves: dict[str, Line] = {"D": ([1, 2], [math.nan, math.inf]), "energy_distance": ([1, 2], [-0.001, 1e9])}
+    samples = torch.tensor([[math.nan, 0.0], [math.inf, -math.inf], [1e30, 0.0]])
+    plane.draw(Hill((math.nan, 0.0)), samples, 1, curves)
+
+
+def test_limits_hold_levels_and_nearly_all_values() -> None:
+    low, high = limits([0.4, 0.5, 0.6], [1.386])
+    assert low < 0.4 and 1.386 < high < 1.8
+    many = [*np.linspace(0.6, 0.8, 200).tolist(), 50.0, -40.0]
+    low, high = limits(many, [])
+    assert 0.4 < low < 0.6 and 0.8 < high < 1.0, "wild values are cut off"
+    assert limits([], []) == limits([0.0, 1.0], [])
+    low, high = limits([2.0], [2.0])
+    assert low < 2.0 < high
+    assert limits([0.5, 0.61], []) == limits([0.5, 0.612], []), "small changes do not move the axis"
+
+
+def test_an_animation_of_many_pictures(tmp_path: Path) -> None:
+    paths = []
+    for k in range(MOST_FRAMES + 15):
+        paths.append(tmp_path / f"{k:012d}.png")
+        Image.new("RGB", (60, 40), "#1d4f9c" if k % 2 else "white").save(paths[-1])
+    Image.new("RGB", (8, 8)).save(paths[3])  # of another size: from before pictures looked like this
+    film = animate(paths, tmp_path / "game.gif", milliseconds=100, rest=1000)
+    with Image.open(film) as gif:
+        assert gif.format == "GIF" and gif.size == (60, 40) and gif.info["loop"] == 0
+        assert MOST_FRAMES // 2 < gif.n_frames <= MOST_FRAMES
+        gif.seek(gif.n_frames - 1)
+        assert gif.info["duration"] == 1000
+    with pytest.raises(ValueError, match="at least one"):
+        animate([], tmp_path / "none.gif")
+
+
+def test_one_picture_is_an_animation_too(tmp_path: Path) -> None:
+    _plane().draw(Hill((0.0, 0.0)), REAL, 30, CURVES).save(tmp_path / "a.png")
+    with Image.open(animate([tmp_path / "a.png"], tmp_path / "a.gif")) as gif:
+        assert gif.size == SIZE
+        difference = np.abs(_pixels(gif) - _pixels(Image.open(tmp_path / "a.png")))
+        assert difference.max() <= 8, "the colours of a plane are those of its animation"
