@@ -26,8 +26,8 @@ from sparring.train.match import Match
 from sparring.types import Batch, Sampled, Shared, Space, Terms, Turn
 
 SEEDS = (3, 11, 5)
-RATES = ("D/D(x)", "D/D(G(z))", "D/true_positive", "D/true_negative")
-"""What jumps at a rounding; and only `Contest` keeps it within a member."""
+RATES = ("D/true_positive", "D/true_negative")
+"""What jumps at a rounding."""
 COMMON: dict[str, Any] = {
     "width": 16, "depth": 2, "z": 2, "batch": 16, "lr": "1e-3 -> 5e-4", "ema_images": 200, "ema_share": 0.5,
     "g_fourier": (4, 0.5, 4.0), "d_fourier": (8, 0.5, 6.0), "gamma": "0.3 -> 0.1", "objective": "relativistic",
@@ -73,7 +73,10 @@ def ring(seed: int) -> Any:
 
 
 def built(seed: int, kind: type[GAN] = GAN, **changes: Any) -> GAN:
-    game = seeded(seed, lambda: kind.build(GANConfig(**(COMMON | changes)), Space((2,))))
+    settings = COMMON | changes
+    if settings.get("network") == "pacgan":  # whose sizes are fixed
+        settings = {k: v for k, v in settings.items() if k not in ("width", "depth", "g_fourier", "d_fourier")}
+    game = seeded(seed, lambda: kind.build(GANConfig(**settings), Space((2,))))
     assert isinstance(game, GAN)
     return game
 
@@ -110,21 +113,33 @@ def assert_near(found: dict[str, dict[str, Tensor]], wanted: dict[str, dict[str,
 
 # ── a member is its solo run ──────────────────────────────────────────────────────────────────────────────────────
 
-CASES: dict[str, dict[str, Any]] = {
-    "adam": {},
-    "simultaneous": {"play": "simultaneous"},
-    "two moves": {"play": "D:2,G:1", "objective": "hinge"},
-    "sgd": {"optimiser": "sgd", "lr": 0.02},
-    "pieces": {"micro_batches": 4},
-    "2014": {"objective": "minimax", "gamma": 0, "g_fourier": None, "d_fourier": None},
+DESCENT = {"optimiser": "sgd", "lr": 0.02}
+CASES: dict[str, tuple[int, dict[str, Any]]] = {
+    "adam": (100, {}),
+    "sgd": (100, DESCENT),
+    "simultaneous": (100, {"play": "simultaneous"}),
+    "two moves": (100, {"play": "D:2,G:1", "objective": "hinge"}),
+    "pieces": (20, {"micro_batches": 4}),
+    "2014": (40, {"objective": "minimax", "gamma": 0, "g_fourier": None, "d_fourier": None}),
+    "extragradient": (30, {"play": "extragradient"}),
+    "consensus": (20, {"play": "consensus(0.1)", "micro_batches": 2}),
+    "optimistic": (40, {"optimiser": "optimistic-adam", "play": "simultaneous"}),
+    "packs": (40, {"packing": 2, "objective": "nonsaturating"}),
+    "pacgan": (40, {"network": "pacgan", "packing": 2, "objective": "nonsaturating", "penalty": "none", **DESCENT}),
+    "clip": (40, {"clip": 0.1, "objective": "wasserstein", "gamma": 0, "play": "D:2,G:1"}),
+    "wgan-gp": (40, {"objective": "wasserstein", "penalty": "gp", "slope": 1.0}),
+    "noise": (40, {"noise": "0.5 -> 0.1", "penalty": "dragan", "objective": "minimax"}),
+    # where the gradient of a bias is 0 but for rounding (pacgan: before batch norm), Adam steps by the sign of a rounding
+    "relativistic average": (100, {"objective": "relativistic_average", **DESCENT}),
+    "spectral": (40, {"spectral": True, "objective": "hinge", **DESCENT}),
 }
 
 
-@pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
-def test_a_member_is_the_solo_run_of_its_seed(changes: dict[str, Any]) -> None:
-    """Weights, averages and moments after 100 rounds, and what was paid in each."""
+@pytest.mark.parametrize(("rounds", "changes"), CASES.values(), ids=CASES)
+def test_a_member_is_the_solo_run_of_its_seed(rounds: int, changes: dict[str, Any]) -> None:
+    """Weights, averages and moments at the end, and what was paid in each round."""
     many, alone = ensemble(**changes), [solo(seed, **changes) for seed in SEEDS]
-    for _ in range(100):
+    for _ in range(rounds):
         means, truths = many.step(), [match.step() for match in alone]
         for name, value in means.items():
             assert value.shape == (len(SEEDS),)
@@ -174,7 +189,7 @@ def test_a_member_that_runs_away_is_retired(play: str) -> None:
         if number == 19:
             before = copied(of_member(sick, 1))
         for name, value in means.items():
-            assert name in RATES or torch.equal(value[::2], truths[name][::2]), name
+            assert torch.equal(value[::2], truths[name][::2]), name
             assert bool(value[1].isnan()) == (number >= 20), name
     assert sick.failed.tolist() == [-1, 20, -1] and sound.failed.tolist() == [-1, -1, -1]
     for member in (0, 2):

@@ -230,7 +230,10 @@ def test_state_is_complete_by_name() -> None:
         moments = {key for key in files["optimiser"]}
         for player, module in match.game.players.items():
             for key, _ in module.named_parameters():
-                assert {f"{player}/{key}.first", f"{player}/{key}.second"} <= moments
+                kept = {"adam": ("first", "second"), "optimistic-adam": ("first", "second", "last")}.get(
+                    match.training.optimiser, ("last",)
+                )
+                assert {f"{player}/{key}.{moment}" for moment in kept} <= moments
             assert f"{player}/count" in moments
 
 

@@ -30,7 +30,8 @@ def test_resume_from_25_rounds(whole: Whole, tmp_path: Path) -> None:
     """From the checkpoints of up to 25 rounds in random order: the first and last, between log lines and penalties;
     each compared a few rounds later, one of them at the end of the run.
     """
-    assert whole.moments[-1] == TOTAL and len(whole.moments) == (13 if whole.name in ("gan-images", "gan-ahead") else 26)
+    two_batches_a_round = whole.name in ("gan-images", "gan-ahead")
+    assert whole.moments[-1] == TOTAL and len(whole.moments) == (13 if two_batches_a_round else 26)
     chosen = Random(whole.name).sample(whole.moments, min(25, len(whole.moments)))
     for number, images in enumerate(chosen):
         rounds = 99 if number == 0 else 2 + number % 3

@@ -81,7 +81,22 @@ def test_plays_are_read() -> None:
     assert (gated.kind, gated.gate, gated.bound) == ("gated", "D", 0.8)
 
 
-@pytest.mark.parametrize("text", ["", "D", "D:0,G:1", "D:1;G:1", "gated(D>0.8)", "gated()", "D:-1", "together", "consensus", "consensus(-1)", "extra"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "D",
+        "D:0,G:1",
+        "D:1;G:1",
+        "gated(D>0.8)",
+        "gated()",
+        "D:-1",
+        "together",
+        "consensus",
+        "consensus(-1)",
+        "extra",
+    ],
+)
 def test_what_is_no_play_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no play"):
         Play.parse(text)
