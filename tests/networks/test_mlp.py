@@ -58,3 +58,39 @@ def test_phases_are_exact_under_autocast() -> None:
 def test_bad_frequencies() -> None:
     with pytest.raises(ValueError, match="low"):
         mlp.FourierFeatures(2, 8, 4.0, 0.5)
+
+
+def test_jumps_are_sides_of_lines() -> None:
+    """Two points are told apart by a line as often as it crosses the segment between them; nothing else is told."""
+    torch.manual_seed(0)
+    jumps = mlp.Jumps(2, 100_000)
+    near, far = jumps(torch.zeros(1, 2)), jumps(torch.tensor([[0.0, 0.5]]))
+    assert set(near.unique().tolist()) == {-1.0, 1.0} and near.mean().abs() < 0.02  # offsets are symmetric
+    # a line with normal at angle t is crossed if its offset lies between 0 and 0.5 sin t: N(0, 1) mass, averaged over t
+    angle = torch.linspace(0, 2 * torch.pi, 10_001)[:-1]
+    crossed = torch.special.ndtr(0.5 * angle.sin().abs()).mean() - 0.5
+    assert (near != far).float().mean().item() == pytest.approx(crossed.item(), rel=0.03)
+    assert {"normals", "offsets"} == set(jumps.state_dict()) and not list(jumps.parameters())
+
+
+def test_a_generator_with_jumps_is_not_continuous() -> None:
+    """On either side of a line, however near, it makes different points; away from lines it is continuous."""
+    torch.manual_seed(0)
+    plain, jumping = mlp.Generator(2, (2,), 32, 2), mlp.Generator(2, (2,), 32, 2, jumps=8)
+    assert jumping.net.jumps is not None
+    normal, offset = jumping.net.jumps.normals[:, 0], jumping.net.jumps.offsets[0]
+    line = (normal * offset).repeat(2, 1)
+    z = line + 1e-5 * torch.stack([normal, -normal])
+    with torch.no_grad():
+        (a, b), (c, d) = jumping(z), plain(z)
+    assert (a - b).norm() > 0.01 > 100 * (c - d).norm()
+
+
+def test_jumps_under_autocast_and_with_fourier_features() -> None:
+    torch.manual_seed(0)
+    g, z = mlp.Generator(2, (2,), 32, 2, (4, 0.5, 8.0), jumps=16), torch.randn(5, 2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert g(z).dtype == torch.float32
+    assert g.net.hidden[0].in_features == 2 + 2 * 4 + 16
+    with pytest.raises(ValueError, match="count"):
+        mlp.Jumps(2, 0)

@@ -40,6 +40,33 @@ class FourierFeatures(nn.Module):
             return torch.cat([x.to(waves.dtype), waves], dim=1)
 
 
+class Jumps(nn.Module):
+    """x (N, D) → (N, count): on which side of random lines (hyperplanes) x lies, −1 or 1.
+
+    A generator is otherwise continuous: between two modes it draws a bridge, on which some of its samples lie. With
+    these features it may jump wherever x crosses one of the lines. Their normals are uniform on the sphere and their
+    distances from the origin standard normal, like the latents; drawn once, a buffer, never trained. No gradient with
+    respect to x passes.
+
+    >>> Jumps(2, 64)(torch.zeros(3, 2)).abs().sum(dim=1)
+    tensor([64., 64., 64.])
+    """
+
+    def __init__(self, dimensions: int, count: int) -> None:
+        super().__init__()
+        if count < 1:
+            raise ValueError(f"needs count ≥ 1, not {count}")
+        self.normals: Tensor
+        self.offsets: Tensor
+        self.register_buffer("normals", nn.functional.normalize(torch.randn(dimensions, count), dim=0))  # (D, count)
+        self.register_buffer("offsets", torch.randn(count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):  # a side is a side at any precision
+            above = x.to(self.normals.dtype) @ self.normals > self.offsets
+            return 2.0 * above.to(self.normals.dtype) - 1.0
+
+
 Fourier = tuple[int, float, float]
 """(count, low, high): how many frequencies, and their range in radians per unit of x."""
 
@@ -48,6 +75,7 @@ class MLP(nn.Module):
     """x (N, inputs) → (N, outputs): `depth` hidden layers of `width` leaky ReLUs, He initialisation.
 
     fourier: (count, low, high) puts `FourierFeatures` in front; None (default) does not.
+    jumps: how many `Jumps` of x go in beside it; 0 (default): none, and the network is continuous.
     told: how many numbers (N, told) `forward` is given beside x, such as a class; they pass by the Fourier features.
 
     >>> MLP(2, 1, width=64, depth=3)(torch.zeros(5, 2)).shape
@@ -55,11 +83,13 @@ class MLP(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, width: int, depth: int, fourier: Fourier | None = None, told: int = 0
-    ) -> None:
+        self, inputs: int, outputs: int, width: int, depth: int, fourier: Fourier | None = None, told: int = 0,
+        jumps: int = 0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.features = FourierFeatures(inputs, *fourier) if fourier is not None else None
-        sizes = [told + (inputs if self.features is None else self.features.out_features), *[width] * depth]
+        self.jumps = Jumps(inputs, jumps) if jumps else None
+        sizes = [told + jumps + (inputs if self.features is None else self.features.out_features), *[width] * depth]
         self.hidden = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
         self.last = nn.Linear(sizes[-1], outputs)
         for layer in self.hidden:
@@ -73,7 +103,9 @@ class MLP(nn.Module):
 
     def body(self, x: Tensor, told: Tensor | None = None) -> Tensor:
         """(N, inputs) → (N, width): what the last layer is given, in its precision."""
+        sides = [] if self.jumps is None else [self.jumps(x)]
         x = x if self.features is None else self.features(x)
+        x = torch.cat([x, *(side.to(x.dtype) for side in sides)], dim=1) if sides else x
         x = x if told is None else torch.cat([x, told.to(x.dtype)], dim=1)
         for layer in self.hidden:
             x = nn.functional.leaky_relu(layer(x), initialise.LEAK)
@@ -91,11 +123,11 @@ class Generator(nn.Module):
 
     def __init__(
         self, z: int, shape: Sequence[int], width: int = 256, depth: int = 3, fourier: Fourier | None = None,
-        told: int = 0,
+        told: int = 0, jumps: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.z, self.shape = z, tuple(shape)
-        self.net = MLP(z, math.prod(self.shape), width, depth, fourier, told)
+        self.net = MLP(z, math.prod(self.shape), width, depth, fourier, told, jumps)
 
     def forward(self, z: Tensor, told: Tensor | None = None) -> Tensor:
         x: Tensor = self.net(z, told)

@@ -39,6 +39,9 @@ class GANConfig(ContestConfig):
     """Hidden layers, in both players (mlp)."""
     g_fourier: Fourier = None
     """Random Fourier features of z: (count, lowest, highest frequency); none by default (mlp)."""
+    g_jumps: Annotated[int, Field(ge=0, le=2**12)] = 0
+    """Random lines across z at which G may jump from one mode to another: on which side of each a z lies is told to G
+    (mlp). None by default: G is continuous, and draws bridges between modes."""
     d_fourier: Fourier = None
     """Random Fourier features of x, which let D see fine modes: (count, lowest, highest frequency) (mlp)."""
     beta1: Decay = Ramp(0.5, 0.5)
@@ -48,8 +51,8 @@ class GANConfig(ContestConfig):
         super().__post_init__()
         if self.network != "pacgan":
             return
-        if self.g_fourier is not None or self.d_fourier is not None:
-            raise ValueError("the networks of pacgan have no Fourier features: leave g_fourier and d_fourier out")
+        if self.g_fourier is not None or self.d_fourier is not None or self.g_jumps:
+            raise ValueError("the networks of pacgan have no Fourier features and no jumps: leave their settings out")
         if (self.width, self.depth) != (256, 3):
             raise ValueError("the networks of pacgan have the sizes of the paper: leave width and depth out")
 
@@ -77,5 +80,5 @@ class GAN(Contest):
                 )  # fmt: skip
             return cls(config, shape, pacgan.Discriminator(seen), pacgan.Generator(config.z, shape))
         D = mlp.Discriminator(seen, config.width, config.depth, config.d_fourier)
-        G = mlp.Generator(config.z, shape, config.width, config.depth, config.g_fourier)
+        G = mlp.Generator(config.z, shape, config.width, config.depth, config.g_fourier, jumps=config.g_jumps)
         return cls(config, shape, D, G)
