@@ -179,8 +179,8 @@ class _Sheet:
         self.canvas.restore_region(self.paper)
         self.axes.draw_artist(self.heat)
         if belief.min() < 0.5 < belief.max():
-            axis = lattice(edge, CELLS).numpy()[:CELLS, 0]
-            contour = self.axes.contour(axis, axis, belief, levels=[0.5], colors=[_INK], linewidths=1.2)
+            axis, ink = lattice(edge, CELLS).numpy()[:CELLS, 0], firmness(belief)
+            contour = self.axes.contour(axis, axis, belief, levels=[0.5], colors=[_INK], linewidths=1.2, alpha=ink)
             self.axes.draw_artist(contour)
             contour.remove()
         for artist in (self.data, self.quiver, self.cloud):
@@ -267,6 +267,17 @@ class _Panel:
 # ── small things ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def firmness(belief: NDArray[np.floating]) -> float:
+    """Opacity of the line where D is ½: full where D distinguishes places, faint where it calls all of them the same,
+    as at the start and at the equilibrium: the line then only follows noise.
+
+    >>> firmness(np.full((4, 4), 0.5)), firmness(np.array([0.1, 0.9])), round(firmness(np.linspace(0.45, 0.55, 11)), 2)
+    (0.12, 1.0, 0.36)
+    """
+    low, high = np.quantile(belief, [0.05, 0.95])
+    return float(np.clip((high - low) / 0.25, 0.12, 1.0))
+
+
 def limits(values: Sequence[float], levels: Sequence[float]) -> tuple[float, float]:
     """Axis limits that hold the levels and nearly all values: a few wild ones, as at the start, are cut off. They move
     in steps, so that an animation does not tremble.
@@ -275,7 +286,8 @@ def limits(values: Sequence[float], levels: Sequence[float]) -> tuple[float, flo
     (0.375, 1.5)
     """
     known = sorted(values)
-    inner = known[len(known) // 50 : len(known) - len(known) // 50] or [0.0, 1.0]
+    wild = len(known) // 100
+    inner = known[wild : len(known) - wild] or [0.0, 1.0]
     low, high = min(inner[0], *levels, inner[-1]), max(inner[-1], *levels, inner[0])
     step = 2.0 ** np.ceil(np.log2(max(high - low, 1e-6) / 12))
     bottom = step * (np.floor(low / step) - (low % step < step / 4))

@@ -193,11 +193,11 @@ def _curves(charts: list[str]) -> str:
     return f'<h2>How it went</h2><div class="charts">{drawn}</div>' if drawn else ""
 
 
-SKILL = {
-    "D(x)": "D(x), real",
+SKILL = {  # the first line is blue, the second orange: generated and real, as in pictures of points
     "D(G(z))": "D(G(z)), generated",
+    "D(x)": "D(x), real",
 }
-RATES = {"true_positive": "real called real (TPR)", "true_negative": "generated called generated (TNR)"}
+RATES = {"true_negative": "generated called generated (TNR)", "true_positive": "real called real (TPR)"}
 MIXTURE = {"high_quality": "high quality", "smallest_share": "smallest share"}
 OTHERS = {
     "modes": ("Modes", "With at least one of 2,500 samples within three standard deviations."),
@@ -218,7 +218,8 @@ def _panels(facts: Facts) -> list[Panel]:
         return {label: left.pop(key) for label, key in found.items()}
 
     probabilities, rates, shares = take(SKILL), take(RATES), take(MIXTURE)
-    losses = {key: left.pop(key) for key in [k for k in left if k.split("/")[-1] in ("real", "fake", "pair", "loss")]}
+    paid = sorted(key for key in left if key.split("/")[-1] in ("real", "fake", "pair", "loss"))
+    losses = {key: left.pop(key) for key in sorted(paid, key=lambda key: not key.startswith("G/"))}
     panels = [
         Panel("Losses", "Each player lowers its own. Neither goes to zero in a healthy game.", losses),
         Panel(
