@@ -129,7 +129,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "clip": (40, {"clip": 0.1, "objective": "wasserstein", "gamma": 0, "play": "D:2,G:1"}),
     "wgan-gp": (40, {"objective": "wasserstein", "penalty": "gp", "slope": 1.0}),
     "noise": (40, {"noise": "0.5 -> 0.1", "penalty": "dragan", "objective": "minimax"}),
-    # where the gradient of a bias is 0 but for rounding (pacgan: before batch norm), Adam steps by the sign of a rounding
+    # where the gradient of a bias is 0 but for rounding (as before batch norm), Adam steps by the sign of that rounding
     "relativistic average": (100, {"objective": "relativistic_average", **DESCENT}),
     "spectral": (40, {"spectral": True, "objective": "hinge", **DESCENT}),
 }

@@ -9,9 +9,10 @@ import torch
 from tests.train.arena import NANO, PURE, game_of, gradients, match_of, weights
 
 from sparring.errors import UsageError
+from sparring.losses.penalties import consensus as half_squared_length
 from sparring.train.engine import Engine
 from sparring.train.match import Match
-from sparring.train.turn import Piece, gradient, only, share
+from sparring.train.turn import Piece, consensus, gradient, only, share
 
 ENGINE = Engine(torch.device("cpu"))
 
@@ -77,6 +78,45 @@ def test_micro_batches_give_the_same_gradient(name: str, player: str) -> None:
             relative_average = key.split("/")[1] in {"D(x)", "D(G(z))", "true_positive", "true_negative"}
             if not (relative_average and name.startswith("r3gan")):  # measured against the mean of the piece
                 torch.testing.assert_close(means[key], observed[key], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 4])
+def test_consensus_is_the_gradient_of_what_it_says(pieces: int) -> None:
+    """L_i + γ ½‖v‖² of the whole batch, in any number of pieces, penalties and Fourier features included."""
+    amount, changes = 0.3, {"play": "consensus(0.3)", "gamma": 0.2, "objective": "nonsaturating"}
+    match = match_of("gan", micro_batches=pieces, **changes)
+    hand = match._deal(turn=0)
+    seen = {player: list(hand.pieces(player, turn)) for turn, player in enumerate(match.game.players)}
+    means = consensus(match.game, seen, hand.samples, ENGINE, amount)
+    whole = match_of("gan", **changes)
+    (batch,), (now,) = (lambda dealt: (dealt.batches, dealt.nows))(whole._deal(turn=0))
+    game, own, parameters = whole.game, [], [list(player.parameters()) for player in whole.game.players.values()]
+    for turn, player in enumerate(game.players):
+        at = dataclasses.replace(now, turn=turn)
+        terms = game.losses(player, batch, {}, at)
+        own.append(sum(w * terms[name].mean() for name, w in game.weights(player, terms, at).items()))
+        for name, term in terms.items():
+            torch.testing.assert_close(means[player][name], term.detach().mean(), rtol=1e-5, atol=1e-6)
+    agreed = half_squared_length(own, parameters)
+    for player, paid, theirs in zip(game.players, own, parameters, strict=True):
+        wanted = torch.autograd.grad(paid + amount * agreed, theirs, retain_graph=True)
+        for (key, found), value in zip(gradients(match.game.players[player]).items(), wanted, strict=True):
+            torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-6, msg=key)
+
+
+def test_extragradient_steps_from_where_it_was() -> None:
+    """With plain descent θ moves by lr times the gradient at the trial point, on the second batch."""
+    settings = {"play": "extragradient", "optimiser": "sgd", "lr": 0.05, "gamma": 0.1}
+    match, by_hand = match_of("gan", **settings), match_of("gan", **settings)
+    start = weights(by_hand.game)
+    match.step()
+    by_hand._together(by_hand._deal(turn=0))
+    hand = by_hand._deal(turn=2)
+    for turn, player in enumerate(by_hand.game.players):
+        by_hand._gradient(player, hand, 2 + turn)
+    slopes = gradients(by_hand.game)
+    for key, tensor in weights(match.game).items():
+        torch.testing.assert_close(tensor, start[key] - 0.05 * slopes[key], rtol=1e-6, atol=1e-7, msg=key)
 
 
 @pytest.mark.parametrize("name", ["r3gan", "r3gan-paper", "dcgan"])
