@@ -19,7 +19,7 @@ from sparring.recipes.gan import GAN, GANConfig
 from sparring.train.engine import Engine
 from sparring.train.game import Now
 from sparring.train.match import Match
-from sparring.types import Batch, News, Shared, Terms, Weights
+from sparring.types import Batch, News, Shared, Terms
 
 
 class Slope(nn.Module):
@@ -46,22 +46,18 @@ class Point(nn.Module):
 
 
 class Dirac(GAN):
-    """The recipe `gan` with these two players, paying γ/2 · R1, γ/2 (R1 + R2), or a finite-difference R1."""
+    """The recipe `gan` with these two players."""
 
-    penalty = "r1"
+
+class Differences(Dirac):
+    """With R1 estimated by finite differences: in one dimension every direction is ±1."""
 
     def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
         terms = dict(super().losses(player, batch, shared, now))
-        if self.penalty == "difference" and "r1" in terms:
-            e = now.chance("direction").normal(1).sign().to(batch.x.dtype)  # in one dimension every direction is ±1
+        if "r1" in terms:
+            e = now.chance("direction").normal(1).sign().to(batch.x.dtype)
             terms["r1"] = finite_difference(self.D(batch.x), self.D(batch.x + 0.1 * e), 0.1)
         return terms
-
-    def weights(self, player: str, terms: Terms, now: Now) -> Weights:
-        weights = dict(super().weights(player, terms, now))
-        if self.penalty != "both":
-            weights.pop("r2", None)
-        return weights
 
 
 class Precise:
@@ -84,7 +80,7 @@ class Precise:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the table: which game, who moves when, γ of the penalty."""
+    """One cell of the table: which game, who moves when, which penalty ("difference" estimates R1), γ or λ of it."""
 
     objective: str
     play: str
@@ -92,16 +88,17 @@ class Cell:
     penalty: str = "r1"
     step: float = 0.1
     start: tuple[float, float] = (1.0, 1.0)
+    slope: float = 10.0
 
 
 def match(cell: Cell, *, double: bool = True, kind: type[Dirac] = Dirac, batch: int = 2) -> Match:
     """The library's game in this cell, before its first round."""
     config = GANConfig(
         objective=cell.objective, play=cell.play, gamma=cell.gamma, optimiser="sgd", lr=cell.step, batch=batch, z=1,
-        ema_images=0, flip=False,
+        ema_images=0, flip=False, penalty="r1" if cell.penalty == "difference" else cell.penalty, slope=cell.slope,
     )  # fmt: skip
+    kind = Differences if cell.penalty == "difference" else kind
     game = kind(config, (1,), Slope(cell.start[1]), Point(cell.start[0]))
-    game.penalty = cell.penalty
     stream = stream_of(open_data("dirac", size=None), 0)
     if double:
         game, stream = game.double(), Precise(stream)
@@ -135,7 +132,7 @@ def expected(cell: Cell, rounds: int) -> np.ndarray:
     softplus(ψθ) for D and softplus(−ψθ) for G, since s(0) = 0.
     """
     h, (theta, psi) = cell.step, cell.start
-    gamma = 2 * cell.gamma if cell.penalty == "both" else cell.gamma
+    gamma = 2 * cell.gamma if cell.penalty == "r1+r2" else cell.gamma
     path = [(theta, psi)]
 
     def sigma(s: float) -> float:

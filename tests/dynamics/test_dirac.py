@@ -58,7 +58,7 @@ def test_relativistic_is_nonsaturating_here(play: str) -> None:
 
 @pytest.mark.parametrize("play", [SIMULTANEOUS, ALTERNATING])
 def test_r1_and_r2_are_r1_with_twice_gamma(play: str) -> None:
-    both = played(Cell("nonsaturating", play, gamma=0.35, penalty="both"), 100)
+    both = played(Cell("nonsaturating", play, gamma=0.35, penalty="r1+r2"), 100)
     one = played(Cell("nonsaturating", play, gamma=0.7), 100)
     np.testing.assert_allclose(both, one, rtol=1e-12)
     assert np.abs(both - played(Cell("nonsaturating", play, gamma=0.35), 100)).max() > 1e-2

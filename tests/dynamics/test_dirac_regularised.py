@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.dynamics.dirac import Cell, Dirac, expected, match, played, where
 
-from sparring.losses.penalties import interpolate, one_centred
 from sparring.losses.smoothing import instance_noise
 from sparring.train.game import Now
-from sparring.types import Batch, Shared, Terms, Weights
+from sparring.types import Batch, Shared, Terms
 
 ALTERNATING, SIMULTANEOUS = "D:1,G:1", "simultaneous"
 PLAYS = [ALTERNATING, SIMULTANEOUS]
@@ -26,27 +26,6 @@ SIGMA = 0.7
 
 def sigmoid(s: np.ndarray | float) -> np.ndarray | float:
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(s)))
-
-
-class ExtraTerm(Dirac):
-    """Pays the term "extra" with the weight `amount`, on top of its objective."""
-
-    amount = 1.0
-
-    def weights(self, player: str, terms: Terms, now: Now) -> Weights:
-        return {**super().weights(player, terms, now), **({"extra": self.amount} if "extra" in terms else {})}
-
-
-class GradientPenalty(ExtraTerm):
-    """λ (‖∇D(x̂)‖ − 1)² on interpolates: here λ (|ψ| − 1)²."""
-
-    def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
-        terms = dict(super().losses(player, batch, shared, now))
-        if player == "D":
-            fake = self.decode(self.latents(now.chance("z"))).detach()
-            between = interpolate(batch.x, fake, now.chance("interpolate"))
-            terms["extra"] = one_centred(self.D(between), between)
-        return terms
 
 
 class Noisy(Dirac):
@@ -110,10 +89,8 @@ def path(slopes: Slopes, play: str, step: float, rounds: int, start: tuple[float
     return np.array(points)
 
 
-def library(kind: type[Dirac], cell: Cell, rounds: int, amount: float = 1.0) -> np.ndarray:
+def library(kind: type[Dirac], cell: Cell, rounds: int) -> np.ndarray:
     game = match(cell, kind=kind)
-    if isinstance(game.game, ExtraTerm):
-        game.game.amount = amount
     points = [where(game)]
     for _ in range(rounds):
         game.step()
@@ -129,7 +106,7 @@ def test_wgan_gp_does_not_converge(play: str) -> None:
     """The penalty holds |ψ| near 1, so θ passes its goal with speed: no convergence, whoever moves when."""
     start = (1.1, 0.9)
     truth = path(with_gradient_penalty("wasserstein", 0.3), play, 0.2, 500, start)
-    ours = library(GradientPenalty, Cell("wasserstein", play, step=0.2, start=start), 60, 0.3)
+    ours = library(Dirac, Cell("wasserstein", play, step=0.2, start=start, penalty="gp", slope=0.3), 60)
     np.testing.assert_allclose(ours, truth[:61], rtol=1e-6, atol=1e-6)  # λ = 0.3 is rounded to float32
     assert np.linalg.norm(truth[250:], axis=1).min() > 0.5
     assert np.abs(truth[250:, 1]).max() > 1.0  # and D's slope never rests either
@@ -140,16 +117,17 @@ def test_a_strong_gradient_penalty_stops_at_a_wrong_place(play: str) -> None:
     """Within |θ| ≤ 2λ the kink of (|ψ| − 1)² at ψ = 0 holds D; with λ = 1 the game ends at |θ| = 2λ, not at 0."""
     start = (1.1, 0.9)
     truth = path(with_gradient_penalty("wasserstein", 1.0), play, 0.1, 500, start)
-    ours = library(GradientPenalty, Cell("wasserstein", play, step=0.1, start=start), 60, 1.0)
+    ours = library(Dirac, Cell("wasserstein", play, step=0.1, start=start, penalty="gp", slope=1.0), 60)
     np.testing.assert_allclose(ours, truth[:61], rtol=1e-9, atol=1e-9)
     assert np.abs(truth[-1]).tolist() == pytest.approx([2.0, 0.0], abs=1e-4)
 
 
 def test_wgan_gp_is_not_stationary_at_the_equilibrium() -> None:
     """At θ = 0 the critic's best is |ψ| = 1, not 0: D's slope there is −2λ, so the equilibrium is no fixed point."""
-    after = library(GradientPenalty, Cell("wasserstein", SIMULTANEOUS, step=0.1, start=(0.0, 1e-6)), 1, 1.0)[1]
+    cell = Cell("wasserstein", SIMULTANEOUS, step=0.1, start=(0.0, 1e-6), penalty="gp", slope=1.0)
+    after = library(Dirac, cell, 1)[1]
     assert after[1] == pytest.approx(0.2, abs=1e-4)
-    resting = library(GradientPenalty, Cell("wasserstein", SIMULTANEOUS, step=0.1, start=(0.0, 1.0)), 1, 1.0)[1]
+    resting = library(Dirac, replace(cell, start=(0.0, 1.0)), 1)[1]
     assert resting.tolist() == pytest.approx([0.1, 1.0], abs=1e-6)  # and there G moves away
 
 
