@@ -102,7 +102,7 @@ def extragradient(v: Field, step: float, rounds: int, start: tuple[float, float]
 
 
 def optimistic(v: Field, step: float, rounds: int, start: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
-    """Daskalakis et al. 2018, eq. 7, from equal first points: ω ← ω − h (2 v(ω) − v(ω′))."""
+    """Daskalakis et al. 2018, section 2, from equal first points: ω ← ω − h (2 v(ω) − v(ω′))."""
     points = [np.array(start)]
     last = v(points[0])
     for _ in range(rounds):

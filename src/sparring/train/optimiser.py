@@ -1,6 +1,6 @@
 """What moves a player once its gradient is known: Adam or plain gradient descent, and both in their optimistic form.
 
-Optimism (Daskalakis et al. 2018, "Training GANs with optimism", sections 2 and 5) counts the present step twice and
+Optimism (Daskalakis et al. 2018, "Training GANs with optimism", section 2 and algorithm 1) counts the present step twice and
 takes the last one back: where a game turns in circles, that foresees where the other player is going. It costs no
 gradient more than the plain form, and one copy of the parameters.
 """
@@ -63,7 +63,7 @@ class SGD:
 class OptimisticSGD:
     """θ ← θ − lr (2 ∇J(θ) − ∇J(θ′)), θ′ the parameters one step ago; the first step is a plain one.
 
-    Daskalakis et al. 2018, eq. 7 (optimistic mirror descent without constraints).
+    Daskalakis et al. 2018, section 2 (optimistic mirror descent without constraints).
 
     >>> layer = nn.Linear(1, 1, bias=False)
     >>> mover = OptimisticSGD(layer)
