@@ -238,7 +238,7 @@ def _equilibrium(made: Mapping[str, Any]) -> str:
         for cell in cells
     )
     note = (
-        "The last fiftieth of each run, mean over seeds. Losses of different objectives are not in the same units. At "
+        "The last hundredth of each run, mean over seeds. Losses of different objectives are not in the same units. At "
         "the equilibrium D can only guess: D(x) = D(G(z)) = 0.5 where D is a probability."
     )
     return (

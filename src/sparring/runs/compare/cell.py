@@ -88,7 +88,7 @@ def play(
     match = build(task, total)
     prober = Prober(task, judge, total)
     pace = Pace(
-        log=max(1, total // 50 // task.recipe.config.batch) * task.recipe.config.batch,
+        log=max(1, total // 100 // task.recipe.config.batch) * task.recipe.config.batch,
         saves=tuple(total * quarter // 4 for quarter in (1, 2, 3)), save_seconds=_LONGEST_SAVE,
     )  # fmt: skip
     store = Store(place / "checkpoints")

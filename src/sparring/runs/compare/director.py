@@ -109,15 +109,17 @@ class _Job:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=trace, env=environment,
                 start_new_session=True,  # Ctrl-C in a terminal is for us, and a cell is stopped by us
             )  # fmt: skip
-        threading.Thread(target=self._listen, args=(news,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(news,), daemon=True)
+        self._listener.start()
 
     def _listen(self, news: queue.Queue[Any]) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            with contextlib.suppress(ValueError):
-                found = json.loads(line)
-                if isinstance(found, dict):
-                    news.put((self, found))
+        with self.process.stdout:
+            for line in self.process.stdout:
+                with contextlib.suppress(ValueError):
+                    found = json.loads(line)
+                    if isinstance(found, dict):
+                        news.put((self, found))
         self.process.wait()
         news.put((self, None))
 
@@ -135,6 +137,7 @@ class _Job:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        self._listener.join(2.0)
 
     def end(self) -> Step:
         """What became of it; a cell that failed is written down, and played again by the next call."""

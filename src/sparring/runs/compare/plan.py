@@ -125,7 +125,7 @@ class Comparison:
         return {
             "data": {
                 "source": data.report.source, "kind": data.kind, "shape": list(data.shape),
-                **plans.settled(self.ask.options, data).record(), "fingerprint": data.fingerprint,
+                **json.loads(json.dumps(plans.settled(self.ask.options, data).record())), "fingerprint": data.fingerprint,
             },
             "seeds": self.ask.seeds,
             "budget": {"images": self.budget.images, "seconds": self.budget.seconds, "per": self.per},
