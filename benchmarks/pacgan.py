@@ -53,6 +53,7 @@ from sparring.chance import Dice, permutation
 from sparring.data import points
 from sparring.metrics.modes import Modes, modes
 from sparring.recipes.gan import GAN, GANConfig
+from sparring.runs.recipe import load
 from sparring.train.engine import Engine
 from sparring.train.game import seeded
 from sparring.train.match import Match
@@ -162,11 +163,11 @@ class Published(GAN):
 
 
 def configured(m: int) -> GANConfig:
-    """The settings of the paper. `joined` only saves a forward pass: D has no batch statistics."""
-    return GANConfig(
-        network="pacgan", objective="nonsaturating", penalty="none", z=2, packing=m, batch=PACKS * m, joined=True,
-        play="simultaneous", lr=1e-4, beta1=0.8, beta2=0.999, ema_images=0, flip=False,
-    )  # fmt: skip
+    """The settings of the paper: the preset, with 100 packs per step. `joined` only saves a forward pass: D has no
+    batch statistics."""
+    config = load("pacgan-points", [f"packing={m}", f"batch={PACKS * m}", "joined=true"]).config
+    assert isinstance(config, GANConfig)
+    return config
 
 
 def begun(cell: Cell) -> Match:
@@ -182,7 +183,9 @@ def at_rest(G: nn.Module, seed: int, batches: int = 50, rate: float = 0.05) -> n
     `rate` per batch of 100, over `batches` batches more, while the weights stay."""
     G = copy.deepcopy(G).train()
     norms = [module for module in G.modules() if isinstance(module, nn.BatchNorm1d)]
-    means, stds = [n.running_mean.clone() for n in norms], [(n.running_var + n.eps).sqrt() for n in norms]
+    kept = [(running(norm.running_mean), running(norm.running_var)) for norm in norms]
+    means = [mean.clone() for mean, _ in kept]
+    stds = [(variance + norm.eps).sqrt() for norm, (_, variance) in zip(norms, kept)]
     found: list[tuple[Tensor, Tensor]] = []
 
     def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -196,22 +199,27 @@ def at_rest(G: nn.Module, seed: int, batches: int = 50, rate: float = 0.05) -> n
         for mean, std, (new_mean, new_std) in zip(means, stds, found, strict=True):
             mean.lerp_(new_mean, rate)
             std.lerp_(new_std, rate)
-    for norm, mean, std, handle in zip(norms, means, stds, handles, strict=True):
-        norm.running_mean.copy_(mean)
-        norm.running_var.copy_(std.square() - norm.eps)
+    for norm, (mean, variance), new_mean, new_std, handle in zip(norms, kept, means, stds, handles, strict=True):
+        mean.copy_(new_mean)
+        variance.copy_(new_std.square() - norm.eps)
         handle.remove()
     return G.eval()
+
+
+def running(statistic: Tensor | None) -> Tensor:
+    assert statistic is not None, "batch normalisation without running statistics"
+    return statistic
 
 
 @torch.no_grad()
 def measured(match: Match, cell: Cell) -> dict[str, Any]:
     """The measures now, and how far the run is."""
     made = points.make(cell.data, count=1)
-    assert made.modes is not None and made.spread is not None
     z = Dice(0, "pacgan/samples", range(SAMPLES)).normal(2)
     G = match.game.players["G"]
 
     def of(network: nn.Module) -> Modes:
+        assert made.modes is not None and made.spread is not None
         return modes(network(z), made.modes, made.spread)
 
     row, plain = of(at_rest(G, cell.seed)), of(copy.deepcopy(G).eval())
