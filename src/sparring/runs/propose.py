@@ -107,7 +107,7 @@ def propose(source: str, options: Options, found: Inspection, count: int, advice
     if found.kind == "images":
         choices += [_augmentation(advice.augment, count), _mirroring(found, advice.flip)]
     chosen = {word for choice in choices for word in choice.words if word.startswith("--") and word != "--set"}
-    said = _pairs(_words(options))
+    said = _pairs(words_of(options))
     words = [word for flag, values in said for word in (flag, *values) if flag not in chosen]
     words += [word for choice in choices for word in choice.words]
     return Proposal(choices, ["sparring", "train", source, *words])
@@ -243,7 +243,7 @@ def _mirroring(found: Inspection, flip: bool) -> Choice:
 # ── the command ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _words(options: Options) -> list[str]:
+def words_of(options: Options) -> list[str]:
     """The flags that say what `options` says; those at their default are left out."""
     usual = Options()
     words: list[str] = []

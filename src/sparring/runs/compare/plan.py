@@ -20,6 +20,7 @@ from sparring.runs import plan as plans
 from sparring.runs.compare import measures
 from sparring.runs.compare.entries import Entry
 from sparring.runs.directory import stem
+from sparring.runs.propose import words_of
 from sparring.runs.recipe import Recipe, load, plain
 from sparring.train.engine import choose_device
 from sparring.train.match import Match
@@ -122,10 +123,11 @@ class Comparison:
         """What must be the same for a directory to go on: the data, seeds, budget and settings of all cells. Losses,
         recipes and schedules may be added or left out: each cell answers for itself."""
         data = self.dataset
+        options = json.loads(json.dumps(plans.settled(self.ask.options, data).record()))
         return {
             "data": {
                 "source": data.report.source, "kind": data.kind, "shape": list(data.shape),
-                **json.loads(json.dumps(plans.settled(self.ask.options, data).record())), "fingerprint": data.fingerprint,
+                **options, "fingerprint": data.fingerprint,
             },
             "seeds": self.ask.seeds,
             "budget": {"images": self.budget.images, "seconds": self.budget.seconds, "per": self.per},
@@ -134,15 +136,16 @@ class Comparison:
         }  # fmt: skip
 
     def command(self) -> list[str]:
-        """The command that asks the same, with every choice spelt out but those of the data's preparation."""
+        """The command that asks the same, as it is typed."""
         ask = self.ask
         losses = dict.fromkeys(cell.loss for cell in self.cells)
         words = ["sparring", "compare", ask.data, "--losses", ",".join(losses)]
-        words += ["--recipes", ",".join(dict.fromkeys(cell.recipe for cell in self.cells))]
+        words += ["--recipes", ",".join(ask.recipes)] * bool(ask.recipes)
         words += ["--schedules", ";".join(ask.schedules)] * (ask.schedules != ("",))
         words += ["--seeds", str(ask.seeds), "--budget", str(self.budget)]
         words += [word for change in ask.set for word in ("--set", change)]
-        return [*words, *["--device", ask.device] * (ask.device != "auto"), "--out", str(self.out)]
+        words += ["--device", ask.device] * (ask.device != "auto")
+        return [*words, *words_of(ask.options), "--out", str(self.out)]
 
     def lines(self) -> list[str]:
         """The question in plain words, a line each."""
