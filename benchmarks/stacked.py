@@ -51,8 +51,7 @@ from torch import Tensor, nn
 from benchmarks.cells import HERE, advance, finished, found, keep_memory, mean_and_error, spelt
 from sparring.chance import Dice, permutation
 from sparring.metrics.modes import of_counts
-from sparring.recipes.dcgan import DCGAN, DCGANConfig
-from sparring.recipes.r3gan import R3GAN, R3GANConfig
+from sparring.runs.recipe import load
 from sparring.train.engine import Engine
 from sparring.train.game import Game, seeded
 from sparring.train.loop import sample_averaged
@@ -130,7 +129,8 @@ class Classifier(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.net(x)  # type: ignore[no-any-return]
+        logits: Tensor = self.net(x)
+        return logits
 
 
 def scaled(digits: NDArray[np.uint8]) -> Tensor:
@@ -235,18 +235,18 @@ class Size:
 def built(method: str, size: Size) -> tuple[Game, Any]:
     """The game and its settings. Packs are as many as images elsewhere only at full size, as published; at the reduced
     size all methods see 64 images per step."""
-    common: dict[str, Any] = {"width": size.width, "lr": 2e-4, "flip": False, "gamma": 0.0, "z": 100}
+    common = [f"width={size.width}", "lr=2e-4", "flip=false", "z=100"]
     if method == "relativistic":
-        config = R3GANConfig(
-            **common | {"gamma": "1 -> 0.1 cosine 0..0.2", "play": "D:1,G:1", "d_width": size.width}, batch=64,
-            generator="dcgan", generator_norm="batch", discriminator="dcgan", penalty="r1+r2", augment=0.0,
-            beta1=0.0, beta2="0.9 -> 0.99 cosine 0..0.2",
-        )  # fmt: skip
-        return R3GAN.build(config, SPACE), config
-    m = {"dcgan": 1, "packing": 2, "packing3": 3, "packing4": 4}[method]
-    batch = 64 * m if size.title == "full" else 64
-    dcgan = DCGANConfig(**common, batch=batch, packing=m, play=size.play, penalty="none")
-    return DCGAN.build(dcgan, SPACE), dcgan
+        recipe = load("r3gan", [
+            *common, f"d_width={size.width}", "batch=64", "generator=dcgan", "generator_norm=batch",
+            "discriminator=dcgan", "augment=0", "penalty=r1+r2", "gamma=1 -> 0.1 cosine 0..0.2", "beta1=0",
+            "beta2=0.9 -> 0.99 cosine 0..0.2",
+        ])  # fmt: skip
+    else:
+        m = {"dcgan": 1, "packing": 2, "packing3": 3, "packing4": 4}[method]
+        batch = 64 * m if size.title == "full" else 64
+        recipe = load("dcgan", [*common, f"batch={batch}", f"packing={m}", f"play={size.play}", "penalty=none"])
+    return recipe.game.build(recipe.config, SPACE), recipe.config
 
 
 METHODS = ("dcgan", "packing", "relativistic")
@@ -264,7 +264,7 @@ def play(method: str, seed: int, size: Size, device: torch.device, until: float)
 
     def measured() -> dict[str, Any]:
         average = read(sample_averaged(match, SAMPLES), probabilities)
-        return {"steps": match.round, **average, "raw": read(raw(match), probabilities)}
+        return {"steps": match.round, **average, "raw": read(raw(match, seed), probabilities)}
 
     options = (
         " --full --device cuda" if size.title == "full" else f" --steps {size.steps}" if "short" in size.title else ""
@@ -278,13 +278,13 @@ def play(method: str, seed: int, size: Size, device: torch.device, until: float)
 
 
 @torch.no_grad()
-def raw(match: Match) -> Tensor:
+def raw(match: Match, seed: int) -> Tensor:
     """Samples by the last weights, in eval mode, on the CPU."""
     game = match.game
     assert isinstance(game, Samples)
     modes = [(module, module.training) for module in game.modules()]
     game.eval()
-    dice = [Dice(match.seed, "sample", range(i, min(i + 500, SAMPLES)), (), match.engine.device)
+    dice = [Dice(seed, "sample", range(i, min(i + 500, SAMPLES)), (), match.engine.device)
             for i in range(0, SAMPLES, 500)]  # fmt: skip
     pieces = torch.cat([game.sample(d).float().cpu() for d in dice])
     for module, mode in modes:
