@@ -9,13 +9,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sparring.errors import UsageError
-from sparring.report.figures import costs, divergences
+from sparring.report.figures import collapse, costs, dirac, equilibrium, family, two_modes
 from sparring.report.figures.style import Drawing, encoded, styled
 from sparring.report.page import asset, document
 from sparring.report.text import escape
 from sparring.runs.directory import write_atomically
 
-DRAWINGS: dict[str, Drawing] = {each.name: each for each in (*costs.DRAWINGS, *divergences.DRAWINGS)}
+DRAWINGS: dict[str, Drawing] = {
+    each.name: each
+    for each in (
+        *costs.DRAWINGS,
+        *two_modes.DRAWINGS,
+        *family.DRAWINGS,
+        *collapse.DRAWINGS,
+        *equilibrium.DRAWINGS,
+        *dirac.DRAWINGS,
+    )
+}
 """Name → figure, in the order of the page."""
 
 PAGE = "index.html"
