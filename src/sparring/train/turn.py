@@ -124,11 +124,9 @@ def consensus(
             pull = [torch.zeros_like(p) for p in flat]
             for i in range(count):
                 slopes = slopes if count == 1 else field(i, observe=False)
-                linked = [(slope, w) for slope, w in zip(slopes, v, strict=True) if slope.requires_grad]
-                if linked:
-                    along = torch.autograd.grad(
-                        [slope for slope, _ in linked], flat, [w for _, w in linked], materialize_grads=True
-                    )
+                products = [(s * w).sum() for s, w in zip(slopes, v, strict=True) if s.requires_grad]
+                if products:
+                    along = torch.autograd.grad(torch.stack(products).sum(), flat, materialize_grads=True)
                     torch._foreach_add_(pull, list(along))
             engine.average(pull)
             for parameter, extra in zip(flat, pull, strict=True):
