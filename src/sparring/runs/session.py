@@ -86,10 +86,11 @@ class Session(Iterator[Event]):
             self.loop, dataset = begin(stack)
             self._rows = rows_of(self.loop.match.game, len(dataset.classes))
             self._real = torch.from_numpy(dataset.train[:POINTS].copy()) if dataset.kind == "points" else None
-            self._board = board_of(
-                dataset, self.loop.match.game, seconds=planned_seconds(self.directory.document()),
-                total=self.loop.total, logged=self.directory.log,
-            )  # fmt: skip
+            if self.loop.engine.leads:  # the others draw nothing, and may be here before the document is written
+                self._board = board_of(
+                    dataset, self.loop.match.game, seconds=planned_seconds(self.directory.document()),
+                    total=self.loop.total, logged=self.directory.log,
+                )  # fmt: skip
             if self._stop:
                 self.loop.stop()
             yield from self._messages()

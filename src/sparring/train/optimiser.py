@@ -1,8 +1,8 @@
 """What moves a player once its gradient is known: Adam or plain gradient descent, and both in their optimistic form.
 
-Optimism (Daskalakis et al. 2018, "Training GANs with optimism", algorithm 1) counts the present step twice and takes the
-last one back: where a game turns in circles, that foresees where the other player is going. It costs no gradient more
-than the plain form, and one copy of the parameters.
+Optimism (Daskalakis et al. 2018, "Training GANs with optimism", algorithm 1) counts the present step twice and takes
+the last one back: where a game turns in circles, that foresees where the other player is going. It costs no gradient
+more than the plain form, and one copy of the parameters.
 """
 
 from __future__ import annotations
