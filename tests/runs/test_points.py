@@ -205,7 +205,8 @@ def test_what_players_pay_at_the_equilibrium(objective: str, d: float, g: float)
 
 def test_a_smoothed_label_moves_the_equilibrium_and_other_games_have_none() -> None:
     recipe = load("gan-points", [*SMALL, "objective=nonsaturating", "smoothing=0.9"])
-    assert equilibrium(plans.build(recipe, Space((2,)), 0)) == {}
+    game = plans.build(recipe, Space((2,)), 0)
+    assert equilibrium(game) == {} and played(game) == "nonsaturating + r1+r2 + smooth"
     assert equilibrium(object()) == {} and played(object()) == "object"
 
 

@@ -101,7 +101,7 @@ class _Sheet:
             angles="xy", scale_units="xy", scale=1, width=0.0026, headwidth=4, headlength=4.5, headaxislength=4,
             pivot="mid", animated=True,
         )  # fmt: skip
-        size = 11.5 * min(1.0, 30 / max(1, len(plane.title)))
+        size = 11.5 * min(1.0, 27 / max(1, len(plane.title)))
         self.figure.text(0.052, 0.945, plane.title, fontsize=max(7.0, size), color=_INK, weight="bold")
         self.clock = self.figure.text(0.4985, 0.945, "", fontsize=9.5, color=_SOFT, ha="right", animated=True)
         self.marks = self.figure.text(0.59, 0.945, "", fontsize=9.5, color=_INK, animated=True)

@@ -14,14 +14,14 @@ from sparring.data import Dataset
 from sparring.generate.plane import Plane, animate
 from sparring.runs.directory import RunDirectory
 from sparring.train import log
-from sparring.types import Criticises, Event, Landscape, Probed, Sampled, Turn
+from sparring.types import Criticises, Event, Landscape, Probed, Sampled, SamplesByClass, Turn
 
 POINTS = 1000
 """Data points and samples in a picture."""
 SHORTEST = 5.0
 """Seconds: runs that are planned to be shorter have plain pictures."""
 _FEWEST, _MOST = 8, 40  # pictures up to the horizon
-_COST, _SHARE = 0.12, 0.04  # seconds of a picture and its measures (one Xeon core); share of a run spent on them
+_COST, _SHARE = 0.15, 0.04  # seconds of a picture and its measures (one Xeon core); share of a run spent on them
 _PAID = ("real", "fake", "pair", "loss")
 _SEEN = ("D(x)", "D(G(z))")
 
@@ -124,12 +124,21 @@ def moments(horizon: int, total: int, seconds: float) -> tuple[int, ...]:
 
 
 def played(game: object) -> str:
-    """What is played, in a few words."""
+    """What is played, in a few words: the objective, and what holds D back (as `sparring compare` writes it)."""
     if not isinstance(game, Contest):
         return type(game).__name__
     config = game.config
-    besides = [config.penalty] * config.penalised + [f"packs of {config.packing}"] * (config.packing > 1)
-    return " + ".join([str(config.objective).replace("_", " "), *besides])
+    noisy = config.noise.start > 0 or config.noise.end > 0
+    besides = [
+        *[str(config.penalty)] * config.penalised,
+        *["sn"] * config.spectral,
+        *["clip"] * (config.clip > 0),
+        *["noise"] * noisy,
+        *["smooth"] * (config.smoothing < 1),
+        *[f"pac{config.packing}"] * (config.packing > 1),
+    ]
+    who = "by class, " * isinstance(game, SamplesByClass)
+    return who + " + ".join([str(config.objective).replace("_", " "), *besides])
 
 
 def equilibrium(game: object) -> dict[str, float]:
