@@ -102,7 +102,7 @@ class Stacks:
 
     def take(self, start: int, count: int) -> Batch:
         rows = [self._row(k) for k in range(start, start + count)]
-        return Batch(self.digits[self.triples[rows]].contiguous(memory_format=torch.channels_last))
+        return Batch(self.digits[self.triples[rows]])
 
     def _row(self, k: int) -> int:
         epoch, place = divmod(k, len(self))
@@ -256,7 +256,7 @@ def play(method: str, seed: int, size: Size, device: torch.device, until: float)
     """Go on with a cell until it is finished or the clock says `until`."""
     game, config = seeded(seed, lambda: built(method, size))
     digits = np.concatenate([mnist(part)[0] for part in ("train", "t10k")[: 1 + size.everyone]])
-    engine = Engine(device, memory_format=torch.channels_last)
+    engine = Engine(device)
     images = size.steps * config.batch * (2 if "G:2" in config.play else 1)  # a second move takes a batch of its own
     match = Match(game, Stacks(digits, seed), engine, config, seed=seed, horizon=images)
     probabilities, right = judge(device)
@@ -273,7 +273,7 @@ def play(method: str, seed: int, size: Size, device: torch.device, until: float)
              "parameters": {who: sum(p.numel() for p in p_.parameters()) for who, p_ in game.players.items()},
              "samples": SAMPLES, "classifier_on_test_digits": right, "device": str(device),
              "command": f"python -m benchmarks.stacked {method}-{seed}{options}"}  # fmt: skip
-    advance(name, match, about, folder="stacked", steps=size.steps, every=max(1, size.steps // 4), until=until,
+    advance(name, match, about, folder="stacked", steps=size.steps, every=max(1, size.steps // 2), until=until,
             measured=measured, described=described, cheap=False)  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import doctest
 import json
 import math
@@ -49,6 +50,36 @@ def test_each_slot_is_normalised_apart() -> None:
     expected = [game.G(z[slot::2]) for slot in (0, 1)]
     packs = game.make(dice, None).view(10, 4)
     torch.testing.assert_close(packs, torch.cat(expected, dim=1))
+
+
+@pytest.mark.parametrize("method", ["gan", "pacgan3"])
+def test_a_round_is_what_the_paper_plays(method: str) -> None:
+    """Against the algorithm written out: the same fakes for both costs, both gradients at the same weights, Adam."""
+    cell = Cell("grid", method, 5)
+    match = pacgan.begun(cell)
+    m, stream = cell.m, Packs("grid", cell.m, 5)
+    G, D = copy.deepcopy(match.game.G), copy.deepcopy(match.game.D)
+    adams = [torch.optim.Adam(net.parameters(), 1e-4, (0.8, 0.999), 1e-8) for net in (D, G)]
+    softplus = torch.nn.functional.softplus
+    for round_ in range(3):
+        dice = Dice(5, "z", range(100 * m * round_, 100 * m * (round_ + 1)), (round_, 0))
+        z = dice.normal(2).view(100, m, 2)
+        fake = torch.cat([G(z[:, slot]) for slot in range(m)], dim=1)  # (100, 2m)
+        real = stream.take(100 * m * round_, 100 * m).x.view(100, 2 * m)
+        cost_d = (softplus(-D(real)) + softplus(D(fake))).mean()
+        cost_g = softplus(-D(fake)).mean()
+        gradients = [
+            torch.autograd.grad(cost, list(net.parameters()), retain_graph=True)
+            for cost, net in ((cost_d, D), (cost_g, G))
+        ]
+        for net, adam, gradient in zip((D, G), adams, gradients):
+            for parameter, g in zip(net.parameters(), gradient):
+                parameter.grad = g
+            adam.step()
+        match.step()
+    for ours, theirs in ((match.game.D, D), (match.game.G, G)):
+        for (name, a), b in zip(ours.named_parameters(), theirs.parameters()):
+            torch.testing.assert_close(a, b, atol=3e-6, rtol=1e-4, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_statistics_at_rest_are_those_of_the_weights() -> None:
