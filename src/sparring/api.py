@@ -287,9 +287,9 @@ def save_comparison(made: Comparison) -> tuple[dict[str, Any], Path]:
 
 def comparison_lines(record: dict[str, Any]) -> list[str]:
     """The verdict and the table of a comparison, for people."""
-    from sparring.runs.compare import verdict
+    from sparring.runs.compare import table
 
-    return verdict.lines(record)
+    return table.lines(record)
 
 
 def compare(data: str | Path, **settings: Any) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from sparring.report.compare_page import render, write
 from sparring.report.compare_plots import axis
 from sparring.runs.compare import statistics
 from sparring.runs.compare.measures import MODES
-from sparring.runs.compare.verdict import lines, verdict
+from sparring.runs.compare.table import lines
+from sparring.runs.compare.verdict import verdict
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e"
 

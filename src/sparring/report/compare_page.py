@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sparring.budget import duration
+from sparring.report.compare_equal import again, budget, fairness
 from sparring.report.compare_plots import axis, curve, dots, span_of
 from sparring.report.page import asset, document
 from sparring.report.text import escape as _e
 from sparring.runs.compare.measures import Measure
-from sparring.runs.compare.verdict import equal_beginnings, interval, ordered
+from sparring.runs.compare.table import interval, ordered
 
 _STATES = {
     "refused": "cannot be played", "waiting": "not played yet", "killed": "was killed", "failed": "broke off",
@@ -32,7 +33,7 @@ def write(made: Mapping[str, Any], folder: Path, *, name: str = "report.html") -
 def render(made: Mapping[str, Any], folder: Path) -> str:
     """The page as text."""
     parts = [_head(made), _verdict(made), _table(made), _pictures(made, folder), _curves(made)]
-    parts += [_equilibrium(made), _fairness(made), _again(made)]
+    parts += [_equilibrium(made), fairness(made), again(made)]
     style = asset("page.css") + asset("compare_page.css")
     return document(_e(_title(made)), "\n".join(part for part in parts if part), style=style, script="")
 
@@ -49,18 +50,12 @@ def _played(made: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [cell for cell in ordered(made) if cell["state"] == "played"]
 
 
-def _budget(made: Mapping[str, Any]) -> str:
-    budget = made["question"]["budget"]
-    amount = f"{budget['images']:,} images" if budget["images"] else duration(budget["seconds"])
-    return f"{amount} {budget['per']}"
-
-
 def _head(made: Mapping[str, Any]) -> str:
     cells, question = made["cells"], made["question"]
     recipes = ", ".join(dict.fromkeys(cell["recipe"] for cell in cells))
     shown = [
         ("Data", Path(str(question["data"]["source"])).name), ("Cells", len(cells)), ("Seeds", question["seeds"]),
-        ("Recipe" if "," not in recipes else "Recipes", recipes), ("Budget", _budget(made)),
+        ("Recipe" if "," not in recipes else "Recipes", recipes), ("Budget", budget(made)),
     ]  # fmt: skip
     facts = "".join(f"<div><dt>{_e(label)}</dt><dd>{_e(value)}</dd></div>" for label, value in shown)
     lead = "The same data, the same seeds, the same budget; only what stands in the first column differs."
@@ -249,85 +244,3 @@ def _equilibrium(made: Mapping[str, Any]) -> str:
 
 def _short(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
-
-
-# ── what is fair about it, and how to repeat it ───────────────────────────────────────────────────────────────────
-
-
-def _fairness(made: Mapping[str, Any]) -> str:
-    odd = {player: labels for player, labels in equal_beginnings(made).items() if labels}
-    lines = [
-        "Every cell of a seed sees the same data in the same order, and draws the same latents.",
-        f"Budget: {_budget(made)}. Measuring is not counted.",
-    ]
-    if not odd:
-        lines.append("Every player of every cell of a recipe began with the same weights (their hashes are equal).")
-    for player, labels in odd.items():
-        lines.append(
-            f"{player} began with other weights in {', '.join(labels)}: its network is another one there. "
-            "Elsewhere the weights were the same, seed by seed."
-        )
-    lines.append(
-        "Nothing was tuned for any of them: learning rates and widths are the recipe’s, strengths the usual ones."
-    )
-    lines += [
-        f"Not equal: the settings of {recipe} were chosen with {home}, which plays at home here; others may do better "
-        "with settings of their own (--set, --recipes)."
-        for recipe, home in made["tuned_with"].items()
-        if home
-    ]
-    items = "".join(f"<li>{_e(line)}</li>" for line in lines)
-    return f"<h2>What is equal</h2><ul>{items}</ul>{_settings(made)}"
-
-
-def _settings(made: Mapping[str, Any]) -> str:
-    """What differs between the settings of the cells, and what they share."""
-    cells = [cell for cell in made["cells"] if cell["settings"]]
-    flat = [{"recipe": cell["settings"]["recipe"], **cell["settings"]["config"]} for cell in cells]
-    if not flat:
-        return ""
-    names = list(dict.fromkeys(name for row in flat for name in row))
-    differing = [name for name in names if len({str(row.get(name)) for row in flat}) > 1]
-    head = "".join(f"<th>{_e(word)}</th>" for word in ("", *differing))
-    rows = "".join(
-        f"<tr><th>{_e(cell['label'])}</th>"
-        + "".join(f"<td>{_e(_plain(row.get(name)))}</td>" for name in differing)
-        + "</tr>"
-        for cell, row in zip(cells, flat, strict=True)
-    )
-    same = "".join(
-        f"<tr><th>{_e(name)}</th><td>{_e(_plain(flat[0].get(name)))}</td></tr>"
-        for name in names
-        if name not in differing
-    )
-    return (
-        f'<h3>Settings that differ</h3><div class="wide"><table class="cells"><thead><tr>{head}</tr></thead><tbody>'
-        f"{rows}</tbody></table></div><details><summary>Settings that all have</summary><table>{same}</table></details>"
-    )
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, Mapping) and "start" in value:
-        return f"{value['start']:g} → {value['end']:g} {value['shape']} {value['begin']:g}..{value['until']:g}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(str, value))
-    return "–" if value is None else str(value)
-
-
-def _again(made: Mapping[str, Any]) -> str:
-    machine = made["machine"]
-    seeds = made["question"]["seeds"]
-    rows = [
-        ("Seeds", f"0 to {seeds - 1}" if seeds > 1 else "0"),
-        ("Machine", f"{machine['processor']}, {machine['cores']} cores; {machine['system']}"),
-        ("Played on", f"{machine['device']}, {machine['jobs']} cells at a time, {machine['threads']} threads each"),
-        ("Versions", f"sparring {made['sparring']}, torch {machine['torch']}, Python {machine['python']}"),
-        ("Data", made["question"]["data"]["fingerprint"]),
-    ]  # fmt: skip
-    table = "".join(f"<tr><th>{_e(name)}</th><td>{_e(value)}</td></tr>" for name, value in rows)
-    note = (
-        "The same command goes on where it was stopped, and plays only what is missing. All numbers are in "
-        "<code>compare.json</code>; the settings of a cell are in its <code>recipe.yaml</code>, which "
-        "<code>sparring train --recipe</code> takes."
-    )
-    return f'<h2>How to repeat it</h2><pre>{_e(made["command"])}</pre><p class="note">{note}</p><table>{table}</table>'

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,23 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from sparring.chance import Dice, Dices
 from sparring.data import Dataset, stream_of
-from sparring.errors import Diverged
+from sparring.errors import DataError, Diverged
 from sparring.runs import plan as plans
 from sparring.runs.compare.measures import GLIMPSE, IMAGES, POINTS, Judge
+from sparring.runs.compare.probe import Prober, draw, finite, measured
 from sparring.runs.directory import write_atomically
 from sparring.runs.recipe import Recipe
 from sparring.train.checkpoint import Store
 from sparring.train.ensemble import Streams, together
 from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
-from sparring.types import Decision, Done, Samples, Turn, Watch
+from sparring.types import Done, Turn
 
-PROBES = {"points": 20, "images": 8}
-"""Measures on the way, evenly in images seen; the last one is at the end. Judging images takes time of its own."""
 _WARM, _TIMED = 3, 6.0  # rounds that are not timed; seconds of timing at most
 _LONGEST_SAVE = 60.0  # seconds between two checkpoints
 
@@ -86,7 +83,7 @@ def play(
     planned = _planned(task, place / "plan.json")
     total = int(planned["images"])
     match = build(task, total)
-    prober = Prober(task, judge, total)
+    prober = Prober(task.dataset.kind, judge, total)
     pace = Pace(
         log=max(1, total // 100 // task.recipe.config.batch) * task.recipe.config.batch,
         saves=tuple(total * quarter // 4 for quarter in (1, 2, 3)), save_seconds=_LONGEST_SAVE,
@@ -114,6 +111,8 @@ def play(
         failures = _diverged(match, str(error.what))
     if reason == "stopped":
         return False
+    if reason == "data":
+        raise DataError("DATA-LOST", "too much of the data could no longer be read", where=loop.lost)
     assert failures or done or match.images >= total
     _finish(task, match, prober, judge, planned, failures)
     shutil.rmtree(place, ignore_errors=True)
@@ -153,85 +152,6 @@ def rate_of(match: Match, seconds: float) -> float:
             break
         rounds += 1
     return max(1.0, match.images - before) / (time.perf_counter() - began)
-
-
-class Prober(Watch):
-    """Measures the averaged generators at its moments; what it measured is saved with the match."""
-
-    def __init__(self, task: Task, judge: Judge, total: int) -> None:
-        self.task, self.judge, self.total = task, judge, total
-        self.samples = POINTS if task.dataset.kind == "points" else GLIMPSE
-        probes = PROBES[task.dataset.kind]
-        self.moments = [round(total * k / probes) for k in range(1, probes + 1)]
-        self.curve: list[dict[str, Any]] = []
-        self.initial: list[dict[str, str]] = []
-        self.last: dict[str, Any] = {}
-        self.failed: list[int] = []
-        self._spent = 0.0  # seconds of play before this process
-        self._probing = 0.0
-        self._began = time.perf_counter()
-
-    def start(self) -> None:
-        """The clock of the play begins."""
-        self._began, self._probing = time.perf_counter(), 0.0
-
-    @property
-    def seconds(self) -> float:
-        """Of play, without the time that probes took."""
-        return self._spent + time.perf_counter() - self._began - self._probing
-
-    def due(self, images: int) -> bool:
-        seen = self.curve[-1]["images"] if self.curve else -1
-        return any(seen < moment <= images for moment in self.moments)
-
-    def look(self, view: Match) -> tuple[Mapping[str, float], Decision, str]:
-        began = time.perf_counter()
-        values = measured(view, self.judge, self.samples)
-        main = self.judge.main.name
-        self.curve.append({"images": view.images, "values": [value[main] for value in values]})
-        self._probing += time.perf_counter() - began
-        return {}, Decision.NOTE, ""
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"curve": self.curve, "initial": self.initial, "seconds": self.seconds, "last": finite(self.last)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.curve, self.initial, self.last = list(state["curve"]), list(state["initial"]), dict(state["last"])
-        self._spent = float(state["seconds"])
-
-
-@torch.no_grad()
-def draw(match: Match, count: int, *, averaged: bool = True) -> Tensor:
-    """(S, count, …) on the CPU: `count` samples of every seed, from latents that depend on its seed alone."""
-    game = match.game
-    assert isinstance(game, Samples)
-    seeds = match.seed if isinstance(match.seed, tuple) else (match.seed,)
-    piece = POINTS if isinstance(match.seed, tuple) else 250
-    modes = [(module, module.training) for module in game.modules()]
-    game.eval()
-    if averaged:
-        with match.averages.applied():
-            parts = [_part(match, seeds, start, min(piece, count - start)) for start in range(0, count, piece)]
-    else:
-        parts = [_part(match, seeds, start, min(piece, count - start)) for start in range(0, count, piece)]
-    for module, mode in modes:
-        module.training = mode
-    return torch.cat(parts, dim=1)
-
-
-def _part(match: Match, seeds: tuple[int, ...], start: int, count: int) -> Tensor:
-    positions, device = range(start, start + count), match.engine.device
-    if len(seeds) == 1:
-        dice: Any = Dice(seeds[0], "sample", positions, (), device)
-    else:
-        dice = Dices(seeds, "sample", positions, (), device)
-    samples: Tensor = match.game.sample(dice)  # type: ignore[operator]
-    return samples.float().cpu().unflatten(0, (len(seeds), count))
-
-
-def measured(match: Match, judge: Judge, count: int, *, averaged: bool = True) -> list[dict[str, float | None]]:
-    """The judge's measures of every seed."""
-    return [judge(samples) for samples in draw(match, count, averaged=averaged)]
 
 
 def initial(match: Match) -> list[dict[str, str]]:
@@ -309,20 +229,5 @@ def _finish(
 
 def _per_seed(values: Mapping[str, Any], seeds: int) -> list[dict[str, float]]:
     """The last means of every term, seed by seed; what an ensemble has in common each of them has."""
-    return [
-        {
-            name: float(value[k] if isinstance(value, Sequence) else value)
-            for name, value in values.items()
-            if value is not None
-        }
-        for k in range(seeds)
-    ]
-
-
-def finite(value: Any) -> Any:
-    """`value` for JSON, which knows neither NaN nor infinities: they become null."""
-    if isinstance(value, Mapping):
-        return {str(key): finite(below) for key, below in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [finite(below) for below in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    rows = [{name: v[k] if isinstance(v, Sequence) else v for name, v in values.items()} for k in range(seeds)]
+    return [{name: float(value) for name, value in row.items() if value is not None} for row in rows]
