@@ -45,6 +45,6 @@ def test_the_goal_is_asked_of_every_seed() -> None:
 
 
 def test_blind_is_one_setting_for_both_and_sigma_is_not() -> None:
-    assert configured(Cell("ring", "minutes", "blind")) == configured(Cell("grid", "hour", "blind"))
+    assert configured(Cell("ring", "minutes", "blind")) == configured(Cell("grid", "long", "blind"))
     known = configured(Cell("grid", "minutes", "sigma"))
     assert known.gamma.end == pytest.approx((0.05 / points.make("grid", count=1).scale) ** 2, rel=0.01)
