@@ -11,38 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from sparring.data import open_data, stream_of
 from sparring.losses.penalties import finite_difference
 from sparring.recipes.gan import GAN, GANConfig
+from sparring.report.figures.dirac import Point, Slope
 from sparring.train.engine import Engine
 from sparring.train.game import Now
 from sparring.train.match import Match
 from sparring.types import Batch, News, Shared, Terms
-
-
-class Slope(nn.Module):
-    """D(x) = ψx: (N, 1) → (N,)."""
-
-    def __init__(self, psi: float) -> None:
-        super().__init__()
-        self.linear = nn.Linear(1, 1, bias=False)
-        nn.init.constant_(self.linear.weight, psi)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x).squeeze(1)
-
-
-class Point(nn.Module):
-    """G(z) = θ whatever z is: (N, z) → (N, 1)."""
-
-    def __init__(self, theta: float) -> None:
-        super().__init__()
-        self.theta = nn.Parameter(torch.tensor([theta]))
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.theta.expand(len(z), 1)
 
 
 class Dirac(GAN):

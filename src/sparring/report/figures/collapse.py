@@ -97,7 +97,7 @@ def mode_collapse() -> tuple[Figure, str]:
             mean = sum(made.found) / len(made.found)
             counts.plot((middle - 0.17, middle + 0.17), (mean, mean), color=colour, linewidth=2.4, alpha=0.5)
             panel = panels[row][column]
-            panel.scatter(*CENTRES.T, s=40, facecolors="none", edgecolors=DATA, linewidths=1)
+            panel.scatter(*CENTRES.T.numpy(), s=40, facecolors="none", edgecolors=DATA, linewidths=1)
             panel.scatter(*made.x[:700].T, s=2, color=colour, alpha=0.5, linewidths=0)
             panel.set(xlim=(-2.3, 2.3), ylim=(-2.3, 2.3), xticks=[], yticks=[], aspect="equal")
             for side in ("top", "right"):
@@ -124,12 +124,12 @@ DRAWINGS = (
         "003",
         "Four games on a ring of eight modes, whose divergences go from mass-covering (KL(p‖q), maximum likelihood) "
         "to mode-seeking (KL(q‖p)). If the divergence decided, the modes found would fall from left to right, at any "
-        "play. They do not: KL(p‖q), which should cover all, is no better than KL(q‖p), and a seed matters more than "
-        "the objective (dots; bars are means). The play decides: when G moves five times for each move of D (squares), "
-        "every game loses nearly all modes, the mass-covering ones too. A game has the divergence of its name only "
-        "against the best D; a G that runs ahead plays max-min instead of min-max and goes where D is highest at the "
-        "moment. Samples: seed 0, circles of 2σ around the modes. A mode counts with a quarter of its share within 3σ. "
-        "Four seeds, a small problem, a short run: an illustration, not a proof.",
+        "play. They do not: KL(p‖q), which should cover all, is hardly better than KL(q‖p), and a seed matters more "
+        "than the objective (dots; bars are means). The play decides: when G moves five times for each move of D "
+        "(squares), every game loses nearly all modes, the mass-covering ones too. A game has the divergence of its "
+        "name only against the best D; a G that runs ahead plays max-min instead of min-max and goes where D is "
+        "highest at the moment. Samples: seed 0, rings around the modes. A mode counts with a quarter of its share "
+        "within 3σ. Four seeds, a small problem, a short run: an illustration, not a proof.",
         (
             ("losses.adversarial.OBJECTIVES: kl, maximum_likelihood, js, reverse_kl", "the four games"),
             ("recipes.gan.GAN, train.ensemble.together, train.match.Match", "played, four seeds at once"),

@@ -78,7 +78,7 @@ def cross_entropy() -> tuple[Figure, str]:
     say(right, "Max over D, min over G", "D at one place", "V, for a share of reals")
     lowest = float(tops.min())
     return figure, (
-        f"The lowest of the highest values is {lowest:.4f} = −log 4 ({-math.log(4):.4f}), at a share of ½ and D = ½."
+        f"The lowest of the highest values is −{-lowest:.4f}, and log 4 is {math.log(4):.4f}; the share and D are ½ there."
     )
 
 
@@ -98,7 +98,7 @@ def generator_costs() -> tuple[Figure, str]:
     right.set(xlim=(-7, 7), ylim=(0, 1.45))
     say(right, "How hard it pulls: −d cost / d s", "logit s of the sample,  D = σ(s)", "slope")
     write_at(right, -6.8, 1.10, "−log D: pulls hardest\nwhere D rejects", RED, va="bottom")
-    write_at(right, -6.8, 0.42, "minimax, ½ eˢ: saturated,\nhardly any pull there", INK, va="bottom")
+    write_at(right, -6.8, 0.36, "minimax and ½ eˢ:\nsaturated, hardly\nany pull there", INK, va="bottom")
     write_at(right, 6.8, 1.08, "minimax", BLUE, ha="right", va="bottom")
     write_at(right, 0.62, 1.25, "½ eˢ", GREEN, ha="right", va="center")
     right.axvline(0, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))

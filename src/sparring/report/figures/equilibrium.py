@@ -64,9 +64,9 @@ class Run:
 
 
 @cache
-def run() -> Run:
-    """The run of the figure, played once."""
-    played = match(GANConfig(**SETTINGS), "two-bumps", law, [0], ROUNDS)
+def run(rounds: int = ROUNDS) -> Run:
+    """The run of the figure, or the first rounds of it; played once."""
+    played = match(GANConfig(**SETTINGS), "two-bumps", law, [0], rounds)
     game = played.game
     assert isinstance(game, GAN)
     seen: list[tuple[float, float, float, float]] = []
@@ -77,13 +77,13 @@ def run() -> Run:
             densities[moment] = smoothed(samples(played, CHECKED)[0, :, 0].double().numpy())
             beliefs[moment] = torch.sigmoid(game.D(torch.from_numpy(AXIS).float()[:, None])).double().numpy()
 
-    for k in range(ROUNDS):
+    for k in range(rounds):
         if k in MOMENTS:
             look(k)
         means = played.step()
         real, fake = means["D/D(x)"].item(), means["D/D(G(z))"].item()
         seen.append((real, fake, -(means["D/real"] + means["D/fake"]).item(), means["G/fake"].item()))
-    look(ROUNDS)
+    look(rounds)
     real_d, fake_d, value, cost = np.array(seen).T
     return Run(real_d, fake_d, value, cost, densities, beliefs)
 

@@ -77,19 +77,19 @@ def best_at(name: str, means: NDArray[np.float64]) -> NDArray[np.float64]:
 def two_modes() -> tuple[Figure, str]:
     figure, (left, middle, right) = canvas(1, 3, height=3.3)
     x = torch.linspace(-6, 6, 400, dtype=torch.float64)
-    data = log_data(x).exp()
+    data, at = log_data(x).exp().numpy(), x.numpy()
     ends = {}
     for panel, name, title in ((left, "kl", "Forward: KL(p‖q)"), (middle, "reverse_kl", "Reverse: KL(q‖p)")):
-        panel.fill_between(x, data, color=DATA, alpha=0.35, linewidth=0, label="data p")
+        panel.fill_between(at, data, color=DATA, alpha=0.35, linewidth=0, label="data p")
         for start, colour in zip(STARTS, (RED, PURPLE)):
             made = fit(name, start)
             ends[name, start] = (*made.path[-1], made.value)
             for k, alpha in ((0, 0.25), (8, 0.35), (20, 0.5)):
-                panel.plot(x, log_normal(x, *made.path[k]).exp(), color=colour, alpha=alpha, linewidth=1.0)
+                panel.plot(at, log_normal(x, *made.path[k]).exp().numpy(), color=colour, alpha=alpha, linewidth=1.0)
             line = (0, (4, 3)) if colour == PURPLE and name == "kl" else "-"
             where = "left" if start[0] < 0 else "right"
             label = f"fit q, begun {where}"
-            panel.plot(x, log_normal(x, *made.path[-1]).exp(), color=colour, linestyle=line, label=label)
+            panel.plot(at, log_normal(x, *made.path[-1]).exp().numpy(), color=colour, linestyle=line, label=label)
         panel.set(xlim=(-6, 6), ylim=(0, 0.98), yticks=(0, 0.2, 0.4, 0.6))
         panel.legend(loc="upper center")
         say(panel, title, "x", "density" if panel is left else "")
