@@ -141,11 +141,13 @@ def _seeds(group: Mapping[str, Any], cell: Cell) -> list[dict[str, Any]]:
     ]
 
 
-def _equilibrium(terms: Mapping[str, float]) -> dict[str, float]:
+def _equilibrium(terms: Mapping[str, float | None]) -> dict[str, float]:
     """Each player's loss, and how D sees things, of the last moments of a game."""
     out: dict[str, float] = {}
     for key, value in terms.items():
         player, _, term = key.rpartition("/")
+        if value is None:  # of a seed that had diverged by then
+            continue
         if term in _PAID:
             out[f"{player} loss"] = out.get(f"{player} loss", 0.0) + value
         elif term in _SHOWN:
