@@ -15,10 +15,11 @@ from PIL import Image
 
 from sparring import api
 from sparring.data import open_data
-from sparring.generate.plane import SIZE
+from sparring.generate.plane import SIZE, Plane
 from sparring.runs import board, session
 from sparring.runs import plan as plans
-from sparring.runs.board import History, equilibrium, moments, played
+from sparring.runs.board import Board, History, equilibrium, moments, played
+from sparring.runs.directory import RunDirectory
 from sparring.runs.recipe import load
 from sparring.runs.watch import PointsWatch, measure_of, watch_of
 from sparring.train.checkpoint import Store
@@ -129,6 +130,20 @@ def test_numbers_and_very_short_runs_keep_plain_pictures(data: str, seconds: flo
         assert picture.size == (480, 480)
     assert not (tmp_path / "run" / "game.gif").exists()
     assert logged(tmp_path / "run", "probed")
+
+
+def test_of_many_pictures_some_are_animated_and_a_broken_one_is_left_out(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.samples.mkdir()
+    for k in range(board.MOST_FRAMES + 40):
+        Image.new("RGB", (60, 40), (255, k, k)).save(directory.samples / f"{k:012d}.png")
+    (directory.samples / f"{0:012d}.png").write_bytes(b"no picture")
+    (directory.samples / "mine.png").write_bytes(b"somebody else's")
+    made = Board(Plane(torch.zeros(4, 2)), History())
+    assert made.film(directory) == directory.film
+    with Image.open(directory.film) as film:
+        assert 1 < film.n_frames < board.MOST_FRAMES  # type: ignore[attr-defined]
+    assert made.film(RunDirectory(tmp_path / "nothing")) is None
 
 
 def test_stopped_and_resumed_is_never_stopped(tmp_path: Path) -> None:

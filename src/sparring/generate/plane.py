@@ -19,8 +19,6 @@ from sparring.types import Landscape
 
 SIZE = (920, 520)
 """Pixels of a picture."""
-MOST_FRAMES = 60
-"""Frames of an animation; of more pictures, evenly chosen ones."""
 
 _REAL, _MADE, _INK, _SOFT, _GOOD, _FAINT = "#b45309", "#1d4f9c", "#1f2328", "#6b7280", "#0f8a7e", "#a3a8b0"
 _TINTS = ("#8fb3e6", "#ffffff", "#f5b968")  # generated, undecided, real
@@ -326,18 +324,14 @@ def _quiet(axes: Any) -> None:
 # ── the animation ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def animate(pictures: Sequence[Path], path: Path, *, milliseconds: int = 160, rest: int = 2500) -> Path:
-    """Pictures of one size as an endless GIF of at most `MOST_FRAMES` frames, all in the colours of a plane, so that
-    nothing flickers; the last one stays for `rest` milliseconds. `ValueError` without pictures."""
+def animate(pictures: Sequence[Image.Image], path: Path, *, milliseconds: int = 160, rest: int = 2500) -> Path:
+    """Pictures as an endless GIF, all in the colours of a plane, so that nothing flickers; the last one stays for
+    `rest` milliseconds, and those of another size than that are left out. `ValueError` without pictures."""
     if not pictures:
         raise ValueError("an animation needs at least one picture")
-    last = len(pictures) - 1
-    picks = sorted({round(i * last / (MOST_FRAMES - 1)) for i in range(MOST_FRAMES)})
-    palette = _palette()
-    frames = [Image.open(pictures[i]).convert("RGB") for i in picks]
-    first, *others = [
-        frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames if frame.size == frames[-1].size
-    ]
+    palette, size = _palette(), pictures[-1].size
+    fitting = [picture.convert("RGB") for picture in pictures if picture.size == size]
+    first, *others = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in fitting]
     first.save(
         path, "GIF", save_all=True, append_images=others, loop=0, optimize=False, disposal=1,
         duration=[milliseconds] * len(others) + [rest],

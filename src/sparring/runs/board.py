@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from sparring.contest import Contest
 from sparring.data import Dataset
+from sparring.data.opening import Limits, Unusable, opened
 from sparring.generate.plane import Plane, animate
 from sparring.runs.directory import RunDirectory
 from sparring.train import log
@@ -18,6 +20,8 @@ from sparring.types import Criticises, Event, Landscape, Probed, Sampled, Sample
 
 POINTS = 1000
 """Data points and samples in a picture."""
+MOST_FRAMES = 60
+"""Frames of an animation."""
 SHORTEST = 5.0
 """Seconds: runs that are planned to be shorter have plain pictures."""
 _FEWEST, _MOST = 8, 40  # pictures up to the horizon
@@ -75,8 +79,14 @@ class Board:
         return self.plane.draw(game, event.samples[:POINTS], event.images, self.history.curves)
 
     def film(self, directory: RunDirectory) -> Path | None:
-        """``game.gif`` of all pictures so far; None without any."""
-        pictures = sorted(path for path in directory.samples.glob("*.png") if path.stem.isdecimal())
+        """``game.gif`` of all pictures so far, of many an even choice; None without any that can be read."""
+        paths = sorted(path for path in directory.samples.glob("*.png") if path.stem.isdecimal())
+        last = len(paths) - 1
+        picks = sorted({round(i * last / (MOST_FRAMES - 1)) for i in range(MOST_FRAMES)}) if paths else []
+        pictures = []
+        for path in (paths[i] for i in picks):
+            with suppress(Unusable), opened(path.read_bytes(), Limits()) as picture:
+                pictures.append(picture.convert("RGB"))
         return animate(pictures, directory.film) if pictures else None
 
 
