@@ -78,7 +78,7 @@ def cross_entropy() -> tuple[Figure, str]:
     say(right, "Max over D, min over G", "D at one place", "V, for a share of reals")
     lowest = float(tops.min())
     return figure, (
-        f"The lowest of the highest values is −{-lowest:.4f}, and log 4 is {math.log(4):.4f}; the share and D are ½ there."
+        f"The lowest of the highest values is −{-lowest:.4f}, with log 4 = {math.log(4):.4f}; share and D are ½ there."
     )
 
 
