@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from sparring.errors import UsageError
 from sparring.train.game import Game
@@ -48,10 +48,17 @@ class Stacked(nn.Module):
         with torch.no_grad():
             stacked = {name: torch.stack([state[name].detach() for state in states]) for name in states[0]}
         _put(self.body, stacked)
+        self._places = [
+            (kept, leaf)
+            for part in self.body.modules()
+            for kept in (part._parameters, part._buffers)
+            for leaf, tensor in kept.items()
+            if tensor is not None
+        ]  # where each tensor hangs: `deepcopy` and `to` keep these dictionaries
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """As the networks' own, with S·N rows in every tensor that goes in and comes out."""
-        return self._mapped(self.body, _tensors(self.body), inputs, options)
+        return self.each(_call, *inputs, **options)
 
     def each(self, function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
         """``function(network, *inputs, **options)`` for every network, on its own rows of the inputs.
@@ -59,23 +66,33 @@ class Stacked(nn.Module):
         function: may call any method of the network, and change its buffers in place. It is called once, for all.
         Returns what it returns, with the rows of all members; nothing where it returns nothing.
         """
-        call = _Call(self.body, function)
-        output = self._mapped(call, _tensors(call), inputs, options)
-        return None if call.silent else output
+        state = [tensor for kept, leaf in self._places if (tensor := kept[leaf]) is not None]
+        values, form = tree_flatten((inputs, options))
+        at = [i for i, value in enumerate(values) if isinstance(value, Tensor)]
+        silent = False
 
-    def _mapped(self, network: nn.Module, state: dict[str, Tensor], inputs: Any, options: Any) -> Any:
-        def one(state: dict[str, Tensor], inputs: Any, options: Any) -> Any:
-            return torch.func.functional_call(network, state, inputs, options)
+        def one(state: list[Tensor], rows: list[Tensor]) -> Any:
+            nonlocal silent
+            for (kept, leaf), tensor in zip(self._places, state, strict=True):
+                kept[leaf] = tensor  # type: ignore[assignment]
+            for i, tensor in zip(at, rows, strict=True):
+                values[i] = tensor
+            inputs, options = tree_unflatten(values, form)
+            output = function(self.body, *inputs, **options)
+            silent = output is None
+            return state[0].new_zeros(()) if silent else output
 
-        inputs, options = tree_map(self._fold, (inputs, options))
-        dims = tree_map(lambda value: 0 if isinstance(value, Tensor) else None, (inputs, options))
-        outputs = torch.vmap(one, in_dims=(0, *dims))(state, inputs, options)
-        return tree_map(lambda tensor: tensor.flatten(0, 1) if tensor.dim() > 1 else tensor, outputs)
+        try:
+            output = torch.vmap(one)(state, [self._fold(values[i]) for i in at])
+        finally:
+            for (kept, leaf), tensor in zip(self._places, state, strict=True):
+                kept[leaf] = tensor  # type: ignore[assignment]
+        if silent:
+            return None
+        return _unfold(output) if isinstance(output, Tensor) else tree_map(_unfold, output)
 
-    def _fold(self, value: Any) -> Any:
+    def _fold(self, value: Tensor) -> Tensor:
         """(S·N, …) → (S, N, …)."""
-        if not isinstance(value, Tensor):
-            return value
         if value.shape[0] % self.members:
             raise UsageError(
                 "ENSEMBLE-ROWS", f"{value.shape[0]} rows are no equal shares of {self.members} members",
@@ -84,17 +101,13 @@ class Stacked(nn.Module):
         return value.reshape(self.members, -1, *value.shape[1:])
 
 
-class _Call(nn.Module):
-    """A function of a network as a module, so that what it sees of the network can be put in its place."""
+def _call(network: nn.Module, *inputs: Any, **options: Any) -> Any:
+    return network(*inputs, **options)
 
-    def __init__(self, network: nn.Module, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.network, self.function, self.silent = network, function, False
 
-    def forward(self, *inputs: Any, **options: Any) -> Any:
-        output = self.function(self.network, *inputs, **options)
-        self.silent = output is None
-        return next(iter(_tensors(self.network).values())).new_zeros(()) if self.silent else output
+def _unfold(value: Tensor) -> Tensor:
+    """(S, N, …) → (S·N, …); one number for each member, (S,), stays."""
+    return value.flatten(0, 1) if value.dim() > 1 else value
 
 
 def each(network: nn.Module, function: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
