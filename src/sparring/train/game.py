@@ -96,7 +96,11 @@ class Game(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
-        """The terms of J^(player), unreduced, per sample first: (N, …). No side effects."""
+        """The terms of J^(player), unreduced, per sample first: (N, …). No side effects.
+
+        Detach nothing of another player here: the engine freezes whoever does not move, and in consensus play, where
+        nobody is frozen, what a player pays is differentiated with respect to everyone.
+        """
 
     @abstractmethod
     def weights(self, player: str, terms: Terms, now: Now) -> Weights:
