@@ -51,11 +51,11 @@ def _settings(made: Mapping[str, Any]) -> str:
     if not flat:
         return ""
     names = list(dict.fromkeys(name for row in flat for name in row))
-    differing = [name for name in names if len({str(row.get(name)) for row in flat}) > 1]
+    differing = [name for name in names if len({str(_paid(row, name)) for row in flat}) > 1]
     head = "".join(f"<th>{_e(word)}</th>" for word in ("", *differing))
     rows = "".join(
         f"<tr><th>{_e(cell['label'])}</th>"
-        + "".join(f"<td>{_e(_plain(row.get(name)))}</td>" for name in differing)
+        + "".join(f"<td>{_e(_plain(_paid(row, name)))}</td>" for name in differing)
         + "</tr>"
         for cell, row in zip(cells, flat, strict=True)
     )
@@ -68,6 +68,13 @@ def _settings(made: Mapping[str, Any]) -> str:
         f'<h3>Settings that differ</h3><div class="wide"><table class="cells"><thead><tr>{head}</tr></thead><tbody>'
         f"{rows}</tbody></table></div><details><summary>Settings that all have</summary><table>{same}</table></details>"
     )
+
+
+def _paid(row: Mapping[str, Any], name: str) -> Any:
+    """A setting of a cell; None for the weight of penalties that it does not pay."""
+    penalties = str(row.get("penalty", "none")).split("+")
+    kinds = {"gamma": ("r1", "r2", "gp-zero"), "slope": ("gp", "gp-one-sided", "dragan")}
+    return None if name in kinds and not set(penalties) & set(kinds[name]) else row.get(name)
 
 
 def _plain(value: Any) -> str:

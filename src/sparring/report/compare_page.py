@@ -144,8 +144,8 @@ def _failed(cell: Mapping[str, Any]) -> str:
     count = sum(cell["failures"].values())
     if not count:
         return f"0/{len(cell['seeds'])}"
-    why = ", ".join(f"{number} {reason}" for reason, number in cell["failures"].items())
-    return f'<b class="bad">{count}/{len(cell["seeds"])}</b><small>{_e(why)}</small>'
+    why = "".join(f"<small>{number} {_e(reason)}</small>" for reason, number in cell["failures"].items())
+    return f'<b class="bad">{count}/{len(cell["seeds"])}</b>{why}'
 
 
 # ── pictures and curves ───────────────────────────────────────────────────────────────────────────────────────────
@@ -167,7 +167,7 @@ def _pictures(made: Mapping[str, Any], folder: Path) -> str:
     if not figures:
         return ""
     points = made["question"]["data"]["kind"] == "points"
-    note = "Samples (blue) over data (orange). " if points else ""
+    note = "Samples (blue) over data (orange); what lies outside is drawn on the border. " if points else ""
     note += "Large: the seed in the middle of the row; small: all seeds, a red frame where one failed."
     return f'<h2>What they made</h2><p class="note">{note}</p><div class="gallery">{"".join(figures)}</div>'
 
