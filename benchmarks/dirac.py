@@ -148,7 +148,7 @@ def _walk(panel: Axes, cell: Cell, title: str) -> None:
     for side in ("top", "right"):
         panel.spines[side].set_visible(True)
     panel.set_title(title, fontsize=8.5, loc="center", pad=4)
-    panel.set_xlabel(f"{cell.verdict}, {cell.norm:.2g}", fontsize=8.5, color=colour, labelpad=3)
+    panel.set_xlabel(f"{cell.verdict}, {cell.norm:.2g}", fontsize=7.8, color=colour, labelpad=3)
 
 
 def paths(cells: list[Cell], group: str) -> Figure:

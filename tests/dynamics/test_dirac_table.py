@@ -26,7 +26,7 @@ def test_the_document_shows_the_artefact():
                                   and c.settings.get("penalty") in (None, "r1", "r1+r2")],
                          ids=lambda c: f"{c.method}, {c.play}")  # fmt: skip
 def test_the_artefact_is_what_the_equations_say(cell):
-    penalty = {None: "r1", "r1": "r1", "r1+r2": "both"}[cell.settings.get("penalty")]
+    penalty = cell.settings.get("penalty", "r1")
     gamma = cell.settings.get("gamma", 0.0)
     truth = expected(Cell(cell.settings["objective"], cell.play, gamma, penalty, STEP), ROUNDS)
     norms = np.linalg.norm(truth, axis=1)
