@@ -97,7 +97,7 @@ class Compare(Command):
                 shares[step.cell.key] = step.share
                 if talk.terminal:
                     talk.progress(
-                        "playing, in hundredths of a cell", round(100 * sum(shares.values())), 100 * len(shares)
+                        "playing, percent of each cell", round(100 * sum(shares.values())), 100 * len(shares)
                     )
                 continue
             shares[step.cell.key] = max(shares[step.cell.key], step.share)

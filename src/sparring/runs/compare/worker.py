@@ -10,22 +10,26 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sparring.data import Options, open_data
-from sparring.errors import DataError, SparringError
+from sparring.errors import CheckpointError, DataError, SparringError
 from sparring.runs import plan as plans
 from sparring.runs.compare.cell import Task, play
 from sparring.runs.compare.measures import judge_of
 from sparring.runs.document import read
+from sparring.runs.lock import RunLock
 from sparring.runs.recipe import Recipe, of_document
 from sparring.train.loop import Loop
 
 STOPPED = 75
 """Exit code of a worker that was asked to stop and has saved."""
+PATIENCE = 60.0
+"""Seconds to wait for the process of an earlier call, which was left alone and is about to save and end."""
 
 
 class Brake:
@@ -64,6 +68,18 @@ def tasks(folder: Path, spec: dict[str, Any]) -> list[Task]:
     ]  # fmt: skip
 
 
+def lock(folder: Path) -> RunLock:
+    """The cell for this process alone."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return RunLock(folder)
+        except CheckpointError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
 def run(folder: Path, brake: Brake, say: Any) -> bool:
     """Play the cell in `folder`; False if it was stopped."""
     spec = json.loads((folder / "cell.json").read_text("utf-8"))
@@ -97,7 +113,8 @@ def main(folder: Path) -> int:
             brake.pull()
 
     try:
-        return 0 if run(folder, brake, say) else STOPPED
+        with lock(folder):
+            return 0 if run(folder, brake, say) else STOPPED
     except SparringError as error:
         say({"error": {"code": error.code, "what": error.what, "why": error.why, "text": str(error)}})
         return error.exit_code
