@@ -26,7 +26,7 @@ def kid_against(samples: Tensor, held_out: np.ndarray) -> dict[str, Any]:
     """KID of generated images (N, C, H, W) in [-1, 1] against held-out uint8 (M, H, W, C), with a 95 % interval."""
     extractor = features.default()
     real = torch.from_numpy(np.array(held_out)).permute(0, 3, 1, 2)
-    estimate = kernel.kid(features.extract(extractor, features.quantise(samples)), features.extract(extractor, real))
+    estimate = kernel.kid(features.embed(extractor, features.quantise(samples)), features.embed(extractor, real))
     return {
         "kid": round(estimate.value, 4),
         "low": round(estimate.low, 4),

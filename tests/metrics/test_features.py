@@ -54,11 +54,11 @@ def test_resize_is_antialiased() -> None:
 
 def test_features_have_one_length_and_ignore_the_batch(judge: features.EfficientNetFeatures) -> None:
     x = images(5)
-    together = features.extract(judge, x, batch=5)
+    together = features.embed(judge, x, batch=5)
     assert together.shape == (5, judge.dimensions) and together.dtype == torch.float32
     assert torch.allclose(together.square().mean(1), torch.ones(5), atol=1e-5)
-    assert torch.allclose(features.extract(judge, x, batch=2), together, atol=1e-4)
-    assert features.extract(judge, x[:0]).shape == (0, judge.dimensions)
+    assert torch.allclose(features.embed(judge, x, batch=2), together, atol=1e-4)
+    assert features.embed(judge, x[:0]).shape == (0, judge.dimensions)
 
 
 def test_an_extractor_says_what_it_is(judge: features.EfficientNetFeatures) -> None:
@@ -87,8 +87,8 @@ def test_anchors_on_cats(shared_data: Path, judge: features.EfficientNetFeatures
         small = [cat.resize((size, size), Image.Resampling.BILINEAR) for cat in cats[120:]]
         return pixels([s.resize((64, 64), Image.Resampling.BILINEAR) for s in small])
 
-    real = features.extract(judge, pixels(cats[:120]))
-    same = kid(real, features.extract(judge, pixels(cats[120:])))
+    real = features.embed(judge, pixels(cats[:120]))
+    same = kid(real, features.embed(judge, pixels(cats[120:])))
     assert abs(same.value) < 3 * same.standard_error + 0.02
-    found = [kid(real, features.extract(judge, x)).value for x in (blurred(32), blurred(16), images(120))]
+    found = [kid(real, features.embed(judge, x)).value for x in (blurred(32), blurred(16), images(120))]
     assert found == pytest.approx([0.6, 2.2, 8.15], rel=0.15)

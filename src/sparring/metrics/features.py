@@ -121,7 +121,7 @@ def default(device: str | torch.device = "cpu", size: int = 112) -> EfficientNet
     return EfficientNetFeatures(network, size)
 
 
-def extract(extractor: Extractor, images: Tensor, batch: int = 64) -> Tensor:
+def embed(extractor: Extractor, images: Tensor, batch: int = 64) -> Tensor:
     """Features of many images, (N, dimensions) float32 on the CPU, `batch` at a time.
 
     images: (N, C, H, W) uint8 on the CPU (a view of a memory map is fine) or on the extractor's device. A feature does

@@ -86,11 +86,10 @@ def write_at(panel: Axes, x: float, y: float, text: str, colour: str = INK, **se
 
 def pixels(figure: Figure) -> Image.Image:
     """The figure as an RGB picture."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None})
-    drawn.seek(0)
-    with Image.open(drawn) as picture:
-        return picture.convert("RGB")
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
 
 
 def encoded(figure: Figure, kind: str) -> bytes:

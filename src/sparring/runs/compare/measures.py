@@ -164,10 +164,10 @@ class ImageJudge(Judge):
 
     def _features(self, images: Any) -> Tensor:
         pixels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)
-        return features.extract(self.extractor, pixels)
+        return features.embed(self.extractor, pixels)
 
     def __call__(self, samples: Tensor) -> dict[str, float | None]:
-        made = features.extract(self.extractor, features.quantise(samples))
+        made = features.embed(self.extractor, features.quantise(samples))
         value = kernel.kid(made, self.held_out).value
         return {"kid": value if math.isfinite(value) else None}
 
