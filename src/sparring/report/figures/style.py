@@ -86,10 +86,10 @@ def write_at(panel: Axes, x: float, y: float, text: str, colour: str = INK, **se
 
 def pixels(figure: Figure) -> Image.Image:
     """The figure as an RGB picture."""
-    figure.set_dpi(DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    drawn = figure.canvas
+    assert isinstance(drawn, FigureCanvasAgg)
+    drawn.draw()
+    return Image.fromarray(np.asarray(drawn.buffer_rgba())[..., :3].copy())
 
 
 def encoded(figure: Figure, kind: str) -> bytes:
