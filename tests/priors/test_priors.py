@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sparring.chance import Dice
-from sparring.priors import gaussian, paths, uniform
+from sparring.priors import categorical, gaussian, paths, uniform
 
 N, Z = 50_000, 4
 
@@ -33,6 +33,18 @@ def test_a_latent_does_not_depend_on_its_batch() -> None:
         alone = draw(Dice(3, "z", range(14, 15)), 7)
         assert torch.equal(together[4], alone[0])
         assert not torch.equal(together[4], together[5])
+
+
+def test_classes_have_equal_shares_and_do_not_depend_on_their_batch() -> None:
+    classes = 5
+    drawn = categorical.draw(Dice(0, "y", range(N)), classes)
+    assert drawn.dtype == torch.int64 and drawn.shape == (N,)
+    share = N / classes
+    assert (drawn.bincount(minlength=classes) - share).abs().max() < 5 * (share * (1 - 1 / classes)) ** 0.5
+    assert torch.equal(drawn[100:120], categorical.draw(Dice(0, "y", range(100, 120)), classes))
+
+    turns = categorical.in_turn(Dice(0, "y", range(3, 13)), classes)
+    assert turns.tolist() == [3, 4, 0, 1, 2, 3, 4, 0, 1, 2] and turns.dtype == torch.int64
 
 
 def test_uniform_range() -> None:
