@@ -28,7 +28,7 @@ def axis(values: Sequence[float], fresh: float | None) -> tuple[float, float]:
     """
     most = max([*values, 1e-9])
     shown = fresh is not None and fresh <= 2.5 * most
-    return min([0.0, *values]), max(most, fresh or 0.0) if shown else round(1.1 * most, 12)
+    return min([0.0, *values, *[fresh or 0.0] * shown]), max(most, fresh or 0.0) if shown else round(1.1 * most, 12)
 
 
 def dots(
