@@ -66,8 +66,11 @@ TESTS: dict[str, tuple[str, ...]] = {
     "priors/paths.py": ("tests/priors",),
     "priors/categorical.py": ("tests/priors",),
     "train/turn.py": (
-        "tests/train/test_turn.py", "tests/train/test_match.py", "tests/dynamics/test_dirac.py",
-        "tests/dynamics/test_dirac_turns.py", "tests/train/test_ensemble.py",
+        "tests/train/test_turn.py",
+        "tests/train/test_match.py",
+        "tests/dynamics/test_dirac.py",
+        "tests/dynamics/test_dirac_turns.py",
+        "tests/train/test_ensemble.py",
     ),
 }
 """Module → the tests that are answerable for it; its own doctests come on top."""
