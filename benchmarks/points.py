@@ -57,7 +57,7 @@ FOLDER = "points"
 RESULTS = Path(__file__).parent / "results" / FOLDER
 SEEDS = tuple(range(10))
 SAMPLES = 2_500
-ROUNDS = {"minutes": 12_000, "long": 30_000}
+ROUNDS = {"minutes": 15_000, "long": 30_000}
 DATA, GAMMAS = ("grid", "ring"), ("blind", "sigma")
 
 
