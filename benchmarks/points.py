@@ -5,7 +5,7 @@ the preset gan-points (RpGAN + R1 + R2, two MLPs).
     python -m benchmarks.points grid-minutes-blind --hours 1                  these cells; goes on where it stopped
     python -m benchmarks.points --table                                       only prints what there is
 
-A cell is data, length, and where γ comes from; its ten seeds are played together, one thread, and their measures are in
+A cell is data, length, and kind; its ten seeds are played together, one thread, and their measures are in
 benchmarks/results/points/<cell>.json with a picture beside it. Lengths: "minutes" and "long" (see ROUNDS) are rounds of
 64 reals per seed; what they took is in the file, in CPU seconds for all ten seeds together.
 
@@ -13,6 +13,7 @@ benchmarks/results/points/<cell>.json with a picture beside it. Lengths: "minute
   trying on these two sets: blind is the schedule, not its author.)
 - sigma: the same, but γ ends at the square of σ in the units of the networks, and D's highest frequency is 1 / σ:
   nobody who has only data could choose them.
+- continuous: as blind, but without G's jumps, to see what they are worth.
 
 Protocol: 100,000 points, the same for all seeds, which shuffle them; 2,500 samples per seed, from latents that no round
 used; of high quality is a sample within 3 σ of its nearest mode; a mode is covered by one such sample at least; reverse
@@ -57,8 +58,13 @@ FOLDER = "points"
 RESULTS = Path(__file__).parent / "results" / FOLDER
 SEEDS = tuple(range(10))
 SAMPLES = 2_500
+SETTINGS = (
+    "objective", "penalty", "play", "joined", "batch", "z", "width", "depth", "g_fourier", "g_jumps", "d_fourier",
+    "ema_images", "ema_share",
+)  # fmt: skip
+RAMPS = ("gamma", "lr", "beta1", "beta2")
 ROUNDS = {"minutes": 15_000, "long": 30_000}
-DATA, GAMMAS = ("grid", "ring"), ("blind", "sigma")
+DATA, KINDS = ("grid", "ring"), ("blind", "sigma", "continuous")
 
 
 @dataclass(frozen=True)
@@ -66,26 +72,32 @@ class Cell:
     """One ensemble of ten seeds.
 
     >>> Cell.named("grid-minutes-blind")
-    Cell(data='grid', length='minutes', gamma='blind')
+    Cell(data='grid', length='minutes', kind='blind')
     """
 
     data: str
     length: str
-    gamma: str
+    kind: str
 
     @classmethod
     def named(cls, name: str) -> Cell:
         parts = name.split("-")
-        if len(parts) != 3 or parts[0] not in DATA or parts[1] not in ROUNDS or parts[2] not in GAMMAS:
-            raise SystemExit(f"{name}: a cell is ring or grid, minutes or long, blind or sigma: grid-minutes-blind")
+        if len(parts) != 3 or parts[0] not in DATA or parts[1] not in ROUNDS or parts[2] not in KINDS:
+            raise SystemExit(f"{name}: a cell is ring or grid, minutes or long, and a kind: grid-minutes-blind")
         return cls(*parts)
 
     @property
     def name(self) -> str:
-        return f"{self.data}-{self.length}-{self.gamma}"
+        return f"{self.data}-{self.length}-{self.kind}"
 
 
-ORDER = [Cell(data, length, gamma) for gamma in GAMMAS for length in ROUNDS for data in DATA]
+ORDER = [
+    Cell(data, length, kind)
+    for kind in KINDS
+    for length in ROUNDS
+    for data in DATA
+    if (kind, length) != ("continuous", "long")
+]
 
 
 def truth(data: str) -> tuple[np.ndarray, float, float]:
@@ -96,13 +108,13 @@ def truth(data: str) -> tuple[np.ndarray, float, float]:
 
 
 def configured(cell: Cell) -> GANConfig:
-    """The preset; for "sigma" with γ and D's frequencies from the truth.
+    """The preset; for "sigma" with γ and D's frequencies from the truth, for "continuous" without jumps.
 
     >>> configured(Cell("ring", "minutes", "sigma")).gamma.end
     0.0002
     """
-    if cell.gamma == "blind":
-        return load("gan-points").config
+    if cell.kind != "sigma":
+        return load("gan-points", ["g_jumps=0"] if cell.kind == "continuous" else []).config
     _, spread, scale = truth(cell.data)
     sigma = spread / scale
     plain = load("gan-points").config
@@ -183,12 +195,10 @@ def play(cell: Cell, until: float) -> None:
     match, config = begun(cell), configured(cell)
     rounds = ROUNDS[cell.length]
     about = {
-        "data": cell.data, "length": cell.length, "gamma": cell.gamma, "seeds": list(SEEDS), "samples": SAMPLES,
+        "data": cell.data, "length": cell.length, "kind": cell.kind, "seeds": list(SEEDS), "samples": SAMPLES,
         "command": f"python -m benchmarks.points {cell.name}", "preset": "gan-points",
-        "config": {name: getattr(config, name) for name in ("objective", "penalty", "play", "batch", "width", "depth",
-                   "z", "g_fourier", "g_jumps", "d_fourier", "beta1", "beta2", "ema_images", "ema_share")}
-        | {"gamma": asdict(config.gamma), "lr": asdict(config.lr)}
-        | {name: asdict(getattr(config, name)) for name in ("beta1", "beta2")},
+        "config": {name: getattr(config, name) for name in SETTINGS}
+        | {name: asdict(getattr(config, name)) for name in RAMPS},
     }  # fmt: skip
     cells.advance(
         cell.name, match, about, folder=FOLDER, steps=rounds, every=max(1, rounds // 6), until=until,
@@ -221,7 +231,7 @@ def draw(match: Match, cell: Cell) -> None:
 def table() -> str:
     """Every finished cell as a row, Markdown: mean ± standard error of ten seeds, and the worst seed."""
     lines = [
-        "| data | length | γ | modes, every seed | high quality %, mean (worst) | reverse KL, mean (worst) "
+        "| data | length | kind | modes, every seed | high quality %, mean (worst) | reverse KL, mean (worst) "
         "| smallest share, mean (worst) | width | CPU s, ten seeds | goal |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -236,7 +246,7 @@ def table() -> str:
         kl = spelt(*mean_and_error(kept["reverse_kl"]), 4)
         share, width = spelt(*mean_and_error(kept["smallest_share"]), 2), mean_and_error(kept["width"])[0]
         lines.append(
-            f"| {found['data']} | {found['length']} ({found['steps']:,} rounds) | {found['gamma']} "
+            f"| {found['data']} | {found['length']} ({found['steps']:,} rounds) | {Cell.named(found['cell']).kind} "
             f"| {min(kept['modes']):g}/{k} | {quality} ({100 * min(kept['high_quality']):.2f}) "
             f"| {kl} ({max(kept['reverse_kl']):.4f}) | {share} ({min(kept['smallest_share']):.2f}) | {width:.2f} "
             f"| {found['cpu_seconds']} | {'met' if met(rows, found['data']) else 'not met'} |"
