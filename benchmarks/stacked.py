@@ -197,7 +197,7 @@ def read(stacks: Tensor, probabilities: Judge) -> dict[str, Any]:
     return {
         "modes": row.modes, "kl": round(row.reverse_kl, 4), "confidence": round(float(best.mean()), 4),
         "sure": round(float(sure.float().mean()), 4), "modes_sure": int(triples[sure].unique().numel()),
-        "digits": (torch.bincount(which, minlength=10) / len(which)).mul(1e4).round().div(1e4).tolist(),
+        "digits": [round(n / len(which), 4) for n in torch.bincount(which, minlength=10).tolist()],
     }  # fmt: skip
 
 
