@@ -248,7 +248,7 @@ def tests_hash(module: str, root: Path = ROOT) -> str:
 
 def duplicate(into: Path) -> None:
     for name in ("src", "tests", "benchmarks"):
-        shutil.copytree(ROOT / name, into / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
+        shutil.copytree(ROOT / name, into / name, ignore=shutil.ignore_patterns("__pycache__", "state"))
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]["ini_options"]
     kept = {name: settings[name] for name in ("pythonpath", "filterwarnings", "doctest_optionflags")}
     lines = [f"{name} = {' '.join(values)}" for name, values in kept.items()]
