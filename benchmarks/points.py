@@ -228,7 +228,7 @@ def draw(match: Match, cell: Cell) -> None:
     figure.savefig(path, dpi=90, pil_kwargs={"quality": 60})
 
 
-def table() -> str:
+def table(results: Path = RESULTS) -> str:
     """Every finished cell as a row, Markdown: mean ± standard error of ten seeds, and the worst seed."""
     lines = [
         "| data | length | kind | modes, every seed | high quality %, mean (worst) | reverse KL, mean (worst) "
@@ -236,7 +236,7 @@ def table() -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     rest = []
-    for found in cells.found(RESULTS):
+    for found in cells.found(results):
         if not found["finished"]:
             rest.append(f"- {found['cell']}, unfinished: {described(found)}")
             continue
