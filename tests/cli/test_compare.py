@@ -45,6 +45,9 @@ def test_a_dry_run_shows_the_cells_and_makes_nothing(tmp_path, capsys, monkeypat
         (["--recipes", "dcgan"], "for images"),
         (["--lossen", "hinge"], "--losses"),
         (["--jobs", "0"], "jobs"),
+        (["--losses", ""], "--losses names nothing"),
+        (["--schedules", ";"], "--schedules names nothing"),
+        (["--set", "objective=minimax"], "--losses"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_way_out(words, said, tmp_path, capsys):

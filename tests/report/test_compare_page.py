@@ -25,7 +25,7 @@ def cell(loss, values, *, failed=(), state="played", why=""):
             "raw": {m.name: value for m in MODES}, "final": {"D loss": 1.3, "D(x)": 0.5},
             "initial": {"D": "aa", "G": "bb"},
             "failure": {"why": "diverged", "said": "…", "images": 640} if k in failed else None,
-            "curve": [[0, 0.0], [500, value / 2], [1000, value]],
+            "curve": [[0, 0.0], [500, (value or 0.0) / 2], [1000, value]],
         }
         for k, value in enumerate(values)
     ]  # fmt: skip
@@ -88,6 +88,20 @@ def test_a_clear_winner_is_called_one(made):
     assert verdict(alone)["words"][0].startswith("hinge wins (right place 63.0 %): better than the other one")
     (pair,) = verdict(alone)["pairs"]
     assert (pair["better"], pair["seeds"], pair["clear"]) == (6, 6, True)
+
+
+def test_nobody_is_ahead_where_all_are_level_or_all_failed(made):
+    level = {**made, "cells": [cell("a", [0.3] * 6), cell("b", [0.3] * 6), cell("c", [0.1] * 6)]}
+    assert verdict(level)["words"][0] == "Nobody is ahead: a, b are level (right place 30.0 %)."
+    lost = {**made, "cells": [cell(name, [value] * 2, failed=(0, 1)) for name, value in (("a", 0.0), ("b", 0.1))]}
+    assert verdict(lost)["words"][0] == "Nobody is ahead: all of the 4 games failed."
+
+
+def test_a_row_whose_seeds_have_no_value_does_not_lead_by_leaving_them_out(made):
+    broken = cell("a", [0.9, None, 0.9, None, 0.9, 0.9], failed=(1, 3))
+    found = verdict({**made, "cells": [broken, cell("b", [0.5, 0.51, 0.5, 0.52, 0.5, 0.5])]})
+    assert found["ranking"] == ["key-b", "key-a"]
+    assert any("a: 2 of 6 seeds have no value" in line for line in found["words"])
 
 
 def test_the_page_is_whole_safe_and_asks_for_nothing(made, tmp_path):

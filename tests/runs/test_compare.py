@@ -151,6 +151,31 @@ def test_a_time_is_shared_by_the_seeds_of_a_cell_of_points(tmp_path):
     assert "for each seed" in asked(tmp_path, budget="20k").per
 
 
+@pytest.mark.parametrize("change", ["objective=minimax", "penalty=r1", "play=D:1,G:1"])
+def test_what_the_rows_are_named_after_cannot_be_set_for_all_of_them(tmp_path, change):
+    with pytest.raises(UsageError) as refused:
+        asked(tmp_path, set=[*SMALL, change])
+    assert refused.value.code == "COMPARE-SET"
+    assert "--losses" in refused.value.fix or "--schedules" in refused.value.fix
+
+
+def test_a_setting_against_a_word_of_an_entry_takes_that_entry_out(tmp_path):
+    made = asked(tmp_path, "hinge,hinge+sn,wasserstein+clip", set=[*SMALL, "spectral=false", "clip=0.05"])
+    assert [bool(cell.refused) for cell in made.cells] == [False, True, False]
+    assert "spectral" in made.cells[1].refused
+    assert made.cells[2].document["config"]["clip"] == 0.05  # a strength may be changed
+
+
+def test_the_same_game_under_two_names_is_played_once(tmp_path):
+    made = asked(tmp_path, "hinge+r1+r2,hinge+r2+r1,hinge,hinge+joined")  # gan-points joins by itself
+    assert [cell.loss for cell in made.playable] == ["hinge+r1+r2", "hinge"]
+    assert "the same game as hinge" in made.cells[3].refused
+
+
+def test_a_budget_may_be_a_number_of_images(tmp_path):
+    assert asked(tmp_path, budget=640).budget.images == 640
+
+
 # ── playing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -279,6 +304,25 @@ def test_a_finished_cell_is_not_played_again_and_another_question_is_refused(tmp
     assert [cell["state"] for cell in verdict.record(more)["cells"]] == ["played", "waiting"]
 
 
+@pytest.mark.parametrize("damage", ['{"x"', "[]", '{"seeds": [0, 1], "averaged": []}'])
+def test_a_result_that_cannot_be_read_is_played_again(tmp_path, damage):
+    made = asked(tmp_path, "hinge", budget="64")
+    whole = play(made)
+    task(made).result.write_text(damage)
+    assert not director.finished(made, made.cells[0])
+    again = play(made)
+    assert {**again, "seconds": 0, "rate": 0} == {**whole, "seconds": 0, "rate": 0}
+
+
+def test_what_was_played_here_and_is_not_asked_for_is_named(tmp_path):
+    first = asked(tmp_path, "hinge", budget="32")
+    director.claim(first)
+    play(first)
+    words = verdict.record(asked(tmp_path, "minimax", budget="32"))["verdict"]["words"]
+    assert any("not asked for now: hinge (gan-points, simultaneous)" in line for line in words)
+    assert not any("not asked" in line for line in verdict.record(first)["verdict"]["words"])
+
+
 def test_a_directory_that_holds_something_else_is_refused(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.txt").write_text("mine")
@@ -367,6 +411,24 @@ def test_a_difference_needs_six_seeds_and_an_interval_without_zero():
     many = statistics.pair(better, [2.0, 2.0, 2.1, 2.2, 2.2, 2.6], name="b", up=True, pairs=17)
     one = statistics.pair(better, [2.0, 2.0, 2.1, 2.2, 2.2, 2.6], name="b", up=True, pairs=1)
     assert many.high - many.low > one.high - one.low
+
+
+@pytest.mark.parametrize(("seeds", "rows"), [(6, 2), (6, 5), (10, 18)])
+def test_equals_are_seldom_set_apart_though_the_first_is_chosen_after_looking(seeds, rows):
+    draws, called, games = np.random.default_rng(0), 0, 150
+    for _ in range(games):
+        made = sorted(draws.normal(size=(rows, seeds)).tolist(), key=np.mean, reverse=True)
+        pairs = rows * (rows - 1) // 2
+        called += any(statistics.pair(made[0], row, name="b", up=True, pairs=pairs).clear for row in made[1:])
+    assert called / games <= 0.1  # 5 % are meant
+
+
+def test_a_seed_without_a_value_is_worse_than_one_that_has_one():
+    values = [3.0, 3.1, 3.2, 3.0, 3.1, 3.3, 3.0]
+    found = statistics.pair(values, [1.0, 1.1, 1.0, 1.1, 1.0, 1.2, None], name="b", up=True, pairs=1)
+    assert (found.better, found.worse, found.seeds, found.clear) == (7, 0, 7, True)
+    found = statistics.pair([*values, None], [1.0, 1.1, 1.0, 1.1, 1.0, 1.2, 1.0, 1.0], name="b", up=True, pairs=1)
+    assert (found.better, found.worse, found.clear) == (7, 1, False)
 
 
 def test_the_share_in_the_right_place_is_one_minus_total_variation():

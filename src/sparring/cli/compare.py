@@ -13,6 +13,10 @@ from sparring.cli.command import Command, Flag
 from sparring.cli.data_flags import DataFlags
 from sparring.cli.follow import STOPPED
 from sparring.cli.talk import Talk
+from sparring.errors import UsageError
+
+BROKEN = 1
+"""Exit code where a cell was killed or broke off: the table is there, and is not whole."""
 
 
 @dataclass
@@ -21,14 +25,18 @@ class Compare(Command):
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """a folder or zip of images, shards, an idx file, hf:owner/name; or emoji, fashion, ring, grid, swissroll, …"""
-    losses: Annotated[str, tyro.conf.arg(metavar="A,B+C,…", help_behavior_hint="(default: the famous ones)")] = ""
+    losses: Annotated[str | None, tyro.conf.arg(metavar="A,B+C,…", help_behavior_hint="(default: the famous ones)")] = (
+        None
+    )
     """objectives, each with what is added: minimax,hinge+sn,wasserstein+gp,relativistic+r1+r2,nonsaturating+pac2; after
     a plus: r1, r2, gp, gp-one-sided, gp-zero, dragan, sn, clip, noise, smooth, pac2 to pac4, lazy, joined"""
     recipes: Annotated[
-        str, tyro.conf.arg(metavar="A,B,…", help_behavior_hint="(default: gan-points for points, else auto)")
-    ] = ""
+        str | None, tyro.conf.arg(metavar="A,B,…", help_behavior_hint="(default: gan-points for points, else auto)")
+    ] = None
     """names from `sparring recipes`, or recipe.yaml files"""
-    schedules: Annotated[str, tyro.conf.arg(metavar="A;B;…", help_behavior_hint="(default: the recipe's own)")] = ""
+    schedules: Annotated[
+        str | None, tyro.conf.arg(metavar="A;B;…", help_behavior_hint="(default: the recipe's own)")
+    ] = None
     """who moves when, with semicolons between: 'D:1,G:1;D:2,G:1;simultaneous'"""
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 3
     """seeds 0 to N − 1; from 6 on the intervals can decide"""
@@ -86,7 +94,7 @@ class Compare(Command):
         if playing.stopped:
             talk.say("stopped; what is finished is kept. Go on with the same command:\n  " + made["command"])
             return STOPPED
-        return 0
+        return BROKEN if any(cell["state"] in ("failed", "killed") for cell in made["cells"]) else 0
 
     def _watch(self, playing: Any, asked: Any, talk: Talk) -> None:
         """Say how far each cell is."""
@@ -96,9 +104,7 @@ class Compare(Command):
             if step.state == "playing":
                 shares[step.cell.key] = step.share
                 if talk.terminal:
-                    talk.progress(
-                        "playing, percent of each cell", round(100 * sum(shares.values())), 100 * len(shares)
-                    )
+                    talk.progress("playing, percent of each cell", round(100 * sum(shares.values())), 100 * len(shares))
                 continue
             shares[step.cell.key] = max(shares[step.cell.key], step.share)
             said = f": {step.said}" if step.said else ""
@@ -110,10 +116,15 @@ class Compare(Command):
         check_begins(budget)
         for change in self.set:
             parse_change(change)
+        for flag, given in (("losses", self.losses), ("recipes", self.recipes), ("schedules", self.schedules)):
+            if given is not None and not given.strip(" ,;"):  # a variable of the shell that is not set
+                raise UsageError(
+                    "COMPARE-EMPTY", f"--{flag} names nothing", fix=f"leave --{flag} out for the usual ones"
+                )
         return {
-            "losses": self.losses,
-            "recipes": self.recipes,
-            "schedules": self.schedules,
+            "losses": self.losses or "",
+            "recipes": self.recipes or "",
+            "schedules": self.schedules or "",
             "seeds": self.seeds,
             "budget": budget,
             "out": self.out,

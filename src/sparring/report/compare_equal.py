@@ -28,8 +28,8 @@ def fairness(made: Mapping[str, Any]) -> str:
         lines.append("Every player of every cell of a recipe began with the same weights (their hashes are equal).")
     for player, labels in odd.items():
         lines.append(
-            f"{player} began with other weights in {', '.join(labels)}: its network is another one there. "
-            "Elsewhere the weights were the same, seed by seed."
+            f"{player} began with other weights in {', '.join(labels)}: its network is another one there, or its "
+            "weights were drawn after those of such a network. Elsewhere they were the same, seed by seed."
         )
     lines.append(
         "Nothing was tuned for any of them: learning rates and widths are the recipe’s, strengths the usual ones."
@@ -92,7 +92,7 @@ def again(made: Mapping[str, Any]) -> str:
     rows = [
         ("Seeds", f"0 to {seeds - 1}" if seeds > 1 else "0"),
         ("Machine", f"{machine['processor']}, {machine['cores']} cores; {machine['system']}"),
-        ("Played on", f"{machine['device']}, {machine['jobs']} cells at a time, {machine['threads']} threads each"),
+        ("Played on", f"{machine['device']}; {machine['jobs']} at a time, threads of each: {machine['threads']}"),
         ("Versions", f"sparring {made['sparring']}, torch {machine['torch']}, Python {machine['python']}"),
         ("Data", made["question"]["data"]["fingerprint"]),
     ]  # fmt: skip

@@ -111,8 +111,8 @@ def _table(made: Mapping[str, Any]) -> str:
     note = (
         "Each dot is a seed (a ring: it failed), the bar the 95 % interval of the mean over seeds, the dashed line "
         "fresh data. Measured on the averaged generator. Behind the first: the mean difference to the first row, seed "
-        "by seed, with an interval that holds for the whole table (grey where it does not decide), and on how many "
-        "seeds the first is better."
+        "by seed, with an interval that holds for all pairs of rows at once (grey where it does not decide), and on "
+        "how many seeds the first is better."
     )
     extra = (
         "<dt>Failed</dt><dd>seeds that diverged, or found no mode; they count with what they reached</dd>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,6 +76,8 @@ def curve(cell: Mapping[str, Any], main: Measure, most: int, low: float, high: f
         there = [row[k][1] for row in rows if row[k][1] is not None]
         middle.append((rows[0][k][0], sum(there) / len(there) if there else None))
     marks = ticks(low, high, 3)
+    step = 100 * (marks[1] - marks[0]) if len(marks) > 1 else 1.0
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))  # so many that no two marks read the same
     out = [f'<figure class="chart"><figcaption><h3>{escape(cell["label"])}</h3></figcaption><div class="plot">']
     out.append('<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="over images">')
     out += [f'<path class="rule" d="M0 {1000 * (high - y) / (high - low):.0f}H1000"/>' for y in marks]
@@ -84,7 +87,7 @@ def curve(cell: Mapping[str, Any], main: Measure, most: int, low: float, high: f
     out.append(f'<path class="line c0" d="{path(middle)}"/></svg>')
     out += [
         f'<span class="y" style="top:{100 * (high - y) / (high - low):.1f}%">'
-        f"{f'{100 * y:.0f} %' if main.share else short(y)}</span>"
+        f"{f'{100 * y:.{digits}f} %' if main.share else short(y)}</span>"
         for y in marks
     ]
     out += [f'<span class="x" style="left:{100 * x / max(1, most):.1f}%">{short(x)}</span>' for x in ticks(0, most, 3)]

@@ -57,6 +57,22 @@ class Task:
         return self.folder / f"{self.name}.json"
 
 
+_RESULT = ("seeds", "images", "seconds", "rate", "averaged", "raw", "final", "curve", "initial", "failures", "samples")
+
+
+def result_of(path: Path) -> dict[str, Any] | None:
+    """What a finished group wrote; None if there is nothing, or nothing whole: then it is to be played again."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(found, dict) or any(name not in found for name in _RESULT):
+        return None
+    count = len(found["seeds"]) if isinstance(found["seeds"], list) else 0
+    whole = count and all(isinstance(found[k], list) and len(found[k]) == count for k in ("averaged", "raw", "final"))
+    return found if whole else None
+
+
 def build(task: Task, horizon: int) -> Match:
     """The match of these seeds: as an ensemble where there are several."""
     recipe, dataset = task.recipe, task.dataset
@@ -76,7 +92,7 @@ def play(
 
     say: told how far it is.   begun: is given the loop, so that it can be stopped.
     """
-    if task.result.exists():
+    if result_of(task.result) is not None:
         return True
     place = task.folder / task.name
     place.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from sparring.errors import UsageError
 from sparring.runs import own
+from sparring.runs.compare.cell import result_of
 from sparring.runs.compare.plan import Cell, Comparison
 from sparring.runs.directory import check_above, write_atomically, written
 from sparring.runs.lock import RunLock
@@ -192,10 +193,8 @@ def results(comparison: Comparison, cell: Cell) -> list[dict[str, Any]]:
     found = []
     for group in groups(comparison, cell):
         name = f"seed-{group[0]}" if len(group) == 1 else f"seeds-{group[0]}-{group[-1]}"
-        try:
-            found.append(json.loads((folder_of(comparison, cell) / f"{name}.json").read_text("utf-8")))
-        except (OSError, ValueError):
-            continue
+        if (result := result_of(folder_of(comparison, cell) / f"{name}.json")) is not None:
+            found.append(result)
     return found
 
 

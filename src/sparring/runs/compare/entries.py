@@ -85,7 +85,7 @@ class Entry:
         >>> Entry.parse("hinge").changes("points", {"gamma": 0})
         ['objective=hinge', 'penalty=none']
         """
-        penalties = [word for word in self.extras if word in PENALTIES]
+        penalties = [word for word in PENALTIES if word in self.extras]  # in one order: r2+r1 is r1+r2
         out = [f"objective={self.objective}", f"penalty={'+'.join(penalties) or 'none'}"]
         if any(name in ZERO_CENTRED for name in penalties) and settings.get("gamma", 0) == 0:
             out.append(f"gamma={GAMMA[kind]}")

@@ -45,10 +45,13 @@ class Measure:
 
         >>> Measure("high_quality", "high quality", "", share=True, digits=1).show(0.9889)
         '98.9 %'
+        >>> Measure("energy", "energy distance", "", digits=2).show(-0.001)
+        '0.00'
         """
         if value is None or not math.isfinite(value):
             return "–"
-        return f"{100 * value:.{self.digits}f} %" if self.share else f"{value:.{self.digits}f}"
+        shown = round(100 * value if self.share else value, self.digits) + 0.0  # −0 is 0
+        return f"{shown:.{self.digits}f}" + " %" * self.share
 
     def record(self) -> dict[str, Any]:
         return {

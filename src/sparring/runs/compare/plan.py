@@ -163,7 +163,8 @@ class Comparison:
             each = self.budget.seconds * (1 if self.dataset.kind == "points" else self.ask.seeds)
             lines.append(f"time      about {duration(1.1 * each * -(-playable // self.jobs) + 15)}")
         if together:
-            lines.append(f"seeds     of {together} cells are played at once, as one ensemble")
+            where = "every cell" if together == playable else f"{together} of {playable} cells"
+            lines.append(f"seeds     in {where} all are played at once, as one ensemble")
         width = max(len(cell.label(self.cells)) for cell in self.cells)
         for number, cell in enumerate(self.cells):
             said = f"cannot be played: {cell.refused}" if cell.refused else f"{cell.recipe}, {cell.play}"
@@ -205,6 +206,11 @@ def make(ask: Ask, *, progress: Callable[..., None] | None = None) -> Comparison
     return Comparison(ask, dataset, cells, ask.budget or BUDGETS[dataset.kind], str(device), out, jobs, threads)
 
 
+_NAMED = {"objective": "--losses hinge,…", "penalty": "--losses hinge+r1,…", "play": "--schedules 'D:1,G:1;D:2,G:1'"}
+_SWITCHES = ("spectral", "packing", "penalty_every", "joined")
+"""Settings that a word of an entry turns on or off; of its other words --set may change the strength."""
+
+
 def _check(ask: Ask) -> None:
     if not 1 <= ask.seeds <= MOST_SEEDS:
         raise UsageError(
@@ -212,12 +218,18 @@ def _check(ask: Ask) -> None:
         )
     if ask.jobs is not None and not 1 <= ask.jobs <= 1024:
         raise UsageError("COMPARE-JOBS", "1 to 1024 jobs are possible", where=str(ask.jobs), fix="leave --jobs out")
+    for change in ask.set:
+        if flag := _NAMED.get(parse_change(change)[0]):
+            raise UsageError(
+                "COMPARE-SET", "this is what the rows are named after, and cannot be the same in all of them",
+                where=f"--set {change}", fix=f"say it with {flag}",
+            )  # fmt: skip
 
 
 def _cells(ask: Ask, dataset: Dataset, device: str) -> list[Cell]:
     """The product of recipes, losses and schedules, each tried."""
     names = ask.recipes or (auto.choose(dataset.kind, dataset.shape, len(dataset.train), device, ask.budget)[0],)
-    cells = []
+    cells: list[Cell] = []
     for name in names:
         base = load(name)
         known = plain(base.config)
@@ -228,8 +240,19 @@ def _cells(ask: Ask, dataset: Dataset, device: str) -> list[Cell]:
         plans.check_needs(base, plans.space_of(dataset), ask.data)
         for entry in ask.losses:
             for play in ask.schedules:
-                cells.append(_cell(entry, name, base, changes, play, ask, dataset))
+                cells.append(_once(_cell(entry, name, base, changes, play, ask, dataset), cells))
     return cells
+
+
+def _once(cell: Cell, before: Sequence[Cell]) -> Cell:
+    """The cell, refused if its game is that of an earlier one: two rows would be one, counted twice."""
+    for other in before:
+        if not cell.refused and not other.refused and cell.document == other.document:
+            return replace(
+                cell, refused=f"this is the same game as {other.loss} in {other.recipe}, {other.play}",
+                document={}, together=False, key="",
+            )  # fmt: skip
+    return cell
 
 
 def _cell(entry: Entry, name: str, base: Recipe, adapted: Sequence[str], play: str, ask: Ask, dataset: Dataset) -> Cell:
@@ -237,7 +260,11 @@ def _cell(entry: Entry, name: str, base: Recipe, adapted: Sequence[str], play: s
     usual = {"play": base.config.play, **plain(base.config)}
     shown = play or str(usual["play"])
     try:
-        changes = [*adapted, *entry.changes(dataset.kind, usual), *[f"play={play}"] * bool(play), *ask.set]
+        own = entry.changes(dataset.kind, usual)
+        switched = {change.partition("=")[0] for change in own} & set(_SWITCHES)
+        if against := [change for change in ask.set if parse_change(change)[0] in switched]:
+            raise UsageError("COMPARE-SET", f"--set {against[0]} is about what {entry.text} says itself")
+        changes = [*adapted, *own, *[f"play={play}"] * bool(play), *ask.set]
         recipe = _loaded(name, changes)
         compatible.check_batch(recipe, len(dataset.train))
         game = plans.build(recipe, plans.space_of(dataset), 0)

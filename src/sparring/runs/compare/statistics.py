@@ -1,4 +1,4 @@
-"""What numbers of a few seeds allow saying: intervals by drawing seeds again (scipy), and paired differences."""
+"""What numbers of a few seeds allow saying: intervals by drawing seeds again (scipy), and paired differences (t)."""
 
 from __future__ import annotations
 
@@ -71,9 +71,11 @@ def mean(values: Sequence[float | None], confidence: float = CONFIDENCE) -> Mean
 class Pair:
     """How much better the best is than another, seed by seed (they share data and initial weights).
 
-    mean, low, high: of the differences, above 0 where the best is better, at a confidence that holds for all pairs of
-    the table together (Bonferroni).   better, worse: on how many of `seeds`.   clear: whether the interval excludes 0
-    and there are `ENOUGH` seeds.
+    mean, low, high: of the differences, above 0 where the best is better, with Student's interval at a confidence that
+    holds for all pairs of rows together (Bonferroni): the best was chosen after looking, so it might have been any.
+    Not a bootstrap: that never leaves the range of the differences, so six that agree would exclude 0 at any
+    confidence.   better, worse: on how many of `seeds`; a seed without a value is worse than one that has one.
+    clear: whether the interval excludes 0 and there are `ENOUGH` seeds.
     """
 
     other: str
@@ -91,11 +93,32 @@ class Pair:
 
 
 def pair(best: Sequence[float | None], other: Sequence[float | None], *, name: str, up: bool, pairs: int) -> Pair:
-    """Compare two rows of values, seed by seed. up: more is better.   pairs: how many such comparisons are made."""
+    """Compare two rows of values, seed by seed. up: more is better.   pairs: of rows, in the whole table.
+
+    >>> pair([3.0, 3.1, 3.2, 3.0, 3.1, 3.3], [1.0, 1.1, 1.0, 1.1, 1.0, 1.2], name="b", up=True, pairs=1).clear
+    True
+    """
     both = [(a, b) for a, b in zip(best, other, strict=True) if a is not None and b is not None]
     differences = [(a - b) if up else (b - a) for a, b in both]
     confidence = 1 - (1 - CONFIDENCE) / max(1, pairs)
-    found = mean(differences, confidence)
-    better, worse = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
-    clear = found.low is not None and found.low > 0 and len(differences) >= ENOUGH
-    return Pair(name, found.mean, found.low, found.high, better, worse, len(differences), clear, confidence)
+    middle, low, high = _student(differences, confidence)
+    better = sum(d > 0 for d in differences) + sum(
+        a is not None and b is None for a, b in zip(best, other, strict=True)
+    )
+    lost = sum(a is None and b is not None for a, b in zip(best, other, strict=True))
+    worse = sum(d < 0 for d in differences) + lost
+    clear = low is not None and low > 0 and len(differences) >= ENOUGH and not lost
+    seeds = sum(a is not None or b is not None for a, b in zip(best, other, strict=True))
+    return Pair(name, middle, low, high, better, worse, seeds, clear, confidence)
+
+
+def _student(values: Sequence[float], confidence: float) -> tuple[float | None, float | None, float | None]:
+    """(mean, low, high) by Student's t; no interval of fewer than two values, no width where all are the same."""
+    if not values:
+        return None, None, None
+    found = np.array(values, np.float64)
+    middle = float(found.mean())
+    if len(found) < 2:
+        return middle, None, None
+    half = float(stats.t.isf((1 - confidence) / 2, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found)))
+    return middle, middle - half, middle + half

@@ -14,6 +14,7 @@ import torch
 
 import sparring
 from sparring.runs.compare import statistics
+from sparring.runs.compare.cell import result_of
 from sparring.runs.compare.director import FORMAT, failure, finished, folder_of, results
 from sparring.runs.compare.measures import Measure, judge_of, measures_of
 from sparring.runs.compare.plan import Cell, Comparison, typed
@@ -37,8 +38,20 @@ def record(comparison: Comparison) -> dict[str, Any]:
         "measures": [measure.record() for measure in measures],
         "reference": reference(comparison),
         "cells": cells,
+        "elsewhere": _elsewhere(comparison),
     }
     return {**made, "tuned_with": _at_home(comparison), "verdict": verdict(made)}
+
+
+def _elsewhere(comparison: Comparison) -> list[str]:
+    """Cells that were played in this directory and are not asked for now: a row must not vanish without a word."""
+    asked = {cell.key for cell in comparison.cells}
+    found = []
+    for folder in sorted((comparison.out / "cells").glob("*")):
+        if folder.name not in asked and any(result_of(path) for path in folder.glob("seed*.json")):
+            loss, *rest = folder.name.rpartition("--")[0].split("--")
+            found.append(f"{loss} ({', '.join(rest)})" if rest else folder.name)
+    return found
 
 
 def _at_home(comparison: Comparison) -> dict[str, str]:
@@ -169,7 +182,7 @@ def verdict(made: Mapping[str, Any]) -> dict[str, Any]:
     played = [cell for cell in made["cells"] if cell["state"] == "played"]
     ranked = sorted(
         (cell for cell in played if _mean(cell, main) is not None),
-        key=lambda cell: (-1 if main.up else 1) * float(_mean(cell, main) or 0.0),
+        key=lambda cell: _standing(cell, main),
     )
     out: dict[str, Any] = {"measure": main.name, "ranking": [cell["key"] for cell in ranked], "pairs": []}
     said = []
@@ -177,21 +190,52 @@ def verdict(made: Mapping[str, Any]) -> dict[str, Any]:
         best, others = ranked[0], ranked[1:]
         rows = [[seed["averaged"].get(main.name) for seed in cell["seeds"]] for cell in ranked]
         pairs = [
-            statistics.pair(rows[0], row, name=cell["key"], up=main.up, pairs=len(others))
+            statistics.pair(rows[0], row, name=cell["key"], up=main.up, pairs=len(ranked) * len(others) // 2)
             for row, cell in zip(rows[1:], others, strict=True)
         ]
         out["pairs"] = [one.record() for one in pairs]
-        said += _who(best, others, pairs, main)
+        said += _nobody(ranked, main) or _who(best, others, pairs, main)
         said += _far(best, made["reference"].get(main.name), main)
     elif ranked:
         said.append(f"{ranked[0]['label']} is alone: there is nothing to compare it with.")
-    out["words"] = [*said, *_failures(made)]
+    out["words"] = [*said, *_unmeasured(ranked, main), *_failures(made)]
     return out
 
 
 def _mean(cell: Mapping[str, Any], measure: Measure) -> float | None:
     value: float | None = cell["summary"]["averaged"][measure.name]["mean"]
     return value
+
+
+def _standing(cell: Mapping[str, Any], main: Measure) -> tuple[int, float]:
+    """What cells are ranked by: first how many seeds have no value (their samples were not finite), then the mean.
+
+    The mean knows only of seeds that have a value: by itself it would favour the game that breaks."""
+    missing = int(cell["summary"]["averaged"][main.name]["missing"])
+    return missing, (-1 if main.up else 1) * float(_mean(cell, main) or 0.0)
+
+
+def _nobody(ranked: Sequence[Mapping[str, Any]], main: Measure) -> list[str]:
+    """A sentence where the first row leads nobody: every game failed, or others are level with it."""
+    games = sum(len(cell["seeds"]) for cell in ranked)
+    if sum(sum(cell["failures"].values()) for cell in ranked) == games:
+        return [f"Nobody is ahead: all of the {games} games failed."]
+    level = [cell["label"] for cell in ranked if _standing(cell, main) == _standing(ranked[0], main)]
+    if len(level) < 2:
+        return []
+    return [f"Nobody is ahead: {_listed(level)} are level ({main.title} {main.show(_mean(ranked[0], main))})."]
+
+
+def _unmeasured(ranked: Sequence[Mapping[str, Any]], main: Measure) -> list[str]:
+    """Rows some of whose seeds have no value, which no mean can show."""
+    lines = []
+    for cell in ranked:
+        if missing := cell["summary"]["averaged"][main.name]["missing"]:
+            lines.append(
+                f"{cell['label']}: {missing} of {len(cell['seeds'])} seeds have no value, as their samples are not "
+                "finite. Its mean is of the others, and it stands behind every row that lacks fewer."
+            )
+    return lines
 
 
 def _who(
@@ -202,12 +246,12 @@ def _who(
     value = main.show(_mean(best, main))
     rivals = [cell["label"] for cell, one in zip(others, pairs, strict=True) if not one.clear]
     second = f"{others[0]['label']} ({main.show(_mean(others[0], main))})"
-    on = f"it is better on {pairs[0].better} of {seeds} seeds"
+    on = f"it is better on {pairs[0].better} of {seeds} seed{'s' * (seeds > 1)}"
     if seeds < statistics.ENOUGH:
         return [
             f"{name} is ahead ({main.title} {value}), then {second}; {on}.",
             f"With {seeds} seed{'s' * (seeds > 1)} that is a hint, not a result: {statistics.ENOUGH} seeds are the "
-            "least with which agreement of all is no accident (--seeds 10).",
+            "least with which anything is claimed, and 10 the usual number (--seeds 10).",
         ]
     if not rivals:
         beaten = "the other one" if len(others) == 1 else f"each of the other {len(others)}"
@@ -251,6 +295,8 @@ def _failures(made: Mapping[str, Any]) -> list[str]:
             if cell["state"] == state:
                 reasons.setdefault(cell["why"], []).append(cell["label"])
         lines += [f"{_listed(labels)} {what}: {why}." for why, labels in reasons.items()]
+    if others := made.get("elsewhere"):
+        lines.append(f"Also played in this directory, and not asked for now: {', '.join(others)}.")
     waiting = sum(cell["state"] == "waiting" for cell in cells)
     if waiting:
         lines.append(f"{waiting} of {len(cells)} cells, with {count} seeds each, are still to be played.")
