@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sparring.generate.landscape import ARROWS, CELLS, View, arrows, lattice, view
+from sparring.generate.landscape import ARROWS, CELLS, Reading, View, arrows, lattice, view
 from sparring.types import Batch, Criticises, Dice, Landscape
 
 
@@ -73,6 +73,24 @@ def test_a_relativistic_game_is_measured_against_its_median_and_averaged_over_pa
     raised = _look(Pairs((0.0, 0.0), top=100.0), real=real)
     np.testing.assert_allclose(raised.belief, seen.belief, atol=1e-5, err_msg="a constant added to s changes nothing")
     np.testing.assert_allclose(seen.pull, -2.0 * seen.places, atol=1e-5, err_msg="the mean partner weighs 2")
+
+
+def test_without_a_scale_the_map_uses_its_colours_and_any_slope_looks_the_same() -> None:
+    """σ(gain (s − median)), nine tenths of it within 10 … 90 %; a s + b, a > 0, is the same D."""
+
+    class Straight(Hill):
+        def score(self, x: Tensor) -> Tensor:
+            return self.top + 1e-3 * x[:, 0]
+
+    points, reading = torch.zeros(4, 2), Reading(None, centred=True)
+    seen = view(Straight((0.0, 0.0), top=1.0), points, points, 2.0, reading)
+    np.testing.assert_allclose(seen.belief.mean(), 0.5, atol=1e-3)
+    assert 0.88 < float(((seen.belief > 0.1) & (seen.belief < 0.9)).mean()) < 0.92
+    steep = view(Hill((0.5, 0.0), top=0.0), points, points + 1.0, 2.0, reading)
+    lifted = view(Hill((0.5, 0.0), top=9.0), points, points + 1.0, 2.0, reading)
+    np.testing.assert_allclose(steep.belief, lifted.belief, atol=1e-5)
+    flat = view(Moody().eval(), points, points, 2.0, reading)
+    assert (flat.belief == 0.5).all()
 
 
 class Moody(nn.Module, Landscape):

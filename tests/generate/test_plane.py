@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from tests.generate.test_landscape import Hill
 
+from sparring.generate.landscape import Reading
 from sparring.generate.plane import SIZE, Line, Plane, animate, limits
 
 REAL = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
@@ -63,7 +64,9 @@ def test_a_picture_is_a_function_of_the_moment_alone() -> None:
     assert used.draw(Hill((0.0, 0.0)), REAL, 31, CURVES).tobytes() != a.tobytes()
 
 
-@pytest.mark.parametrize("settings", [{}, {"modes": None}, {"relative": True, "costs": {"D": 0.0, "G": 0.0}}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"modes": None}, {"reading": Reading(None, centred=True), "costs": {"D": 0.0, "G": 0.0}}]
+)
 def test_it_can_be_drawn_whatever_is_known(settings: dict[str, object]) -> None:
     """No curve yet, values that are not finite, samples nowhere, a D that says one thing everywhere."""
     plane = _plane(**settings)
@@ -71,6 +74,51 @@ def test_it_can_be_drawn_whatever_is_known(settings: dict[str, object]) -> None:
     curves: dict[str, Line] = {"D": ([1, 2], [math.nan, math.inf]), "energy_distance": ([1, 2], [-0.001, 1e9])}
     samples = torch.tensor([[math.nan, 0.0], [math.inf, -math.inf], [1e30, 0.0]])
     plane.draw(Hill((math.nan, 0.0)), samples, 1, curves)
+
+
+BOARD = (slice(55, 455), slice(52, 455))  # pixels of the plane
+
+
+def _near(picture: Image.Image, colour: tuple[int, int, int], where: tuple[slice, slice] = BOARD) -> int:
+    """Pixels of about this colour."""
+    return int((np.abs(_pixels(picture)[where] - np.array(colour)).max(axis=2) < 40).sum())
+
+
+def test_samples_on_top_of_data_hide_none_of_them() -> None:
+    """A perfect G: as many orange as blue dots are seen where 400 points of each lie in one spot."""
+    spot, other = 0.05 * torch.randn(2, 400, 2, generator=torch.Generator().manual_seed(0))
+    picture = Plane(torch.cat([spot, REAL]), total=1).draw(Hill((0.0, 0.0), top=0.0), other, 0, {})
+    orange, blue = _near(picture, (0xB4, 0x53, 0x09)), _near(picture, (0x1D, 0x4F, 0x9C))
+    assert orange > 40 and blue > 40 and 0.2 < orange / blue < 5
+
+
+def test_samples_that_left_the_plane_are_counted() -> None:
+    gone = torch.full((100, 2), 50.0)
+    corner = (slice(52, 68), slice(300, 452))
+    plane = _plane()
+    home, away = (plane.draw(Hill((0.0, 0.0), top=0.0), x, 0, {}) for x in (torch.zeros(100, 2), gone))
+    assert (_pixels(away)[corner] > 245).all(axis=2).sum() > 800 > (_pixels(home)[corner] > 245).all(axis=2).sum()
+    assert _near(away, (0x1D, 0x4F, 0x9C), corner) > 100 > _near(home, (0x1D, 0x4F, 0x9C), corner)
+
+
+def test_a_long_title_stays_large_enough_to_read() -> None:
+    """In two lines: the first as large as that of a short one."""
+    rows = (slice(5, 45), slice(48, 300))
+    drawn = [
+        Plane(REAL, total=1, title=title).draw(Hill((0.0, 0.0)), REAL, 0, {})
+        for title in ("ring · minimax", "ring · minimax + r1+r2 + spectral norm + noise + smoothed labels")
+    ]
+    inked = [(_pixels(picture)[rows] < 120).all(axis=2) for picture in drawn]
+    assert inked[1][22:].sum() > 100 > inked[0][27:].sum(), "a second line"
+    assert inked[1][:20].sum() >= 0.9 * inked[0].sum(), "and a first one as large"
+
+
+def test_names_of_close_levels_are_not_on_top_of_each_other() -> None:
+    plane = _plane(costs={"D": 0.0, "G": -1.0})
+    plane.draw(Hill((0.0, 0.0)), REAL, 30, {"D": ([1, 2], [2000.0, -2000.0])})
+    assert plane._made is not None
+    d, g = (text.get_window_extent(plane._made.canvas.get_renderer()) for text in plane._made.panels[0].names)
+    assert g.y1 <= d.y0 + 3, "D's stands above G's"
 
 
 def test_limits_hold_levels_and_nearly_all_values() -> None:

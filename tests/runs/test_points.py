@@ -15,10 +15,11 @@ from PIL import Image
 
 from sparring import api
 from sparring.data import open_data
+from sparring.generate.landscape import Reading
 from sparring.generate.plane import SIZE, Plane
 from sparring.runs import board, session
 from sparring.runs import plan as plans
-from sparring.runs.board import Board, History, equilibrium, moments, played
+from sparring.runs.board import Board, History, equilibrium, moments, played, reading
 from sparring.runs.directory import RunDirectory
 from sparring.runs.recipe import load
 from sparring.runs.watch import PointsWatch, measure_of, watch_of
@@ -218,10 +219,38 @@ def test_what_players_pay_at_the_equilibrium(objective: str, d: float, g: float)
     assert played(game).startswith(objective.replace("_", " "))
 
 
+@pytest.mark.parametrize(
+    ("objective", "best"),
+    [
+        ("minimax", lambda u: u.log()), ("maximum_likelihood", lambda u: u.log()), ("kl", lambda u: u.log()),
+        ("reverse_kl", lambda u: u.log()), ("js", lambda u: u.log()), ("pearson", lambda u: 2 * (u - 1)),
+        ("squared_hellinger", lambda u: 0.5 * u.log()), ("least_squares", lambda u: (u - 1) / (u + 1)),
+    ],
+)  # fmt: skip
+def test_what_the_best_d_says_is_read_as_the_share_of_reals(objective: str, best: Any) -> None:
+    """σ(gain · s*(u)) = u / (1 + u) up to second order where u = p/q is near 1."""
+    read = reading(plans.build(load("gan-points", [*SMALL, f"objective={objective}"]), Space((2,)), 0))
+    u = torch.tensor([0.98, 0.99, 1.0, 1.01, 1.02], dtype=torch.float64)
+    assert read.gain is not None and not read.centred
+    torch.testing.assert_close(torch.sigmoid(read.gain * best(u)), u / (1 + u), atol=6e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected"),
+    [
+        ("hinge", Reading(2.0)), ("total_variation", Reading(2.0)), ("wasserstein", Reading(None, centred=True)),
+        ("relativistic", Reading(centred=True)), ("relativistic_average", Reading(centred=True)),
+    ],
+)  # fmt: skip
+def test_an_output_that_is_no_logit_is_centred_and_scaled(objective: str, expected: Reading) -> None:
+    assert reading(plans.build(load("gan-points", [*SMALL, f"objective={objective}"]), Space((2,)), 0)) == expected
+    assert reading(object()) == Reading()
+
+
 def test_a_smoothed_label_moves_the_equilibrium_and_other_games_have_none() -> None:
     recipe = load("gan-points", [*SMALL, "objective=nonsaturating", "smoothing=0.9"])
     game = plans.build(recipe, Space((2,)), 0)
-    assert equilibrium(game) == {} and played(game) == "nonsaturating + r1+r2 + smooth"
+    assert equilibrium(game) == {} and played(game) == "nonsaturating + r1+r2 + smoothed labels"
     assert equilibrium(object()) == {} and played(object()) == "object"
 
 

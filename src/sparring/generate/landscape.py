@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +18,25 @@ CELLS, ARROWS, PAIRS = 96, 21, 12
 _CHUNK = 2**14  # points that D is asked about at once
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How s becomes a belief: σ(gain · (s − shift)).
+
+    gain:    what makes the best D's answer the share of reals, to first order where p and q are close; None where s has
+             no scale: then the map spreads over its colours, nine tenths of it within 10 … 90 %.
+    centred: whether s has no zero, only differences: the shift is then its median over data and samples, else 0.
+    """
+
+    gain: float | None = 1.0
+    centred: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """A game seen from above, within [−extent, extent]².
 
-    belief: (CELLS, CELLS) σ(s − shift) at the middle of each cell; the first row is the lowest.
-    shift:  0, or in a relativistic game the median of s over data and samples: there only differences mean something.
+    belief: (CELLS, CELLS) σ(gain · (s − shift)) at the middle of each cell; the first row is the lowest.
+    shift:  0, or the median of s over data and samples where only differences mean something (`Reading`).
     places, pull: (A², 2) where the field was taken, and the field: E −∇ₓ of what G pays at each place.
     """
 
@@ -44,25 +58,35 @@ def lattice(extent: float, side: int) -> Tensor:
     return torch.stack([x.flatten(), y.flatten()], dim=1)
 
 
-def view(game: Landscape, real: Tensor, samples: Tensor, extent: float) -> View:
-    """Look at a game (in eval mode) over [−extent, extent]²; nothing of it changes. real, samples: (N, 2), (M, 2)."""
+def view(game: Landscape, real: Tensor, samples: Tensor, extent: float, reading: Reading | None = None) -> View:
+    """Look at a game (in eval mode) over [−extent, extent]²; nothing of it changes. real, samples: (N, 2), (M, 2).
+    Without a `reading` s is a logit, centred if the game is relativistic."""
     relative = isinstance(game, Criticises) and game.relative
+    reading = Reading(centred=relative) if reading is None else reading
     modules = list(game.modules()) if isinstance(game, nn.Module) else []
     modes, device = [(module, module.training) for module in modules], device_of(game)
     for module in modules:
         module.training = False
     try:
         shift = 0.0
-        if relative:
+        if reading.centred:
             both = torch.cat([real[:500], samples[:500]]).to(device)
             shift = float(_score(game, both).median())
-        belief = torch.sigmoid(_score(game, lattice(extent, CELLS).to(device)) - shift)
+        apart = _score(game, lattice(extent, CELLS).to(device)) - shift
+        belief = torch.sigmoid((_gain(apart) if reading.gain is None else reading.gain) * apart)
         places = lattice(extent, ARROWS)
         pull = _pull(game, places.to(device), real[: PAIRS if relative else 1].to(device))
     finally:
         for module, mode in modes:
             module.training = mode
     return View(extent, belief.view(CELLS, CELLS).numpy(), shift, places.numpy(), pull.numpy())
+
+
+def _gain(apart: Tensor) -> float:
+    """What takes nine tenths of |s − shift| to a belief within 10 … 90 %."""
+    known = apart[apart.isfinite()].abs()
+    reach = float(known.quantile(0.9)) if len(known) else 0.0
+    return math.log(9) / reach if reach > 0 else 1.0
 
 
 @torch.no_grad()

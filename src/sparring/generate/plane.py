@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sparring.generate.landscape import ARROWS, CELLS, View, arrows, lattice, view
+from sparring.generate.landscape import ARROWS, CELLS, Reading, View, arrows, lattice, view
 from sparring.types import Landscape
 
 SIZE = (920, 520)
@@ -22,6 +22,9 @@ SIZE = (920, 520)
 
 _REAL, _MADE, _INK, _SOFT, _GOOD, _FAINT = "#b45309", "#1d4f9c", "#1f2328", "#6b7280", "#0f8a7e", "#a3a8b0"
 _TINTS = ("#8fb3e6", "#ffffff", "#f5b968")  # generated, undecided, real
+_LINE = 27  # characters of a title beside the clock
+_LAYERS = 5  # data and samples are drawn in turn, so that neither hides the other
+_MANY = 0.02  # share of samples outside that is worth a word
 _LEAST = 1e-3  # of the energy distance of data at unit scale: about what chance leaves of 2,500 samples
 
 Line = tuple[Sequence[float], Sequence[float]]
@@ -38,14 +41,15 @@ class Plane:
     real:  (N, 2) data at unit scale.   scale: times that are the coordinates on the axes.
     title: what is played.   total: images at the end of the curves.   modes: how many the data has.
     costs: {"D": 2 log 2, …} what each player pays at the equilibrium, where it is known.
+    reading: how D's output becomes a belief.
     """
 
     def __init__(
         self, real: Tensor, *, scale: float = 1.0, title: str = "", total: int = 1, modes: int | None = None,
-        costs: Mapping[str, float] | None = None, relative: bool = False,
+        costs: Mapping[str, float] | None = None, reading: Reading = Reading(),  # noqa: B008 - it is frozen
     ) -> None:  # fmt: skip
         self.real, self.scale, self.title, self.total = real[:, :2].float().cpu(), scale, title, total
-        self.modes, self.costs, self.relative = modes, dict(costs or {}), relative
+        self.modes, self.costs, self.reading = modes, dict(costs or {}), reading
         finite = self.real[self.real.isfinite().all(dim=1)].abs()
         self.extent = 1.3 * float(finite.max()) if finite.numel() else 1.0
         self._made: _Sheet | None = None
@@ -57,7 +61,7 @@ class Plane:
         """
         if self._made is None:
             self._made = _Sheet(self)
-        seen = view(game, self.real, samples.float().cpu(), self.extent)
+        seen = view(game, self.real, samples.float().cpu(), self.extent, self.reading)
         return self._made.moment(seen, samples.float().cpu(), images, curves)
 
 
@@ -91,7 +95,8 @@ class _Sheet:
             extent=(-edge, edge, -edge, edge), aspect="auto", animated=True,
         )  # fmt: skip
         real = plane.real.numpy() * plane.scale
-        (self.data,) = at.plot(real[:, 0], real[:, 1], "o", ms=2.6, mew=0, color=_REAL, alpha=0.55, animated=True)
+        self.real = real
+        (self.data,) = at.plot([], [], "o", ms=2.6, mew=0, color=_REAL, alpha=0.55, animated=True)
         (self.cloud,) = at.plot([], [], "o", ms=2.4, mew=0, color=_MADE, alpha=0.7, animated=True)
         places = lattice(edge, ARROWS).numpy()
         self.quiver = at.quiver(
@@ -99,8 +104,11 @@ class _Sheet:
             angles="xy", scale_units="xy", scale=1, width=0.0026, headwidth=4, headlength=4.5, headaxislength=4,
             pivot="mid", animated=True,
         )  # fmt: skip
-        size = 11.5 * min(1.0, 27 / max(1, len(plane.title)))
-        self.figure.text(0.052, 0.945, plane.title, fontsize=max(7.0, size), color=_INK, weight="bold")
+        self._title(plane.title)
+        self.outside = at.text(
+            0.985, 0.975, "", transform=at.transAxes, fontsize=8.5, color=_MADE, ha="right", va="top", animated=True,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 2.5},
+        )  # fmt: skip
         self.clock = self.figure.text(0.4985, 0.945, "", fontsize=9.5, color=_SOFT, ha="right", animated=True)
         self.marks = self.figure.text(0.59, 0.945, "", fontsize=9.5, color=_INK, animated=True)
         bar = self.figure.add_axes((0.507, 0.115, 0.0105, 0.79))
@@ -114,10 +122,21 @@ class _Sheet:
             side.set_visible(False)
         self._legend()
 
+    def _title(self, title: str) -> None:
+        """One line; a long one in two: the game, and smaller what holds D back."""
+        head, besides, rest = title.partition(" + ")
+        if len(title) <= _LINE or not besides:
+            head, rest = title, ""
+        high = 0.957 if rest else 0.945
+        size = 11.5 * min(1.0, _LINE / max(1, len(head)))
+        self.figure.text(0.052, high, head, fontsize=max(8.0, size), color=_INK, weight="bold")
+        size = 8.5 * min(1.0, 66 / max(1, len(rest)))
+        self.figure.text(0.052, 0.921, f"+ {rest}" if rest else "", fontsize=max(6.5, size), color=_INK)
+
     def _legend(self) -> None:
         from matplotlib.lines import Line2D
 
-        belief = "D = σ(s − median)" if self.plane.relative else "D = σ(s)"
+        belief = f"D = {formula(self.plane.reading)}"
         keys = [
             Line2D([], [], ls="", marker="o", ms=4.5, mew=0, color=_REAL, label="data"),
             Line2D([], [], ls="", marker="o", ms=4.5, mew=0, color=_MADE, label="generated"),
@@ -137,9 +156,11 @@ class _Sheet:
         same = len(set(plane.costs.values())) == 1
         for name, value in plane.costs.items():
             cost.level(value, _named(value), _SOFT if same else _REAL if name == "D" else _MADE)
-        belief = _Panel(self.figure, (left, 0.395, width, 0.195), plane.total, "what D believes", (0.0, 1.0))
+        believed = "σ(s), no belief here" if plane.reading.gain is None else "what D believes"
+        belief = _Panel(self.figure, (left, 0.395, width, 0.195), plane.total, believed, (0.0, 1.0))
         belief.lines({"D(x)": ("D(x)", _REAL), "D(G(z))": ("D(G(z))", _MADE)})
-        belief.level(0.5, "½", _SOFT)
+        if plane.reading.gain is not None:
+            belief.level(0.5, "½", _SOFT)  # σ(s) of a D without a scale is no probability
         if plane.modes:
             last = _Panel(self.figure, (left, 0.115, width, 0.195), plane.total, "samples", (0.0, 1.0))
             last.lines(
@@ -164,8 +185,11 @@ class _Sheet:
             every["share"] = (at, [value / plane.modes for value in count])
         belief = np.nan_to_num(seen.belief, nan=0.5)
         self.heat.set_data(belief)
-        made = samples[:, :2].nan_to_num(0.0, plane.extent, -plane.extent).clamp(-plane.extent, plane.extent).numpy()
-        self.cloud.set_data(made[:, 0] * plane.scale, made[:, 1] * plane.scale)
+        near = samples[:, :2]
+        away = int((~(near.abs() <= plane.extent).all(dim=1)).sum())  # also what is no number
+        border = 0.992 * plane.extent
+        made = near.nan_to_num(0.0, border, -border).clamp(-border, border).numpy() * plane.scale
+        self.outside.set_text(f"{away:,} of {len(near):,} samples are outside" if away > _MANY * len(near) else "")
         field = arrows(seen.pull, longest=0.92 * 2 * edge / ARROWS)
         self.quiver.set_UVC(field[:, 0], field[:, 1])
         self.clock.set_text(f"after {images:,} points")
@@ -181,8 +205,12 @@ class _Sheet:
             contour = self.axes.contour(axis, axis, belief, levels=[0.5], colors=[_INK], linewidths=1.2, alpha=ink)
             self.axes.draw_artist(contour)
             contour.remove()
-        for artist in (self.data, self.quiver, self.cloud):
-            self.axes.draw_artist(artist)
+        self.axes.draw_artist(self.quiver)
+        for k in range(_LAYERS):
+            for dots, points in ((self.data, self.real), (self.cloud, made)):
+                dots.set_data(points[k::_LAYERS, 0], points[k::_LAYERS, 1])
+                self.axes.draw_artist(dots)
+        self.axes.draw_artist(self.outside)
         for panel in self.panels:
             panel.draw()
         for text in (self.clock, self.marks):
@@ -217,6 +245,7 @@ class _Panel:
         figure.text(place[0], place[1] + place[3] + 0.014, title, fontsize=9.5, color=_INK)
         self.drawn: dict[str, Any] = {}
         self.levels: list[float] = []
+        self.names: list[Any] = []  # of the levels
         if bounds is not None:
             room = 0.04 * (bounds[1] - bounds[0])
             self.axes.set_ylim(bounds[0] - room, bounds[1] + room)
@@ -234,10 +263,11 @@ class _Panel:
     def level(self, value: float, name: str, colour: str) -> None:
         """A dashed line at what theory says."""
         self.axes.axhline(value, color=colour, lw=1, ls=(0, (4, 3)), alpha=0.8)
-        self.axes.text(
+        text = self.axes.text(
             1.008, value, name, fontsize=8, color=colour, va="center", transform=self.axes.get_yaxis_transform()
         )
         self.levels.append(value)
+        self.names.append(text)
 
     def show(self, curves: Mapping[str, Line]) -> bool:
         """Set the curves; whether the axis had to change."""
@@ -253,7 +283,12 @@ class _Panel:
             top = max([10 * self.lowest, *shown])
             self.axes.set_ylim(0.9 * self.lowest, float(10 ** np.ceil(np.log10(top))))
         else:
-            self.axes.set_ylim(*limits(shown, self.levels))
+            low, high = limits(shown, self.levels)
+            self.axes.set_ylim(low, high)
+            close = max(self.levels, default=0.0) - min(self.levels, default=0.0) < 0.15 * (high - low)
+            for value, text in zip(self.levels, self.names, strict=True):  # two names never on top of each other
+                beside = "bottom" if value == max(self.levels) else "top"
+                text.set_va(beside if close and len(set(self.levels)) > 1 else "center")
         return bool(before != self.axes.get_ylim())
 
     def draw(self) -> None:
@@ -263,6 +298,20 @@ class _Panel:
 
 
 # ── small things ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def formula(reading: Reading) -> str:
+    """How s is read, in signs.
+
+    >>> formula(Reading()), formula(Reading(2.0)), formula(Reading(None, centred=True))
+    ('σ(s)', 'σ(2 s)', 'σ((s − median) / spread)')
+    """
+    inner = "s − median" if reading.centred else "s"
+    if reading.gain is None:
+        return f"σ(({inner}) / spread)"
+    if abs(reading.gain - 1) < 1e-6:
+        return f"σ({inner})"
+    return f"σ({reading.gain:.3g} ({inner}))" if reading.centred else f"σ({reading.gain:.3g} {inner})"
 
 
 def firmness(belief: NDArray[np.floating]) -> float:

@@ -13,6 +13,7 @@ from PIL import Image
 from sparring.contest import Contest
 from sparring.data import Dataset
 from sparring.data.opening import Limits, Unusable, opened
+from sparring.generate.landscape import Reading
 from sparring.generate.plane import Plane, animate
 from sparring.runs.directory import RunDirectory
 from sparring.train import log
@@ -104,7 +105,7 @@ def board_of(dataset: Dataset, game: object, *, seconds: float, total: int, logg
         total=total,
         modes=len(dataset.modes) if dataset.modes is not None and dataset.spread else None,
         costs=equilibrium(game),
-        relative=isinstance(game, Criticises) and game.relative,
+        reading=reading(game),
     )
     return Board(plane, History.of(logged))
 
@@ -134,18 +135,18 @@ def moments(horizon: int, total: int, seconds: float) -> tuple[int, ...]:
 
 
 def played(game: object) -> str:
-    """What is played, in a few words: the objective, and what holds D back (as `sparring compare` writes it)."""
+    """What is played, in a few words: the objective, and what holds D back."""
     if not isinstance(game, Contest):
         return type(game).__name__
     config = game.config
     noisy = config.noise.start > 0 or config.noise.end > 0
     besides = [
         *[str(config.penalty)] * config.penalised,
-        *["sn"] * config.spectral,
-        *["clip"] * (config.clip > 0),
+        *["spectral norm"] * config.spectral,
+        *["clipped weights"] * (config.clip > 0),
         *["noise"] * noisy,
-        *["smooth"] * (config.smoothing < 1),
-        *[f"pac{config.packing}"] * (config.packing > 1),
+        *["smoothed labels"] * (config.smoothing < 1),
+        *[f"packs of {config.packing}"] * (config.packing > 1),
     ]
     who = "by class, " * isinstance(game, SamplesByClass)
     return who + " + ".join([str(config.objective).replace("_", " "), *besides])
@@ -160,3 +161,29 @@ def equilibrium(game: object) -> dict[str, float]:
     zero = torch.zeros(1)
     halves = {"D": game.objective.discriminator(zero, zero), "G": game.objective.generator(zero, zero)}
     return {player: sum(float(term) for term in terms.values()) for player, terms in halves.items()}
+
+
+def reading(game: object) -> Reading:
+    """How D's output s is read as the share p/(p + q) of reals at a place.
+
+    The best D lowers u r(s) + f(s), r and f its costs on a real and on a generated sample and u = p/q. Where s = 0 is
+    its answer to u = 1, ds/du = −r′/(r″ + f″) there, and the share changes by du/4; so σ(k s) with k = −(r″ + f″)/r′ is
+    that share to first order: k = 1 where s is a logit, 2 for `least_squares`, ½ for `pearson`. A D whose best answer
+    is a sign (`hinge`, `total_variation`) has ±1 for sure: k = 2. In `wasserstein` s has neither zero nor scale.
+    """
+    if isinstance(game, Criticises) and game.relative:
+        return Reading(centred=True)
+    if not isinstance(game, Contest):
+        return Reading()
+
+    def paid(s: torch.Tensor) -> torch.Tensor:
+        return torch.stack([term.sum() for term in game.objective.discriminator(s[:1], s[1:]).values()]).sum()
+
+    start = torch.zeros(2, dtype=torch.float64)
+    slope = float(torch.autograd.functional.jacobian(paid, start)[0])
+    bend = float(torch.autograd.functional.hessian(paid, start).diagonal().sum())
+    if bend > 1e-9:
+        return Reading(-bend / slope)
+    apart = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    free = abs(float(paid(apart + 5.0) - paid(apart))) < 1e-9  # s + c costs the same for every c
+    return Reading(None, centred=True) if free else Reading(2.0)
