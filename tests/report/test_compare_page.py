@@ -3,12 +3,14 @@
 import copy
 import re
 
+import numpy as np
 import pytest
 from PIL import Image
 from tests.report.reader import Reader
 
+from sparring.report import compare_images
 from sparring.report.compare_page import render, write
-from sparring.report.compare_plots import axis
+from sparring.report.compare_plots import axis, curve
 from sparring.runs.compare import statistics
 from sparring.runs.compare.measures import MODES
 from sparring.runs.compare.table import lines
@@ -118,6 +120,29 @@ def test_the_page_is_whole_safe_and_asks_for_nothing(made, tmp_path):
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert not re.search(r"https?://", text)
     assert "default-src 'none'" in text
+
+
+def test_many_large_pictures_make_no_large_page(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare_images, "MOST", 60_000)
+    monkeypatch.setattr(compare_images, "MOST_SMALL", 4)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    for one in made["cells"][:3]:
+        (tmp_path / one["folder"]).mkdir(parents=True)
+        for seed in range(6):
+            Image.fromarray(noise).save(tmp_path / one["folder"] / f"seed-{seed}.png")
+    text = render(made, tmp_path)
+    sources = [attributes["src"] for _, attributes in read(text).tags if "src" in attributes]
+    assert len(sources) == 3 * 5
+    assert sum(map(len, sources)) <= 70_000
+    assert "and 2 more seeds" in text
+    assert "Made smaller for this page" in text
+
+
+def test_marks_of_a_small_axis_do_not_read_the_same(made, tmp_path):
+    row = cell("a", [0.004, 0.006])
+    for low, high in ((0.0, 0.01), (0.0, 1.0), (0.0, 0.03)):
+        marks = re.findall(r'class="y"[^>]*>([^<]*)<', curve(row, MODES[0], 1000, low, high, None))
+        assert len(set(marks)) == len(marks) > 1
 
 
 def test_every_cell_and_every_seed_is_shown(made, tmp_path):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sparring.budget import duration
+from sparring.report import compare_images as images
 from sparring.report.compare_equal import again, budget, fairness
 from sparring.report.compare_plots import axis, curve, dots, span_of
 from sparring.report.page import asset, document
@@ -154,10 +154,13 @@ def _failed(cell: Mapping[str, Any]) -> str:
 def _pictures(made: Mapping[str, Any], folder: Path) -> str:
     main = _main(made)
     figures = []
+    allowed = images.allowance(_played(made), folder)
     for cell in _played(made):
         middle = _median(cell, main)
-        large = _image(folder, cell, middle, "large", main)
-        small = "".join(_image(folder, cell, seed, "small", main) for seed in cell["seeds"]) * (len(cell["seeds"]) > 1)
+        large = _image(folder, cell, middle, "large", main, allowed)
+        small = "".join(_image(folder, cell, seed, "small", main, allowed) for seed in images.shown(cell))
+        if len(cell["seeds"]) > images.MOST_SMALL:
+            small += f"<small>and {len(cell['seeds']) - images.MOST_SMALL} more seeds</small>"
         value = interval(cell["summary"]["averaged"][main.name], main)
         if large:
             figures.append(
@@ -169,6 +172,8 @@ def _pictures(made: Mapping[str, Any], folder: Path) -> str:
     points = made["question"]["data"]["kind"] == "points"
     note = "Samples (blue) over data (orange); what lies outside is drawn on the border. " if points else ""
     note += "Large: the seed in the middle of the row; small: all seeds, a red frame where one failed."
+    if allowed is not None:
+        note += " Made smaller for this page; as they are they stand in cells/…/seed-0.png and so on."
     return f'<h2>What they made</h2><p class="note">{note}</p><div class="gallery">{"".join(figures)}</div>'
 
 
@@ -185,17 +190,17 @@ def _worst_first(value: float | None, main: Measure) -> float:
     return value if main.up else -value
 
 
-def _image(folder: Path, cell: Mapping[str, Any], seed: Mapping[str, Any], kind: str, main: Measure) -> str:
-    path = folder / cell["folder"] / f"seed-{seed['seed']}.png"
-    try:
-        data = base64.b64encode(path.read_bytes()).decode()
-    except OSError:
+def _image(
+    folder: Path, cell: Mapping[str, Any], seed: Mapping[str, Any], kind: str, main: Measure, allowed: int | None
+) -> str:
+    source = images.url(images.path_of(folder, cell, seed), kind, allowed)
+    if not source:
         return ""
     said = f"{cell['label']}, seed {seed['seed']}: {main.title} {main.show(seed['averaged'].get(main.name))}"
     if seed["failure"]:
         said += f"; {seed['failure']['why']} after {seed['failure']['images']:,} images"
         kind += " broken"
-    return f'<img class="{kind}" src="data:image/png;base64,{data}" alt="{_e(said)}" title="{_e(said)}">'
+    return f'<img class="{kind}" src="{source}" alt="{_e(said)}" title="{_e(said)}">'
 
 
 def _curves(made: Mapping[str, Any]) -> str:
