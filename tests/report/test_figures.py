@@ -18,7 +18,18 @@ from sparring.errors import UsageError
 from sparring.losses import divergences
 from sparring.losses.f_gan import F_DIVERGENCES
 from sparring.recipes.gan import GANConfig
-from sparring.report.figures import DRAWINGS, collapse, costs, dirac, equilibrium, family, play, two_modes, write
+from sparring.report.figures import (
+    DRAWINGS,
+    collapse,
+    costs,
+    dirac,
+    equilibrium,
+    family,
+    joined,
+    play,
+    two_modes,
+    write,
+)  # fmt: skip
 
 CHEAP = ["cross-entropy", "generator-costs", "f-divergences", "five-atoms"]
 
@@ -235,3 +246,27 @@ def test_an_unknown_name_finds_its_nearest(tmp_path):
     with pytest.raises(UsageError, match="two-modes"):
         write(tmp_path / "out", ["two-mode"])
     assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_figure_is_answered_with_all_names():
+    for name, words in (("nonsens", "there are cross-entropy"), ("cross-entropi", "did you mean cross-entropy?"),
+                        ("dirac,equilibrium", "with spaces between")):  # fmt: skip
+        with pytest.raises(UsageError) as refused:
+            write.chosen([name])
+        assert words in str(refused.value) and "five-atoms" in str(refused.value)
+    with pytest.raises(UsageError) as refused:
+        write.chosen(["nonsens"])
+    assert "did you mean" not in str(refused.value)
+
+
+# ── joined ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_batch_norm_makes_two_games_of_joined_and_separate_batches():
+    """The first round begins from the same weights; already there D is told other things, and the company counts."""
+    separate, together = joined.run(False, 12), joined.run(True, 12)
+    for found in (separate, together):
+        assert found.real.shape == found.fake.shape == (12,) and found.beside.shape == joined.SHARES.shape
+        assert np.all((found.real > 0) & (found.real < 1)) and np.ptp(found.beside) > 0.01
+    assert abs(separate.real[0] - together.real[0]) > 1e-4
+    assert together.real[-1] - together.fake[-1] > separate.real[-1] - separate.fake[-1]

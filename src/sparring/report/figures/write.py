@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sparring.errors import UsageError
-from sparring.report.figures import collapse, costs, dirac, equilibrium, family, two_modes
+from sparring.report.figures import collapse, costs, dirac, equilibrium, family, joined, two_modes
 from sparring.report.figures.style import Drawing, encoded, styled
 from sparring.report.page import asset, document
 from sparring.report.text import escape
@@ -23,6 +23,7 @@ DRAWINGS: dict[str, Drawing] = {
         *family.DRAWINGS,
         *collapse.DRAWINGS,
         *equilibrium.DRAWINGS,
+        *joined.DRAWINGS,
         *dirac.DRAWINGS,
     )
 }
@@ -43,8 +44,9 @@ def chosen(only: Sequence[str] = ()) -> list[Drawing]:
     """The figures of these names in the order of the page, or all; `UsageError` with the nearest name."""
     for name in only:
         if name not in DRAWINGS:
-            near = difflib.get_close_matches(name, DRAWINGS, n=1, cutoff=0.4)
-            fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(DRAWINGS)}"
+            near = difflib.get_close_matches(name, DRAWINGS, n=1, cutoff=0.6)
+            fix = f"did you mean {near[0]}? " * bool(near) + f"there are {', '.join(DRAWINGS)}"
+            fix += "; several are written with spaces between" * ("," in name)
             raise UsageError("FIGURE", "there is no such figure", where=name, fix=fix)
     return [drawing for name, drawing in DRAWINGS.items() if not only or name in only]
 
