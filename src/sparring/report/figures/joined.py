@@ -89,7 +89,7 @@ DRAWINGS = (
         "joined",
         "Reals and fakes in one batch, or each in its own",
         "002",
-        "A small DCGAN on pictures of clothes, whose D has batch normalisation, played both ways from equal weights. In "
+        "A small DCGAN on clothes, whose D has batch normalisation, played both ways from equal weights. In "
         "separate batches all images of a batch are of one kind, and what most tells the kinds apart, the mean, is "
         "normalised away: D has to look at the images. In a joined batch, with labels 1 and 0 as the note has it, the "
         "statistics are those of the mixture, the difference of the means stays, and D is sure after some twenty "
