@@ -97,6 +97,7 @@ def test_nobody_is_ahead_where_all_are_level_or_all_failed(made):
     assert verdict(level)["words"][0] == "Nobody is ahead: a, b are level (right place 30.0 %)."
     lost = {**made, "cells": [cell(name, [value] * 2, failed=(0, 1)) for name, value in (("a", 0.0), ("b", 0.1))]}
     assert verdict(lost)["words"][0] == "Nobody is ahead: all of the 4 games failed."
+    assert not any("longer --budget" in line for line in verdict(lost)["words"])
 
 
 def test_a_row_whose_seeds_have_no_value_does_not_lead_by_leaving_them_out(made):

@@ -47,9 +47,13 @@ class Measure:
         '98.9 %'
         >>> Measure("energy", "energy distance", "", digits=2).show(-0.001)
         '0.00'
+        >>> Measure("energy", "energy distance", "").show(2.01232e24)
+        '2.01e+24'
         """
         if value is None or not math.isfinite(value):
             return "–"
+        if abs(value) >= 1e6:  # of a game that ran away
+            return f"{value:.3g}"
         shown = round(100 * value if self.share else value, self.digits) + 0.0  # −0 is 0
         return f"{shown:.{self.digits}f}" + " %" * self.share
 

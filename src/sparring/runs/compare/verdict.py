@@ -195,7 +195,8 @@ def verdict(made: Mapping[str, Any]) -> dict[str, Any]:
         ]
         out["pairs"] = [one.record() for one in pairs]
         said += _nobody(ranked, main) or _who(best, others, pairs, main)
-        said += _far(best, made["reference"].get(main.name), main)
+        if not _lost(ranked):
+            said += _far(best, made["reference"].get(main.name), main)
     elif ranked:
         said.append(f"{ranked[0]['label']} is alone: there is nothing to compare it with.")
     out["words"] = [*said, *_unmeasured(ranked, main), *_failures(made)]
@@ -215,11 +216,15 @@ def _standing(cell: Mapping[str, Any], main: Measure) -> tuple[int, float]:
     return missing, (-1 if main.up else 1) * float(_mean(cell, main) or 0.0)
 
 
+def _lost(cells: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether every seed of every row failed."""
+    return all(sum(cell["failures"].values()) == len(cell["seeds"]) for cell in cells)
+
+
 def _nobody(ranked: Sequence[Mapping[str, Any]], main: Measure) -> list[str]:
     """A sentence where the first row leads nobody: every game failed, or others are level with it."""
-    games = sum(len(cell["seeds"]) for cell in ranked)
-    if sum(sum(cell["failures"].values()) for cell in ranked) == games:
-        return [f"Nobody is ahead: all of the {games} games failed."]
+    if _lost(ranked):
+        return [f"Nobody is ahead: all of the {sum(len(cell['seeds']) for cell in ranked)} games failed."]
     level = [cell["label"] for cell in ranked if _standing(cell, main) == _standing(ranked[0], main)]
     if len(level) < 2:
         return []
