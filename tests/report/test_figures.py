@@ -30,6 +30,7 @@ from sparring.report.figures import (
     two_modes,
     write,
 )  # fmt: skip
+from sparring.report.figures.write import chosen
 
 CHEAP = ["cross-entropy", "generator-costs", "f-divergences", "five-atoms"]
 
@@ -252,10 +253,10 @@ def test_an_unknown_figure_is_answered_with_all_names():
     for name, words in (("nonsens", "there are cross-entropy"), ("cross-entropi", "did you mean cross-entropy?"),
                         ("dirac,equilibrium", "with spaces between")):  # fmt: skip
         with pytest.raises(UsageError) as refused:
-            write.chosen([name])
+            chosen([name])
         assert words in str(refused.value) and "five-atoms" in str(refused.value)
     with pytest.raises(UsageError) as refused:
-        write.chosen(["nonsens"])
+        chosen(["nonsens"])
     assert "did you mean" not in str(refused.value)
 
 

@@ -45,7 +45,7 @@ def chosen(only: Sequence[str] = ()) -> list[Drawing]:
     for name in only:
         if name not in DRAWINGS:
             near = difflib.get_close_matches(name, DRAWINGS, n=1, cutoff=0.6)
-            fix = f"did you mean {near[0]}? " * bool(near) + f"there are {', '.join(DRAWINGS)}"
+            fix = (f"did you mean {near[0]}? " if near else "") + f"there are {', '.join(DRAWINGS)}"
             fix += "; several are written with spaces between" * ("," in name)
             raise UsageError("FIGURE", "there is no such figure", where=name, fix=fix)
     return [drawing for name, drawing in DRAWINGS.items() if not only or name in only]
