@@ -19,7 +19,7 @@ from sparring.chance import Dice
 from sparring.metrics.modes import modes
 from sparring.recipes.gan import GANConfig
 from sparring.report.figures.play import match, samples
-from sparring.report.figures.style import BLUE, DATA, DPI, INK, RED, WIDTH, Drawing, say
+from sparring.report.figures.style import BLUE, DATA, DPI, INK, PURPLE, WIDTH, Drawing, say
 
 _ANGLES = 2 * math.pi * torch.arange(8) / 8
 CENTRES, SPREAD = 1.4 * torch.stack([_ANGLES.cos(), _ANGLES.sin()], dim=1), 0.1
@@ -28,7 +28,7 @@ DIVERGENCES = {
     "kl": "KL(p‖q)", "maximum_likelihood": "max. likelihood", "js": "2 JS", "reverse_kl": "KL(q‖p)",
 }  # fmt: skip
 """The objectives, from the most mass-covering to the most mode-seeking."""
-PLAYS = {"D:1,G:1": (600, BLUE), "D:1,G:5": (200, RED)}
+PLAYS = {"D:1,G:1": (600, BLUE), "D:1,G:5": (200, PURPLE)}
 """Play → (rounds, colour): 1,200 moves each."""
 SETTINGS: dict[str, Any] = {
     "z": 2, "width": 32, "depth": 2, "batch": 96, "lr": 3e-3, "ema_images": 0, "flip": False,

@@ -11,7 +11,20 @@ from numpy.typing import NDArray
 
 from sparring.losses.adversarial import OBJECTIVES
 from sparring.report.figures import style
-from sparring.report.figures.style import BLUE, GREEN, INK, PURPLE, RED, SOFT, Drawing, canvas, say, write_at
+from sparring.report.figures.style import (
+    BLUE,
+    GREEN,
+    INK,
+    MADE,
+    PURPLE,
+    REAL,
+    RED,
+    SOFT,
+    Drawing,
+    canvas,
+    say,
+    write_at,
+)
 
 Curve = NDArray[np.float64]
 COSTS = {"minimax": BLUE, "nonsaturating": RED, "maximum_likelihood": GREEN}
@@ -52,18 +65,18 @@ def cross_entropy() -> tuple[Figure, str]:
     figure, (left, middle, right) = canvas(1, 3, height=3.2)
     for panel, loss, what, other in ((left, real, "D(x)", "log D(x)"), (middle, fake, "D(G(z))", "log(1 − D(G(z)))")):
         panel.plot(d, loss, color=SOFT, linestyle=(0, (4, 2)), label=f"loss: −{other}")
-        panel.plot(d, -loss, color=BLUE, label=f"value: {other}")
+        panel.plot(d, -loss, color=REAL, label=f"value: {other}")
         panel.axhline(0, color=SOFT, linewidth=0.8)
         panel.set(xlim=(0, 1), ylim=(-4.6, 4.6))
         panel.legend(loc="upper center")
         say(panel, "A real image, label 1" if panel is left else "A generated one, label 0", what, "nats")
     arrow = {"arrowstyle": "-|>", "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0}
-    left.annotate("", (0.92, -2.0), (0.4, -2.0), arrowprops={**arrow, "color": BLUE})
-    write_at(left, 0.66, -2.6, "D raises it:\ntowards 1", BLUE, ha="center", va="top")
-    middle.annotate("", (0.06, -2.0), (0.44, -2.0), arrowprops={**arrow, "color": BLUE})
-    write_at(middle, 0.25, -2.6, "D raises it:\ntowards 0", BLUE, ha="center", va="top")
-    middle.annotate("", (0.84, -1.05), (0.46, -1.05), arrowprops={**arrow, "color": RED})
-    write_at(middle, 0.70, -2.6, "G lowers it:\ntowards 1", RED, ha="center", va="top")
+    left.annotate("", (0.92, -2.0), (0.4, -2.0), arrowprops={**arrow, "color": REAL})
+    write_at(left, 0.66, -2.6, "D raises it:\ntowards 1", REAL, ha="center", va="top")
+    middle.annotate("", (0.06, -2.0), (0.44, -2.0), arrowprops={**arrow, "color": REAL})
+    write_at(middle, 0.25, -2.6, "D raises it:\ntowards 0", REAL, ha="center", va="top")
+    middle.annotate("", (0.84, -1.05), (0.46, -1.05), arrowprops={**arrow, "color": MADE})
+    write_at(middle, 0.70, -2.6, "G lowers it:\ntowards 1", MADE, ha="center", va="top")
 
     for share, colour in ((0.1, GREEN), (0.3, PURPLE), (0.5, INK)):
         value = values(d, share)
@@ -71,8 +84,8 @@ def cross_entropy() -> tuple[Figure, str]:
         right.plot(d, value, color=colour, label=f"{share:g} real")
         right.plot(d[best], value[best], "o", color=colour, markersize=6, clip_on=False)
     tops = np.array([values(d, share).max() for share in d])
-    right.plot(d, tops, color=RED, linestyle=(0, (1.5, 1.5)), linewidth=1.5)
-    write_at(right, 0.5, -0.1, "the highest V\nthat D can reach", RED, ha="center", va="top")
+    right.plot(d, tops, color=MADE, linestyle=(0, (1.5, 1.5)), linewidth=1.5)
+    write_at(right, 0.5, -0.1, "the highest V\nthat D can reach", MADE, ha="center", va="top")
     right.set(xlim=(0, 1), ylim=(-4.6, 0.35))
     right.legend(loc="lower center", bbox_to_anchor=(0.47, 0.02))
     say(right, "Max over D, min over G", "D at one place", "V, for a share of reals")

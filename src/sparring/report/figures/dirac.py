@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.colors import TwoSlopeNorm
+from matplotlib.colors import LinearSegmentedColormap, TwoSlopeNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from sparring.chance import Dice
 from sparring.losses.adversarial import OBJECTIVES
 from sparring.recipes.gan import GAN, GANConfig
 from sparring.report.figures.play import Endless
-from sparring.report.figures.style import BLUE, GREEN, INK, RED, SOFT, Drawing, canvas, say
+from sparring.report.figures.style import BLUE, GREEN, INK, MADE, REAL, RED, SOFT, Drawing, canvas, say
 from sparring.train.engine import Engine
 from sparring.train.match import Match
 from sparring.types import Batch
@@ -119,7 +119,11 @@ def vector_field() -> tuple[Figure, str]:
     side = np.linspace(-2.2, 2.2, 121)
     theta, psi = np.meshgrid(side, side)
     values = value("minimax", theta, psi)
-    shades: dict[str, Any] = {"cmap": "RdBu", "norm": TwoSlopeNorm(-float(np.log(4))), "interpolation": "bilinear"}
+    shades: dict[str, Any] = {
+        "cmap": LinearSegmentedColormap.from_list("value", (MADE, "white", REAL)),
+        "norm": TwoSlopeNorm(-float(np.log(4))),
+        "interpolation": "bilinear",
+    }
     left.imshow(values, origin="lower", extent=(-2.2, 2.2, -2.2, 2.2), alpha=0.55, **shades)
     left.contour(theta, psi, values, levels=[-float(np.log(4))], colors=[SOFT], linewidths=0.9)
     arrows = np.linspace(-2, 2, 11)
@@ -151,10 +155,10 @@ DRAWINGS = (
         "Minimax over one number each: a game that circles",
         "000, 002, 003",
         "The smallest GAN (Mescheder et al. 2018): all data at 0, G puts its sample at θ, D has the slope ψ. Left: the "
-        "value V, which D raises (up and down) and G lowers (left and right), is a saddle: blue high, red low. Arrows: "
-        "minus the gradients of both, which turn around the equilibrium (star) and never point at it. From (1, 1) "
-        "simultaneous steps spiral out, alternating ones circle, and a gradient penalty on D makes them arrive. "
-        "Right: how far from the star. docs/dirac.md has the whole table.",
+        "value V, which D raises (up and down) and G lowers (left and right), is a saddle: orange high, blue low. "
+        "Arrows: minus the gradients of both, which turn around the equilibrium (star) and never point at it. "
+        "From (1, 1) simultaneous steps spiral out, alternating ones circle, and a gradient penalty on D makes them "
+        "arrive. Right: how far from the star. docs/dirac.md has the whole table.",
         (
             ("losses.adversarial.OBJECTIVES['minimax']", "V and the arrows"),
             ("recipes.gan.GAN, train.match.Match with optimiser=sgd", "the paths"),

@@ -17,7 +17,7 @@ from sparring.chance import Dice
 from sparring.losses.divergences import log_normal
 from sparring.recipes.gan import GAN, GANConfig
 from sparring.report.figures.play import match, samples
-from sparring.report.figures.style import BLUE, DATA, INK, RED, SOFT, Drawing, canvas, say, write_at
+from sparring.report.figures.style import INK, MADE, REAL, SOFT, Drawing, canvas, say, write_at
 
 MODES, SPREAD = (-1.0, 1.0), 0.45
 """The data: two Gaussians on the line that overlap, so that their law can be matched."""
@@ -102,9 +102,9 @@ def equilibrium() -> tuple[Figure, str]:
     p = density(AXIS)
     for panel, moment in zip(panels[:3], MOMENTS):
         q = made.densities[moment]
-        panel.fill_between(AXIS, p, color=DATA, alpha=0.35, linewidth=0, label="data p")
-        panel.plot(AXIS, q, color=RED, label="generated q")
-        panel.plot(AXIS, made.beliefs[moment], color=BLUE, label="D")
+        panel.fill_between(AXIS, p, color=REAL, alpha=0.2, linewidth=0, label="data p")
+        panel.plot(AXIS, q, color=MADE, label="generated q")
+        panel.plot(AXIS, made.beliefs[moment], color=REAL, label="D")
         best = p / np.maximum(p + q, 1e-9)
         seen = p + q > 0.02
         panel.plot(AXIS[seen], best[seen], color=INK, linewidth=1.1, linestyle=(0, (2, 2)), label="p/(p + q)")
@@ -115,21 +115,21 @@ def equilibrium() -> tuple[Figure, str]:
 
     rounds = np.arange(1, ROUNDS + 1)
     beliefs, values, costs = panels[3:]
-    for line, colour, words in ((made.real, BLUE, "D(x)"), (made.fake, RED, "D(G(z))")):
+    for line, colour, words in ((made.real, REAL, "D(x)"), (made.fake, MADE, "D(G(z))")):
         beliefs.plot(rounds, line, color=colour, alpha=0.2, linewidth=0.8)
         beliefs.plot(rounds, running(line), color=colour, label=words)
     beliefs.axhline(0.5, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     beliefs.set(ylim=(0.2, 0.8), xlim=(0, ROUNDS))
     beliefs.legend(loc="upper right", ncols=2)
     say(beliefs, "D → ½", "round", "mean probability")
-    values.plot(rounds, made.value, color=BLUE, alpha=0.2, linewidth=0.8)
-    values.plot(rounds, running(made.value), color=BLUE)
+    values.plot(rounds, made.value, color=REAL, alpha=0.2, linewidth=0.8)
+    values.plot(rounds, running(made.value), color=REAL)
     values.axhline(-math.log(4), color=INK, linewidth=1, linestyle=(0, (4, 3)))
     values.set(ylim=(-1.75, -0.65), xlim=(0, ROUNDS))
     write_at(values, ROUNDS * 0.98, -math.log(4) - 0.05, "−log 4", ha="right", va="top")
     say(values, "V → −log 4", "round", "nats")
-    costs.plot(rounds, made.cost, color=RED, alpha=0.2, linewidth=0.8)
-    costs.plot(rounds, running(made.cost), color=RED)
+    costs.plot(rounds, made.cost, color=MADE, alpha=0.2, linewidth=0.8)
+    costs.plot(rounds, running(made.cost), color=MADE)
     costs.axhline(-math.log(2), color=INK, linewidth=1, linestyle=(0, (4, 3)))
     costs.set(ylim=(-1.2, -0.3), xlim=(0, ROUNDS))
     write_at(costs, ROUNDS * 0.98, -math.log(2) - 0.04, "−log 2", ha="right", va="top")

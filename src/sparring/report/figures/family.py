@@ -15,10 +15,11 @@ from sparring.losses.f_gan import F_DIVERGENCES
 from sparring.report.figures.style import (
     AMBER,
     BLUE,
-    DATA,
     GREEN,
     INK,
+    MADE,
     PURPLE,
+    REAL,
     RED,
     SKY,
     SOFT,
@@ -128,10 +129,10 @@ GAMES = {
 def five_atoms() -> tuple[Figure, str]:
     figure, (left, middle, right) = canvas(1, 3, height=3.5)
     atoms = np.arange(1, 6)
-    left.bar(atoms - 0.2, P.numpy(), 0.4, color=DATA, label="data p")
-    left.bar(atoms + 0.2, Q.numpy(), 0.4, color=RED, alpha=0.85, label="generator q")
+    left.bar(atoms - 0.2, P.numpy(), 0.4, color=REAL, alpha=0.4, label="data p")
+    left.bar(atoms + 0.2, Q.numpy(), 0.4, color=MADE, alpha=0.85, label="generator q")
     best = torch.sigmoid((P / Q).log())
-    left.plot(atoms, best.numpy(), "o-", color=BLUE, linewidth=1.2, markersize=4, label="best D = p/(p + q)")
+    left.plot(atoms, best.numpy(), "o-", color=REAL, linewidth=1.2, markersize=4, label="best D = p/(p + q)")
     left.set(xticks=atoms, ylim=(0, 1.42), yticks=(0, 0.25, 0.5, 0.75, 1))
     left.legend(loc="upper right")
     say(left, "Five atoms", "atom", "probability")

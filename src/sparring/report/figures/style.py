@@ -20,7 +20,9 @@ from PIL import Image
 BLUE, RED, GREEN, PURPLE, AMBER, SKY = "#0072b2", "#d55e00", "#009e73", "#b3508a", "#c98a00", "#56b4e9"
 INK, SOFT, FAINT = "#1c1e21", "#63686e", "#d5d9de"
 DATA = "#9aa0a7"
-"""What is given: the data, theory. D is blue and G is red wherever both are drawn."""
+"""What is given: theory, centres."""
+REAL, MADE = "#b45309", "#1d4f9c"
+"""As on the playground: orange is what is real, and D, which raises it; blue what is generated, and G."""
 
 DPI, WIDTH = 150, 8.2
 """Pixels per inch, and inches across: 1230 pixels, shown at about 850 in a document."""
