@@ -92,7 +92,7 @@ def check_begins(budget: Budget | None) -> None:
 
 def check_seed(seed: int) -> None:
     """`UsageError` unless 0 ≤ seed < 2^63."""
-    if not 0 <= seed < 2**63:
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:  # from Python it may be anything
         raise UsageError(
             "SEED", "a seed is a whole number from 0 to 2^63 − 1", where=str(seed)[:60], fix="for example --seed 0"
         )

@@ -15,8 +15,10 @@ from PIL import Image
 
 from sparring import api
 from sparring.data import open_data
+from sparring.errors import UsageError
 from sparring.generate.landscape import Reading
 from sparring.generate.plane import SIZE, Plane
+from sparring.report import write
 from sparring.runs import board, session
 from sparring.runs import plan as plans
 from sparring.runs.board import Board, History, equilibrium, moments, played, reading
@@ -262,3 +264,36 @@ def test_a_picture_that_cannot_be_written_costs_no_run(tmp_path: Path, monkeypat
     events = list(begin(tmp_path / "run"))
     assert events[-1] == Done(320, "budget")
     assert "animation" in next(event.message for event in events if event.kind == "alarm")  # type: ignore[attr-defined]
+
+
+# ── what is refused ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("change", ["d_fourier=none", "d_fourier=-1", "gamma=-1", "packing=3", "width=0"])
+def test_a_wrong_setting_of_points_is_answered_by_their_recipe(change: str, tmp_path: Path) -> None:
+    """Not by one for images, which has other settings and another batch: d_fourier was called unknown."""
+    with pytest.raises(UsageError) as refused:
+        api.plan("ring", set=[change], budget="640", out=tmp_path / "run", device="cpu")
+    text = str(refused.value)
+    assert refused.value.code == "CONFIG-VALUE" and "`sparring recipes gan` lists" in text and "batch = 16" not in text
+
+
+def test_a_setting_that_one_choice_for_images_has_not_is_refused_by_the_one_that_has_it(tmp_path: Path) -> None:
+    """Where the data are not known yet a wrong value is called wrong by the recipe that knows the setting."""
+    with pytest.raises(UsageError, match="CONFIG-VALUE"):
+        api.plan(str(tmp_path / "photos"), set=["d_fourier=-1"], budget="640", out=tmp_path / "run", device="cpu")
+
+
+def test_a_seed_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="SEED"):
+        api.plan("ring", seed="a", budget="640", out=tmp_path / "run", device="cpu")  # type: ignore[arg-type]
+
+
+def test_the_page_of_points_speaks_of_points_and_keeps_the_colours_of_players(tmp_path: Path) -> None:
+    list(begin(tmp_path / "run"))
+    page = write(tmp_path / "run").read_text("utf-8")
+    charts = page[page.index("How it went") : page.index("<h2>Data")]
+    assert "points seen" in charts and "images" not in charts.replace('id="curves"', "")
+    assert "Points seen" in page and "Images seen" not in page and "Images per second" not in page
+    gradients = charts[charts.index("Gradients") :]
+    assert gradients.index("G/gradient") < gradients.index("D/gradient"), "the first line is blue, as G is everywhere"

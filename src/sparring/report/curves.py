@@ -84,8 +84,9 @@ def _path(images: Sequence[int], line: Values, low: float, high: float) -> str:
     return "".join(parts)
 
 
-def chart(panel: Panel, images: Sequence[int], number: int) -> str:
-    """The panel as HTML; `images` are where its lines have points. Empty when there is nothing to draw."""
+def chart(panel: Panel, images: Sequence[int], number: int, unit: str = "images") -> str:
+    """The panel as HTML; `images` are where its lines have points, counted in `unit`. Empty when there is nothing to
+    draw."""
     lines = {label: line for label, line in panel.lines.items() if any(v is not None for v in line)}
     if not lines or not images:
         return ""
@@ -112,5 +113,5 @@ def chart(panel: Panel, images: Sequence[int], number: int) -> str:
     for x in across:
         left = 100 * (x - first) / (last - first) if last > first else 50
         out.append(f'<span class="x" style="left:{left:.2f}%">{short(x)}</span>')
-    out.append('<span class="cursor" hidden></span></div><p class="axis">images seen</p></figure>')
+    out.append('<span class="cursor" hidden></span></div>' + f'<p class="axis">{unit} seen</p></figure>')
     return "".join(out)

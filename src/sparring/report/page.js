@@ -5,10 +5,11 @@ const slider = document.querySelector(".control input");
 if (slider && frames.length > 1) {
   const output = document.querySelector(".control output");
   const button = document.querySelector(".control button");
+  const unit = output.textContent.split(" ").pop(); // images or points
   let timer = null;
   const show = (k) => {
     frames.forEach((image, i) => { image.hidden = i !== k; });
-    output.textContent = frames[k].dataset.images + " images";
+    output.textContent = frames[k].dataset.images + " " + unit;
     slider.value = k;
   };
   const stop = () => { clearInterval(timer); timer = null; button.textContent = "Play"; };
@@ -35,6 +36,7 @@ document.querySelectorAll(".chart").forEach((chart) => {
   const lines = data.charts[Number(chart.dataset.chart)];
   const plot = chart.querySelector(".plot"), cursor = chart.querySelector(".cursor"), axis = chart.querySelector(".axis");
   const cells = Array.from(chart.querySelectorAll("[data-line]"));
+  const seen = axis.textContent; // "images seen" or "points seen"
   const rest = cells.map((cell) => cell.textContent);
   const first = data.images[0], last = data.images[data.images.length - 1];
   plot.addEventListener("pointermove", (event) => {
@@ -45,11 +47,11 @@ document.querySelectorAll(".chart").forEach((chart) => {
     cursor.hidden = false;
     cursor.style.left = (last > first ? 100 * (data.images[k] - first) / (last - first) : 50) + "%";
     cells.forEach((cell, i) => { const v = lines[i][k]; cell.textContent = v === null ? "–" : short(v); });
-    axis.textContent = data.images[k].toLocaleString("en") + " images seen";
+    axis.textContent = data.images[k].toLocaleString("en") + " " + seen;
   });
   plot.addEventListener("pointerleave", () => {
     cursor.hidden = true;
-    axis.textContent = "images seen";
+    axis.textContent = seen;
     cells.forEach((cell, i) => { cell.textContent = rest[i]; });
   });
 });

@@ -34,7 +34,7 @@ def write(run: Path, *, name: str = "report.html") -> Path:
 def render(facts: Facts, run: Path) -> str:
     """The page as text."""
     panels = _panels(facts)
-    charts = [chart(panel, facts.images, k) for k, panel in enumerate(panels)]
+    charts = [chart(panel, facts.images, k, unit(facts)) for k, panel in enumerate(panels)]
     parts = [
         _head(facts),
         _troubles(facts),
@@ -91,6 +91,13 @@ def find(mapping: Mapping[str, Any], *names: str) -> Any:
     return None
 
 
+def unit(facts: Facts) -> str:
+    """What was trained on: "points" if the data have one axis, else "images"."""
+    data = facts.recipe.get("data")
+    shape = data.get("shape") if isinstance(data, dict) else None
+    return "points" if isinstance(shape, list) and len(shape) == 1 else "images"
+
+
 def _head(facts: Facts) -> str:
     recipe = find(facts.recipe, "recipe", "name")
     source = find(facts.data, "name", "source") or find(facts.recipe, "source")
@@ -98,9 +105,9 @@ def _head(facts: Facts) -> str:
     shown = [("Recipe", recipe), ("Data", data)]
     shown += [("Trained on", facts.data.get("used")), ("Held out", facts.data.get("held_out"))]
     if facts.images:
-        shown.append(("Images seen", facts.images[-1]))
+        shown.append((f"{unit(facts).capitalize()} seen", facts.images[-1]))
     if facts.rate:
-        shown.append(("Images per second", short(facts.rate)))
+        shown.append((f"{unit(facts).capitalize()} per second", short(facts.rate)))
     shown.append(("Seed", find(facts.recipe, "seed")))
     cells = "".join(
         f"<div><dt>{_e(label)}</dt><dd>{_count(value)}</dd></div>"
@@ -121,7 +128,7 @@ def _troubles(facts: Facts) -> str:
 def _alarms(facts: Facts) -> str:
     if not facts.alarms:
         return ""
-    lines = "".join(f"<li>at {images:,} images: {_e(text)}</li>" for images, text in facts.alarms)
+    lines = "".join(f"<li>at {images:,} {unit(facts)}: {_e(text)}</li>" for images, text in facts.alarms)
     return f'<h2>What happened on the way</h2><div class="trouble"><ul>{lines}</ul></div>'
 
 
@@ -134,13 +141,14 @@ def _grids(facts: Facts) -> str:
         chosen = [chosen[i] for i in sorted(picks)]
     last = len(chosen) - 1
     pictures = "".join(
-        f'<img src="{_picture(path)}" alt="Samples after {images:,} images" data-images="{images:,}"'
+        f'<img src="{_picture(path)}" alt="Samples after {images:,} {unit(facts)}" data-images="{images:,}"'
         f"{'' if k == last else ' hidden'}>"
         for k, (images, path) in enumerate(chosen)
     )
     control = (
         f'<div class="control" hidden><button type="button">Play</button><input type="range" min="0" max="{last}" '
-        f'value="{last}" aria-label="Images seen"><output>{chosen[-1][0]:,} images</output></div>'
+        f'value="{last}" aria-label="{unit(facts).capitalize()} seen"><output>{chosen[-1][0]:,} {unit(facts)}</output>'
+        "</div>"
     )
     note = "Every grid is made from the same latents, so that one can see the same picture come into being."
     if facts.game is not None:
@@ -203,8 +211,8 @@ OTHERS = {
     "modes": ("Modes", "With at least one of 2,500 samples within three standard deviations."),
     "reverse_kl": ("Reverse KL", "Of the high-quality samples over the modes, to equal shares; 0 is even, in nats."),
     "energy_distance": ("Energy distance", "Of samples to held-out data, in their units; about 0 for equal laws."),
-    "r1": ("Gradient penalty on real images", "R1 before its weight: the mean squared slope of D there."),
-    "r2": ("Gradient penalty on generated images", "R2 before its weight: the mean squared slope of D there."),
+    "r1": ("Gradient penalty on real {unit}", "R1 before its weight: the mean squared slope of D there."),
+    "r2": ("Gradient penalty on generated {unit}", "R2 before its weight: the mean squared slope of D there."),
     "gradient": ("Gradients", "The norm of each player’s gradient."),
 }
 
@@ -227,7 +235,7 @@ def _panels(facts: Facts) -> list[Panel]:
         ),
         Panel(
             "How often D is right",
-            "On real and on generated images. Both at 1 for long: D has won.",
+            f"On real and on generated {unit(facts)}. Both at 1 for long: D has won.",
             rates,
             (0, 1),
             0.5,
@@ -244,7 +252,10 @@ def _panels(facts: Facts) -> list[Panel]:
     groups: dict[str, dict[str, Values]] = {}
     for key, line in left.items():
         groups.setdefault(key.split("/")[-1], {})[key] = line
-    panels += [Panel(*OTHERS.get(name, (name, "")), lines) for name, lines in groups.items()]
+    for name, lines in groups.items():
+        title, note = OTHERS.get(name, (name, ""))
+        ordered = dict(sorted(lines.items(), key=lambda line: not line[0].startswith("G/")))  # G blue, D orange
+        panels.append(Panel(title.replace("{unit}", unit(facts)), note, ordered))
     return panels
 
 

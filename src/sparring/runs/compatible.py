@@ -12,6 +12,7 @@ import torch
 from sparring.budget import check_begins, check_seed
 from sparring.data import Options
 from sparring.data.options import flag
+from sparring.data.points import NAMES as POINTS
 from sparring.data.sources import lies_in
 from sparring.errors import UsageError
 from sparring.runs import auto
@@ -47,20 +48,21 @@ def before_data(request: Request) -> Recipe | None:
     if request.recipe != "auto":
         return load(request.recipe, request.set)
     if request.set:
-        _fits_one(request.set)
+        _fits_one(request.set, auto.MEANT_FOR_POINTS if request.data in POINTS else auto.CHOICES)
     return None
 
 
-def _fits_one(changes: tuple[str, ...]) -> None:
-    """`UsageError` unless the changes suit one of the presets that "auto" chooses from."""
+def _fits_one(changes: tuple[str, ...], choices: tuple[str, ...]) -> None:
+    """`UsageError` unless the changes suit one of the presets that "auto" chooses from; it is that of the first preset
+    that has all of the settings, so that a setting with a wrong value is never called unknown."""
     refused: list[UsageError] = []
-    for preset in auto.CHOICES:
+    for preset in choices:
         try:
             load(preset, changes)
             return
         except UsageError as error:
             refused.append(error)
-    raise refused[0]
+    raise next((error for error in refused if error.code != "CONFIG-KEY"), refused[0])
 
 
 def _check_directory(out: Path | None, data: str) -> None:
