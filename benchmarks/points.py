@@ -4,6 +4,7 @@ the preset gan-points (RpGAN + R1 + R2, two MLPs).
     python -m benchmarks.points                        (make bench-points)  plays what is missing, two hours at most
     python -m benchmarks.points grid-minutes-blind --hours 1                  these cells; goes on where it stopped
     python -m benchmarks.points --table                                       only prints what there is
+    python -m benchmarks.points --page                                        puts it into docs/points.md
 
 A cell is data, length, and kind; its ten seeds are played together, one thread, and their measures are in
 benchmarks/results/points/<cell>.json with a picture beside it. Lengths: "minutes" and "long" (see ROUNDS) are rounds of
@@ -55,6 +56,7 @@ from sparring.train.match import Match
 from sparring.types import Space
 
 FOLDER = "points"
+BEGIN, END = "<!-- table of benchmarks.points -->", "<!-- end of table -->"
 RESULTS = Path(__file__).parent / "results" / FOLDER
 SEEDS = tuple(range(10))
 SAMPLES = 2_500
@@ -232,7 +234,7 @@ def table(results: Path = RESULTS) -> str:
     """Every finished cell as a row, Markdown: mean ± standard error of ten seeds, and the worst seed."""
     lines = [
         "| data | length | kind | modes, every seed | high quality %, mean (worst) | reverse KL, mean (worst) "
-        "| smallest share, mean (worst) | width | CPU s, ten seeds | goal |",
+        "| smallest share, mean (worst) | width, ema · raw | CPU s, ten seeds | goal, ema · raw |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     rest = []
@@ -240,18 +242,28 @@ def table(results: Path = RESULTS) -> str:
         if not found["finished"]:
             rest.append(f"- {found['cell']}, unfinished: {described(found)}")
             continue
-        rows, k = found["measures"][-1]["ema"], len(truth(found["data"])[0])
+        rows, raw = found["measures"][-1]["ema"], found["measures"][-1]["raw"]
+        k, goal = len(truth(found["data"])[0]), [met(each, found["data"]) for each in (rows, raw)]
         kept = {name: [row[name] for row in rows] for name in rows[0]}
         quality = spelt(*mean_and_error([100 * value for value in kept["high_quality"]]), 2)
         kl = spelt(*mean_and_error(kept["reverse_kl"]), 4)
-        share, width = spelt(*mean_and_error(kept["smallest_share"]), 2), mean_and_error(kept["width"])[0]
+        share = spelt(*mean_and_error(kept["smallest_share"]), 2)
+        width = " · ".join(f"{mean_and_error([row['width'] for row in each])[0]:.2f}" for each in (rows, raw))
         lines.append(
             f"| {found['data']} | {found['length']} ({found['steps']:,} rounds) | {Cell.named(found['cell']).kind} "
             f"| {min(kept['modes']):g}/{k} | {quality} ({100 * min(kept['high_quality']):.2f}) "
-            f"| {kl} ({max(kept['reverse_kl']):.4f}) | {share} ({min(kept['smallest_share']):.2f}) | {width:.2f} "
-            f"| {found['cpu_seconds']} | {'met' if met(rows, found['data']) else 'not met'} |"
+            f"| {kl} ({max(kept['reverse_kl']):.4f}) | {share} ({min(kept['smallest_share']):.2f}) | {width} "
+            f"| {found['cpu_seconds']} | {' · '.join('met' if each else 'not met' for each in goal)} |"
         )
     return "\n".join([*lines, "", *rest])
+
+
+def written() -> None:
+    """Put the table into docs/points.md."""
+    path = Path(__file__).parents[1] / "docs" / "points.md"
+    before, rest = path.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text(f"{before}{BEGIN}\n\n{table().strip()}\n\n{END}{after}")
 
 
 def main() -> None:
@@ -259,15 +271,19 @@ def main() -> None:
     parser.add_argument("cells", nargs="*", help="such as grid-minutes-blind; all of them by default")
     parser.add_argument("--hours", type=float, default=2.0, help="how long at most; the next call goes on")
     parser.add_argument("--table", action="store_true", help="print what there is")
+    parser.add_argument("--page", action="store_true", help="put what there is into docs/points.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     keep_memory()
     until = time.monotonic() + 3600 * arguments.hours
+    if arguments.page:
+        return written()
     if not arguments.table:
         for cell in [Cell.named(name) for name in arguments.cells] or ORDER:
             if time.monotonic() < until and not cells.finished(FOLDER, cell.name):
                 play(cell, until)
     print(table())
+    return None
 
 
 if __name__ == "__main__":

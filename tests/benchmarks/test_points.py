@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,3 +49,9 @@ def test_blind_is_one_setting_for_both_and_sigma_is_not() -> None:
     assert configured(Cell("ring", "minutes", "blind")) == configured(Cell("grid", "long", "blind"))
     known = configured(Cell("grid", "minutes", "sigma"))
     assert known.gamma.end == pytest.approx((0.05 / points.make("grid", count=1).scale) ** 2, rel=0.01)
+
+
+def test_the_page_has_the_table_of_the_results() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "points.md").read_text()
+    table = page.split(bench.BEGIN)[1].split(bench.END)[0]
+    assert table.strip() == bench.table().strip()
