@@ -89,7 +89,7 @@ def advance(
             saved = now
             if now > until:
                 break
-            if due or cheap:
+            if (due or cheap) and match.round < steps:
                 kept()
     return kept()
 
