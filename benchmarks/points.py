@@ -230,8 +230,9 @@ def draw(match: Match, cell: Cell) -> None:
     figure.savefig(path, dpi=90, pil_kwargs={"quality": 60})
 
 
-def table(results: Path = RESULTS) -> str:
-    """Every finished cell as a row, Markdown: mean ± standard error of ten seeds, and the worst seed."""
+def table(results: Path = RESULTS, *, unfinished: bool = True) -> str:
+    """Every finished cell as a row, Markdown: mean ± standard error of ten seeds, and the worst seed; below it what is
+    unfinished."""
     lines = [
         "| data | length | kind | modes, every seed | high quality %, mean (worst) | reverse KL, mean (worst) "
         "| smallest share, mean (worst) | width, ema · raw | CPU s, ten seeds | goal, ema · raw |",
@@ -255,7 +256,7 @@ def table(results: Path = RESULTS) -> str:
             f"| {kl} ({max(kept['reverse_kl']):.4f}) | {share} ({min(kept['smallest_share']):.2f}) | {width} "
             f"| {found['cpu_seconds']} | {' · '.join('met' if each else 'not met' for each in goal)} |"
         )
-    return "\n".join([*lines, "", *rest])
+    return "\n".join([*lines, "", *rest] if rest and unfinished else lines)
 
 
 def written() -> None:
@@ -263,7 +264,7 @@ def written() -> None:
     path = Path(__file__).parents[1] / "docs" / "points.md"
     before, rest = path.read_text().split(BEGIN)
     _, after = rest.split(END)
-    path.write_text(f"{before}{BEGIN}\n\n{table().strip()}\n\n{END}{after}")
+    path.write_text(f"{before}{BEGIN}\n\n{table(unfinished=False)}\n\n{END}{after}")
 
 
 def main() -> None:
