@@ -1,7 +1,7 @@
 """The rest of the table of Mescheder et al. 2018: WGAN-GP, instance noise, five moves of D.
 
-Each game is the recipe `gan` with other settings (or noise), played by `Match` as every run is. Consensus is a turn, and
-has its laws in `test_dirac_turns`.
+Each game is the recipe `gan` with other settings (or noise), played by `Match` as every run is. Consensus is a turn,
+and has its laws in `test_dirac_turns`.
 """
 
 from __future__ import annotations
