@@ -14,7 +14,7 @@ from sparring.chance import Dice
 from sparring.data import open_data, stream_of
 from sparring.recipes.dcgan import DCGAN, DCGANConfig
 from sparring.report.figures.equilibrium import running
-from sparring.report.figures.style import BLUE, INK, RED, Drawing, canvas, say
+from sparring.report.figures.style import INK, MADE, REAL, Drawing, canvas, say
 from sparring.train.engine import Engine
 from sparring.train.game import seeded
 from sparring.train.match import Match
@@ -63,7 +63,7 @@ def joined() -> tuple[Figure, str]:
     for panel, (way, words) in zip(panels[:2], WAYS.items()):
         made = run(way)
         rounds = np.arange(1, ROUNDS + 1)
-        for line, colour, name in ((made.real, RED, "D(x)"), (made.fake, BLUE, "D(G(z))")):
+        for line, colour, name in ((made.real, REAL, "D(x)"), (made.fake, MADE, "D(G(z))")):
             panel.plot(rounds, line, color=colour, alpha=0.2, linewidth=0.8)
             panel.plot(rounds, running(line, 10), color=colour, label=name)
         panel.axhline(0.5, color=INK, linewidth=1, linestyle=(0, (4, 3)))
@@ -71,7 +71,7 @@ def joined() -> tuple[Figure, str]:
         panel.legend(loc="center right")
         say(panel, words[0].upper() + words[1:], "round", "what D believes")
     for (way, words), style in zip(WAYS.items(), ("-", (0, (3, 2)))):
-        panels[2].plot(100 * SHARES, run(way).beside, color=RED, linestyle=style, label=words)
+        panels[2].plot(100 * SHARES, run(way).beside, color=REAL, linestyle=style, label=words)
     panels[2].set(ylim=(0, 1))
     panels[2].legend(loc="lower left", title="trained with")
     say(panels[2], "The same 64 real images", "generated ones beside them, %", "D(x)")
