@@ -8,7 +8,8 @@ cost more sees fewer points. It depends on how fast the machine is. "penalised":
 R1 and R2, for equally many points. Both on the grid of 25 Gaussians, with the settings of gan-points, which were chosen
 for one of the rows (relativistic+r1+r2).
 
-What `sparring compare` writes as compare.json, without the curves, is benchmarks/results/compare/<name>.json.
+What `sparring compare` writes as compare.json, without the curves, is benchmarks/results/compare/<name>.json; the
+tables of docs/choosing.md are made from it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from sparring.cli import main as sparring
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "choosing.md"
 RESULTS = HERE / "results" / "compare"
 OBJECTIVES = "minimax,nonsaturating,maximum_likelihood,kl,reverse_kl,hinge,wasserstein,relativistic"
 QUESTIONS = {
@@ -74,6 +76,17 @@ def table(name: str) -> str:
     return "\n".join(lines)
 
 
+def filled(text: str) -> str:
+    """The page with the tables of the results there are, between ``<!-- compare NAME -->`` and ``<!-- end -->``."""
+    for name in QUESTIONS:
+        if (RESULTS / f"{name}.json").exists():
+            mark = f"<!-- compare {name} -->"
+            before, found, after = text.partition(mark)
+            assert found, f"{PAGE} has no place {mark}"
+            text = f"{before}{mark}\n\n{table(name)}\n\n{after[after.index('<!-- end -->') :]}"
+    return text
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*QUESTIONS, []], help="default: those that are missing")
@@ -83,6 +96,7 @@ def main() -> None:
     if not arguments.table:
         for name in names:
             play(name)
+        PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
     for name in QUESTIONS:
         if (RESULTS / f"{name}.json").exists():
             print(f"{name}\n\n{table(name)}\n")
