@@ -104,6 +104,20 @@ def test_consensus_is_the_gradient_of_what_it_says(pieces: int) -> None:
             torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-6, msg=key)
 
 
+def test_consensus_leaves_what_nobody_uses_where_it_is() -> None:
+    """A weight that plays no part has a gradient of 0, not none: the other weights are moved as ever."""
+    match, plain = (match_of("gan", play="consensus(0.3)") for _ in range(2))
+    match.game.players["D"].register_parameter("idle", torch.nn.Parameter(torch.ones(3)))
+    for each in (match, plain):
+        hand = each._deal(turn=0)
+        seen = {player: list(hand.pieces(player, turn)) for turn, player in enumerate(each.game.players)}
+        consensus(each.game, seen, hand.samples, ENGINE, 0.3)
+    found = gradients(match.game.players["D"])
+    assert torch.equal(found.pop("idle"), torch.zeros(3))
+    for key, value in gradients(plain.game.players["D"]).items():
+        torch.testing.assert_close(found[key], value, rtol=1e-5, atol=1e-7)
+
+
 def test_extragradient_steps_from_where_it_was() -> None:
     """With plain descent θ moves by lr times the gradient at the trial point, on the second batch."""
     settings = {"play": "extragradient", "optimiser": "sgd", "lr": 0.05, "gamma": 0.1}
