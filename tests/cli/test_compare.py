@@ -77,7 +77,11 @@ def test_ctrl_c_keeps_what_there_is_and_names_the_same_command(tmp_path):
     words = ["compare", "ring", "--losses", "hinge,minimax", "--seeds", "2", "--budget", "200k", "--jobs", "1"]
     words += [*SMALL, "--out", str(tmp_path / "out")]
     running = subprocess.Popen(
-        [sys.executable, "-m", "sparring", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "sparring", *words],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, if the tests run in the background
     )
     seen = []
     for line in running.stderr:

@@ -540,7 +540,8 @@ def test_row_53_a_clock_set_back_a_year(
     monkeypatch.setattr(time, "time", lambda: usual() - (next(calls) % 2) * 366 * 86400)
     code, text = said([*TRAIN, "--out", tmp_path / "run"], capsys)
     assert code == 0 and re.search(r"done at 64 images after \d{1,2}s\n", text)
-    rates = [json.loads(line)["rate"] for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    rates = [line["rate"] for line in lines if line["event"] == "turn"]
     assert rates and all(0 < rate < 1e7 for rate in rates)
 
 

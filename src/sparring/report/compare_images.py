@@ -10,6 +10,8 @@ from typing import Any
 
 from PIL import Image
 
+from sparring.data.opening import Limits, Unusable, opened
+
 MOST = 4_000_000
 """Bytes that all pictures of a page may take, written in base64."""
 SIDES = {"large": 384, "small": 112}
@@ -50,9 +52,9 @@ def url(path: Path, kind: str, allowed: int | None) -> str:
     try:
         if allowed is None:
             return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-        with Image.open(path) as picture:
+        with opened(path.read_bytes(), Limits()) as picture:
             whole = picture.convert("RGB")
-    except (OSError, ValueError):
+    except (OSError, Unusable):
         return ""
     side, data = float(SIDES[kind]), b""
     while side >= 8 and (not data or len(data) > allowed):
