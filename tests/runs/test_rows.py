@@ -319,8 +319,8 @@ def test_row_52_every_key_is_applied_and_said_or_refused_with_the_difference(
             torch.set_num_threads(threads)
     applied = {key for key, outcome in outcomes.items() if outcome == "applied"}
     assert applied == TOLD | {
-        "lr", "lr_ratio", "beta1", "beta2", "gamma", "noise", "ema_images", "ema_share", "micro_batches", "flip", "precision",
-        "memory_format", "run.images", "run.threads", "run.device", "run.processes", "run.torch",
+        "lr", "lr_ratio", "beta1", "beta2", "gamma", "noise", "ema_images", "ema_share", "micro_batches", "flip",
+        "precision", "memory_format", "run.images", "run.threads", "run.device", "run.processes", "run.torch",
     }  # fmt: skip
     assert outcomes["width"] == outcomes["batch"] == outcomes["run.seed"] == outcomes["data.crop"] == "RUN-EDITED"
 
