@@ -177,6 +177,16 @@ def test_interpolates_lie_between() -> None:
     assert share.min() >= 0 and share.max() < 1 and share.mean().item() == pytest.approx(0.5, abs=0.06)
 
 
+def test_interpolates_pass_a_gradient_on_to_fakes_that_have_a_graph_and_to_no_other() -> None:
+    """Where all players are taught at once G is told of D's penalty; where D is taught alone, a leaf is a leaf."""
+    theta, dice = torch.ones((), requires_grad=True), Dice(0, "mix", range(5))
+    x = interpolate(torch.zeros(5, 2), theta * torch.ones(5, 2), dice)
+    (slope,) = torch.autograd.grad(x.sum(), theta)
+    assert slope.item() == pytest.approx(2 * (1 - dice.uniform(1)).sum().item(), rel=1e-6)
+    alone = torch.ones(5, 2, requires_grad=True)
+    assert interpolate(torch.zeros(5, 2), alone, dice).is_leaf and alone.grad is None
+
+
 def test_interpolates_of_images_and_of_equal_samples() -> None:
     images = torch.randn(3, 2, 4, 4)
     x = interpolate(images, images, Dice(0, "mix", range(3)))
