@@ -19,7 +19,7 @@ from sparring.chance import Dice, Dices
 from sparring.errors import DataError, Diverged, MachineError
 from sparring.train.checkpoint import Checkpoint, Store
 from sparring.train.log import Log
-from sparring.train.match import Match
+from sparring.train.match import Match, resting
 from sparring.types import Alarm, Decision, Done, Event, News, Probed, Sampled, Samples, Saved, Turn, Watch
 
 _NOTHING, _SAVE, _STOP, _END, _DATA = range(5)  # _STOP: someone asked; _END: a watch decided; _DATA: too much broke
@@ -291,23 +291,26 @@ class Loop(Iterator[Event]):
         self._logged_at = (time.monotonic(), self.match.images)
 
 
-@torch.no_grad()
 def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Tensor:
     """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode: the same
     as ``sparring sample RUN --seed <the seed of the run>``. Of an ensemble (members, count, …), of its own seed each.
     """
+    with match.averages.applied():
+        return sample(match, count, truncation=truncation)
+
+
+@torch.no_grad()
+def sample(match: Match, count: int, *, truncation: float = 1.0, piece: int = 64) -> Tensor:
+    """The same by the players as they are. piece: how many are made at once."""
     game = match.game
     assert isinstance(game, Samples)
-    modes = [(module, module.training) for module in game.modules()]
-    game.eval()
-    with match.averages.applied():
+    with resting(game):
         pieces = [
-            game.sample(_dice(match, range(i, min(i + 64, count))), truncation=truncation) for i in range(0, count, 64)
+            game.sample(_dice(match, range(i, min(i + piece, count))), truncation=truncation)
+            for i in range(0, count, piece)
         ]
-    for module, mode in modes:
-        module.training = mode
     if match.members is not None:
-        return torch.cat([piece.reshape(match.members, -1, *piece.shape[1:]) for piece in pieces], dim=1).float().cpu()
+        return torch.cat([made.reshape(match.members, -1, *made.shape[1:]) for made in pieces], dim=1).float().cpu()
     return torch.cat(pieces).float().cpu()
 
 

@@ -205,17 +205,14 @@ class Match:
         """How often D is right on this batch, over all processes: in [0, 1], 0.5 by chance."""
         game = self.game
         assert isinstance(game, Criticises)
-        modes = [(m, m.training) for m in game.modules()]
-        game.eval()
         rights = []
-        for batch, now in zip(hand.batches, hand.nows, strict=True):
-            real, fake = game.logits(batch, now.chance("skill"))
-            if game.relative:
-                rights.append((real > fake).float().mean())
-            else:
-                rights.append(0.5 * ((real > 0).float().mean() + (fake < 0).float().mean()))
-        for module, mode in modes:
-            module.training = mode
+        with resting(game):
+            for batch, now in zip(hand.batches, hand.nows, strict=True):
+                real, fake = game.logits(batch, now.chance("skill"))
+                if game.relative:
+                    rights.append((real > fake).float().mean())
+                else:
+                    rights.append(0.5 * ((real > 0).float().mean() + (fake < 0).float().mean()))
         return self.engine.mean(torch.stack(rights).mean())
 
     def _gradient(self, player: str, hand: Hand, turn: int) -> dict[str, Tensor]:
@@ -319,6 +316,18 @@ class Match:
         self.round, self.drawn = int(state["round"]), int(state["drawn"])
         if self.members is not None:
             self.retired = [int(round_) for round_ in state["retired"]]
+
+
+@contextmanager
+def resting(game: nn.Module) -> Iterator[None]:
+    """Inside, the game is in eval mode; afterwards every module is as it was."""
+    modes = [(module, module.training) for module in game.modules()]
+    game.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def check_shares(batch: int, processes: int) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from sparring.chance import Dice, Dices
 from sparring.runs.compare.measures import GLIMPSE, POINTS, Judge
+from sparring.train.loop import sample
 from sparring.train.match import Match
-from sparring.types import Decision, Samples, Watch
+from sparring.types import Decision, Watch
 
 PROBES = {"points": 20, "images": 8}
 """Measures on the way, evenly in images seen; the last one is at the end. Judging images takes time of its own."""
@@ -64,33 +64,12 @@ class Prober(Watch):
         self._spent = float(state["seconds"])
 
 
-@torch.no_grad()
 def draw(match: Match, count: int, *, averaged: bool = True) -> Tensor:
     """(S, count, …) on the CPU: `count` samples of every seed, from latents that depend on its seed alone."""
-    game = match.game
-    assert isinstance(game, Samples)
-    seeds = match.seed if isinstance(match.seed, tuple) else (match.seed,)
-    piece = POINTS if isinstance(match.seed, tuple) else 250
-    modes = [(module, module.training) for module in game.modules()]
-    game.eval()
-    if averaged:
-        with match.averages.applied():
-            parts = [_part(match, seeds, start, min(piece, count - start)) for start in range(0, count, piece)]
-    else:
-        parts = [_part(match, seeds, start, min(piece, count - start)) for start in range(0, count, piece)]
-    for module, mode in modes:
-        module.training = mode
-    return torch.cat(parts, dim=1)
-
-
-def _part(match: Match, seeds: tuple[int, ...], start: int, count: int) -> Tensor:
-    positions, device = range(start, start + count), match.engine.device
-    if len(seeds) == 1:
-        dice: Any = Dice(seeds[0], "sample", positions, (), device)
-    else:
-        dice = Dices(seeds, "sample", positions, (), device)
-    samples: Tensor = match.game.sample(dice)  # type: ignore[operator]
-    return samples.float().cpu().unflatten(0, (len(seeds), count))
+    together = match.members is not None
+    with match.averages.applied() if averaged else nullcontext():
+        samples = sample(match, count, piece=POINTS if together else 250)
+    return samples if together else samples[None]
 
 
 def measured(match: Match, judge: Judge, count: int, *, averaged: bool = True) -> list[dict[str, float | None]]:
