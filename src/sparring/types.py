@@ -182,7 +182,23 @@ class Decision(Enum):
 
     NOTE = "note"  # go on
     HOLD = "hold"  # go on, but replace no checkpoint marked healthy
+    ROLLBACK = "rollback"  # go back to the last healthy checkpoint, and on from there with other chance
     STOP = "stop"  # save and end
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a watch found when it looked.
+
+    values: what it measured.   decision: what should be done about it.
+    alarms: (code, message in plain words), most serious first.
+    score: what the best checkpoint is chosen by, lower is better; None where there is nothing to choose by.
+    """
+
+    values: Mapping[str, float]
+    decision: Decision = Decision.NOTE
+    alarms: tuple[tuple[str, str], ...] = ()
+    score: float | None = None
 
 
 class Watch(Protocol):
@@ -190,8 +206,12 @@ class Watch(Protocol):
 
     def due(self, images: int) -> bool: ...
 
-    def look(self, view: Any) -> tuple[Mapping[str, float], Decision, str]:
-        """Measures, a decision, and the reason in plain words."""
+    def hear(self, turn: Turn) -> None:
+        """What was paid since the last `Turn`: costs, gradient norms, penalties."""
+        ...
+
+    def look(self, view: Any) -> Opinion:
+        """Measure, and judge. Changes nothing that is trained."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...

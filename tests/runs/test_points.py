@@ -75,8 +75,8 @@ def test_the_data_themselves_are_perfect() -> None:
 def test_a_watch_looks_once_at_each_moment_and_remembers_it_when_resumed() -> None:
     watch = PointsWatch(lambda samples: {"n": float(len(samples)), "lost": math.nan}, (0, 16, 32, 160))
     assert not watch.due(0) and watch.due(16) and watch.due(20)
-    values, decision, _ = watch.look(_match(16))
-    assert values == {"n": 2500.0} and decision is Decision.NOTE, "what is not finite is left out"
+    opinion = watch.look(_match(16))
+    assert opinion.values == {"n": 2500.0} and opinion.decision is Decision.NOTE, "what is not finite is left out"
     assert not watch.due(16) and not watch.due(31) and watch.due(32)
     other = PointsWatch(watch.measure, watch.moments)
     other.load_state_dict(json.loads(json.dumps(watch.state_dict())))

@@ -16,7 +16,7 @@ from sparring.generate.grid import picture
 from sparring.train.checkpoint import Checkpoint, Store
 from sparring.train.log import Log
 from sparring.train.loop import Loop, Pace
-from sparring.types import Decision, Done, Event, Sampled
+from sparring.types import Decision, Done, Event, Opinion, Sampled, Turn
 
 ROUNDS = 26
 TOTAL = 8 * ROUNDS
@@ -31,10 +31,14 @@ class Counting:
     def due(self, images: int) -> bool:
         return self.looks < 2 and images >= 40 * (self.looks + 1)
 
-    def look(self, view: Any) -> tuple[dict[str, float], Decision, str]:
+    def hear(self, turn: Turn) -> None:
+        pass
+
+    def look(self, view: Any) -> Opinion:
         self.looks += 1
         self.sum += next(view.game.G.parameters()).detach().sum().item()
-        return {"sum": self.sum}, Decision.HOLD if self.looks == 2 else Decision.NOTE, "an objection"
+        decision = Decision.HOLD if self.looks == 2 else Decision.NOTE
+        return Opinion({"sum": self.sum}, decision, (("OBJECTION", "an objection"),) if self.looks == 2 else ())
 
     def state_dict(self) -> dict[str, Any]:
         return {"looks": self.looks, "sum": self.sum}

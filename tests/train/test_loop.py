@@ -16,7 +16,7 @@ from sparring.train.disk import Disk
 from sparring.train.engine import Engine
 from sparring.train.log import Log, read
 from sparring.train.loop import Loop, Pace, sample_averaged
-from sparring.types import Alarm, Batch, Decision, Done, Event, News, Probed, Sampled, Saved, Stream, Turn
+from sparring.types import Alarm, Batch, Decision, Done, Event, News, Opinion, Probed, Sampled, Saved, Stream, Turn
 
 
 def kinds(events: list[Event]) -> list[str]:
@@ -109,13 +109,19 @@ class Judge:
 
     def __init__(self, verdicts: dict[int, Decision]) -> None:
         self.verdicts, self.seen = verdicts, 0
+        self.heard: list[int] = []
 
     def due(self, images: int) -> bool:
         return images in self.verdicts
 
-    def look(self, view: Any) -> tuple[dict[str, float], Decision, str]:
+    def hear(self, turn: Turn) -> None:
+        self.heard.append(turn.images)
+
+    def look(self, view: Any) -> Opinion:
         self.seen = view.images
-        return {"images": float(view.images)}, self.verdicts[view.images], "because"
+        decision = self.verdicts[view.images]
+        alarms = () if decision is Decision.NOTE else ((decision.value, "because"),)
+        return Opinion({"images": float(view.images)}, decision, alarms)
 
     def state_dict(self) -> dict[str, Any]:
         return {"seen": self.seen}

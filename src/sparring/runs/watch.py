@@ -14,7 +14,7 @@ from sparring.metrics.energy import energy_distance, mean_distance
 from sparring.metrics.modes import modes
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
-from sparring.types import Decision, Samples
+from sparring.types import Opinion, Samples, Turn
 
 SAMPLES = 2500
 """Samples that are judged, as in PacGAN (Lin et al. 2018, section 4.1)."""
@@ -37,10 +37,13 @@ class PointsWatch:
         """Whether a moment has come since the last look."""
         return any(self.looked < moment <= images for moment in self.moments)
 
-    def look(self, view: Match) -> tuple[Values, Decision, str]:
+    def hear(self, turn: Turn) -> None:
+        """Nothing that is paid matters here."""
+
+    def look(self, view: Match) -> Opinion:
         self.looked = view.images
         values = self.measure(sample_averaged(view, SAMPLES).numpy())
-        return {name: value for name, value in values.items() if math.isfinite(value)}, Decision.NOTE, ""
+        return Opinion({name: value for name, value in values.items() if math.isfinite(value)})
 
     def state_dict(self) -> dict[str, Any]:
         return {"looked": self.looked}

@@ -131,11 +131,12 @@ class Loop(Iterator[Event]):
             verdict = Decision.NOTE
             if self.watch is not None and self.watch.due(match.images):
                 self.phase = "probe"
-                values, verdict, reason = self.watch.look(match)
+                opinion = self.watch.look(match)
+                verdict = opinion.decision
                 self._holding = verdict is Decision.HOLD
-                yield from self._logged(Probed(match.images, values))
-                if verdict is not Decision.NOTE:
-                    yield Alarm(match.images, verdict.value, reason)
+                yield from self._logged(Probed(match.images, opinion.values))
+                for code, message in opinion.alarms:
+                    yield from self._logged(Alarm(match.images, code, message))
             if self._due(self.pace.samples, before):
                 yield from self._sample()  # after the measures, so that whoever draws the samples knows them
             clock = time.monotonic() - self._saved_at > self.pace.save_seconds
@@ -195,6 +196,8 @@ class Loop(Iterator[Event]):
         rate = (self.match.images - seen) / max(1e-9, self._logged_at[0] - clock)
         turn = Turn(self.match.images, self.match.round, values, rate)
         self._sums, self._times = {}, {}
+        if self.watch is not None:
+            self.watch.hear(turn)
         yield from self._logged(turn)
 
     def _logged(self, event: Event) -> Iterator[Event]:

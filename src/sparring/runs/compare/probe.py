@@ -13,7 +13,7 @@ from torch import Tensor
 from sparring.runs.compare.measures import GLIMPSE, POINTS, Judge
 from sparring.train.loop import sample
 from sparring.train.match import Match
-from sparring.types import Decision, Watch
+from sparring.types import Opinion, Turn, Watch
 
 PROBES = {"points": 20, "images": 8}
 """Measures on the way, evenly in images seen; the last one is at the end. Judging images takes time of its own."""
@@ -48,13 +48,16 @@ class Prober(Watch):
         seen = self.curve[-1]["images"] if self.curve else -1
         return any(seen < moment <= images for moment in self.moments)
 
-    def look(self, view: Match) -> tuple[Mapping[str, float], Decision, str]:
+    def hear(self, turn: Turn) -> None:
+        """Nothing that is paid matters here."""
+
+    def look(self, view: Match) -> Opinion:
         began = time.perf_counter()
         values = measured(view, self.judge, self.samples)
         main = self.judge.main.name
         self.curve.append({"images": view.images, "values": [value[main] for value in values]})
         self._probing += time.perf_counter() - began
-        return {}, Decision.NOTE, ""
+        return Opinion({})
 
     def state_dict(self) -> dict[str, Any]:
         return {"curve": self.curve, "initial": self.initial, "seconds": self.seconds, "last": finite(self.last)}
