@@ -16,6 +16,7 @@ from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from torch import Tensor, nn
 
+from sparring.errors import UsageError
 from sparring.losses import lazy
 from sparring.losses.adversarial import OBJECTIVES, Objective, Objectives
 from sparring.losses.packing import pack
@@ -27,7 +28,7 @@ from sparring.priors import gaussian, paths
 from sparring.train import ensemble
 from sparring.train.game import Game, Now, Schedule, Training, strict
 from sparring.train.schedule import Ramp
-from sparring.types import Batch, Criticises, Dice, HasLatents, Landscape, Samples, Shared, Terms, Weights
+from sparring.types import Batch, Criticises, Dice, HasLatents, Landscape, Layered, Samples, Shared, Terms, Weights
 
 Count = Annotated[int, Field(ge=1, le=2**16)]
 
@@ -88,6 +89,9 @@ class ContestConfig(Training):
     joined: bool = False
     """Where D judges reals and fakes in one turn: both in one forward pass. It matters to batch normalisation alone,
     which then takes its statistics over the mixture."""
+    freeze_d: Annotated[int, Field(ge=0, le=2**10)] = 0
+    """How many layers of D, from the one that sees the image upwards, never move: for networks that begin as those of
+    another run (FreezeD, Mo et al. 2020)."""
     z: Count = 64
     """Latent dimensions, standard normal."""
 
@@ -149,6 +153,12 @@ class Contest(Game, HasLatents, Samples, Criticises, Landscape):
         self.objective: Objective = smooth(found, config.smoothing) if config.smoothing < 1 else found
         if config.spectral:
             spectral.normalise(D)
+        layers = len(D.layers) if isinstance(D, Layered) else 0
+        if config.freeze_d > layers:
+            raise UsageError(
+                "CONTEST-FREEZE", f"freeze_d = {config.freeze_d}, and this D has {layers} layers below its logit",
+                fix=f"freeze_d is from 0 to {layers}",
+            )  # fmt: skip
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -157,6 +167,12 @@ class Contest(Game, HasLatents, Samples, Criticises, Landscape):
     @property
     def relative(self) -> bool:
         return self.objective.relative
+
+    @property
+    def frozen(self) -> list[nn.Parameter]:
+        """The parameters of D's `freeze_d` lowest layers."""
+        lowest = self.D.layers[: self.config.freeze_d] if isinstance(self.D, Layered) else ()
+        return [p for layer in lowest for module in layer for p in module.parameters()]
 
     # ── what a recipe may say ────────────────────────────────────────────────────────────────────────────────────
 

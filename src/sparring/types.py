@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Terms = Mapping[str, "Tensor"]
 """What a player pays, term by term, unreduced: ``{"real": (N, …), "fake": (N, …), "r1": (N,)}``.
@@ -313,6 +313,27 @@ class Criticises(ABC):
     @abstractmethod
     def relative(self) -> bool:
         """Whether only differences of logits mean something (relativistic games)."""
+
+
+class Layered(ABC):
+    """A network whose layers can be held still, from the one that sees the sample upwards."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """What belongs to each layer, in the order of the forward pass, without what makes the logit."""
+
+
+class Classifies(ABC):
+    """A game that says what is in an image; what it looks at before it decides are features to measure with."""
+
+    @abstractmethod
+    def classify(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) in [-1, 1] → (n, classes) logits, float32. No side effects."""
+
+    @abstractmethod
+    def embed(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) in [-1, 1] → (n, d) features, float32: what the logits are a linear function of."""
 
 
 class Landscape(ABC):

@@ -14,6 +14,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from sparring.types import Layered
+
 Conditioning = Literal["concatenation", "projection", "auxiliary"]
 """How D comes to know the class."""
 
@@ -97,7 +99,7 @@ class Generator(nn.Module):
         return self.net(z, told)  # type: ignore[no-any-return]
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Module, Layered):
     """s(x, y): the logit of a sample that is said to be of class y, (N,); and, if D guesses, logits of classes (N, K).
 
     concatenation: s = ψ(φ(x, √K e_y)), `net` takes ``(x, told)`` (Mirza & Osindero 2014).
@@ -124,6 +126,10 @@ class Discriminator(nn.Module):
             self.classify = nn.Linear(features, classes)
             nn.init.normal_(self.classify.weight, 0.0, features**-0.5)
             nn.init.zeros_(self.classify.bias)
+
+    @property
+    def layers(self) -> tuple[tuple[nn.Module, ...], ...]:
+        return self.net.layers if isinstance(self.net, Layered) else ()
 
     @property
     def judge(self) -> Judge:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sparring.errors import UsageError
 from sparring.networks import initialise
 from sparring.networks.conditioning import ConditionalBatchNorm, with_planes
+from sparring.types import Layered
 
 Shape = tuple[int, int, int]
 """(C, H, W)."""
@@ -125,7 +126,7 @@ class Generator(nn.Module):
         return centre_crop(torch.tanh(x), self.shape[1:])
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Module, Layered):
     """Images (N, C, H, W) in [−1, 1] → logits (N,), float32 even under bf16 autocast.
 
     shape: (C, H, W).    width: channels of the finest hidden map.
@@ -161,6 +162,10 @@ class Discriminator(nn.Module):
         features = self.features(x, told)
         with torch.autocast(x.device.type, enabled=False):
             return self.head(features).squeeze(1)  # type: ignore[no-any-return]
+
+    @property
+    def layers(self) -> tuple[tuple[nn.Module, ...], ...]:
+        return tuple(zip(self.downs, self.norms, strict=True))
 
     def features(self, x: Tensor, told: Tensor | None = None) -> Tensor:
         """φ(x), (N, F): the last map as one vector, in the precision of `head`, which makes the logit of it."""

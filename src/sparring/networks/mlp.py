@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.networks import initialise
+from sparring.types import Layered
 
 
 class FourierFeatures(nn.Module):
@@ -134,7 +135,7 @@ class Generator(nn.Module):
         return x if len(self.shape) == 1 else torch.tanh(x).view(len(z), *self.shape)
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Module, Layered):
     """Points (N, D) or images (N, C, H, W) → logits (N,), float32 even under bf16 autocast.
 
     told: how many numbers it is told beside x, such as a class.
@@ -152,6 +153,10 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
         return self.net(x.flatten(1), told).squeeze(1)  # type: ignore[no-any-return]
+
+    @property
+    def layers(self) -> tuple[tuple[nn.Module, ...], ...]:
+        return tuple((layer,) for layer in self.net.hidden)
 
     def features(self, x: Tensor, told: Tensor | None = None) -> Tensor:
         """φ(x), (N, F): the logit is `head` of it."""

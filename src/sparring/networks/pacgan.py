@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from sparring.ops.maxout import maxout
+from sparring.types import Layered
 
 _SPREAD = 0.02
 
@@ -58,7 +59,7 @@ class Generator(nn.Module):
         return x.view(len(x), *self.shape)
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Module, Layered):
     """Points (N, D) → logits (N,): `depth` layers of `width` maxout units with `pieces` linear pieces each.
 
     shape: of what it judges; for packs of m points (mD,), see `losses.packing.packed_shape`.
@@ -77,6 +78,10 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x)).squeeze(1)  # type: ignore[no-any-return]
+
+    @property
+    def layers(self) -> tuple[tuple[nn.Module, ...], ...]:
+        return tuple((layer,) for layer in self.hidden)
 
     def features(self, x: Tensor) -> Tensor:
         """φ(x), (N, width): the logit is `head` of it, in full precision."""

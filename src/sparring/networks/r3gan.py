@@ -22,6 +22,7 @@ from sparring.networks import initialise
 from sparring.networks.conditioning import with_planes
 from sparring.networks.dcgan import centre_crop, is_channels_last, stages
 from sparring.ops.resample import downsample, upsample
+from sparring.types import Layered
 
 
 class Block(nn.Module):
@@ -135,7 +136,7 @@ class Generator(nn.Module):
         return centre_crop(self.to_image(x).to(self.basis.dtype), self.shape[1:])
 
 
-class Discriminator(nn.Module):
+class Discriminator(nn.Module, Layered):
     """Images (N, C, H, W) in [−1, 1] → logits (N,), float32 even under bf16 autocast.
 
     The last map is weighted by a learned basis (a depthwise convolution that covers it) and mapped to one number.
@@ -169,6 +170,11 @@ class Discriminator(nn.Module):
         features = self.features(x, told)
         with torch.autocast(x.device.type, enabled=False):
             return self.head(features).squeeze(1)  # type: ignore[no-any-return]
+
+    @property
+    def layers(self) -> tuple[tuple[nn.Module, ...], ...]:
+        """Each is what leads to a resolution, and the blocks there."""
+        return tuple(zip((self.from_image, *self.transitions), self.stages, strict=True))
 
     def features(self, x: Tensor, told: Tensor | None = None) -> Tensor:
         """φ(x), (N, C): the weighted last map, in the precision of `head`, which makes the logit of it."""

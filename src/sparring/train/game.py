@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -89,6 +89,11 @@ class Game(nn.Module, ABC):
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:
         """Disjoint modules by name, in the order in which they move."""
+
+    @property
+    def frozen(self) -> Collection[nn.Parameter]:
+        """Parameters of players that never move: layers taken over from another run, for example. Default: none."""
+        return ()
 
     def shared(self, batch: Batch, now: Now) -> Shared:
         """Computed once per batch, with its graph: for example ``{"fake": G(z)}``. Default: nothing."""

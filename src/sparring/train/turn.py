@@ -28,13 +28,14 @@ class Piece:
 
 
 @contextmanager
-def only(game: nn.Module, *players: nn.Module | None) -> Iterator[None]:
-    """Inside, `players` alone have parameters that require gradients; everyone else is frozen.
+def only(game: Game, *players: nn.Module | None) -> Iterator[None]:
+    """Inside, `players` alone have parameters that require gradients, but for those that the game holds still.
 
     Freezing also saves work: no weight gradient is computed for a frozen player.
     """
     before = [(p, p.requires_grad) for p in game.parameters()]
     moving = {id(p) for player in players if player is not None for p in player.parameters()}
+    moving -= {id(p) for p in game.frozen}
     for parameter, _ in before:
         parameter.requires_grad_(id(parameter) in moving)
     try:
@@ -86,7 +87,8 @@ def consensus(
     Returns for each player what `gradient` does. In an ensemble members have each their own v.
     """
     modules = {name: game.players[name] for name in hands}
-    every = {name: [p for p in module.parameters()] for name, module in modules.items()}
+    still = {id(p) for p in game.frozen}
+    every = {name: [p for p in module.parameters() if id(p) not in still] for name, module in modules.items()}
     flat = [p for own in every.values() for p in own]
     means: dict[str, dict[str, Tensor]] = {name: {} for name in hands}
     count = len(next(iter(hands.values())))
