@@ -2,14 +2,15 @@
 
 The rules that decide a number are fixed here once, since each of them shifts it (resizing alone by several points of
 FID; Parmar et al. 2022, "On aliased resizing"): images are 8-bit before anything else, grey becomes three equal
-channels, alpha is laid on white, the resize is bilinear with antialiasing, in float, straight to the judge's size.
+channels, alpha is laid on white, the resize is antialiased, in float, straight to the judge's size: bilinear, or
+bicubic for the judges that others use with bicubic (`extractors`).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -63,8 +64,22 @@ def quantise(x: Tensor) -> Tensor:
     return ((x.float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
-def prepare(images: Tensor, size: int) -> Tensor:
-    """(N, C, H, W) uint8 → (N, 3, size, size) float in [0, 255], by the rules of this module."""
+def identity(extractor: Extractor) -> str:
+    """What a number's label says of its features: the name, the version, the size.
+
+    >>> from sparring.metrics import extractors
+    >>> identity(extractors.open("pixels"))
+    'pixels 1 at 32 px'
+    """
+    return f"{extractor.name} {extractor.version} at {extractor.size} px"
+
+
+def prepare(images: Tensor, size: int | tuple[int, int], resize: Literal["bilinear", "bicubic"] = "bilinear") -> Tensor:
+    """(N, C, H, W) uint8 → (N, 3, size, size) float in [0, 255], by the rules of this module.
+
+    size: the side of a square, or (height, width).   resize: both are antialiased and equal Pillow's on float images
+    to 1e-3; bicubic overshoots at edges, and is clipped.
+    """
     if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3, 4):
         raise DataError(
             "METRIC-IMAGES",
@@ -77,9 +92,11 @@ def prepare(images: Tensor, size: int) -> Tensor:
     elif x.shape[1] == 4:
         alpha = x[:, 3:] / 255.0
         x = x[:, :3] * alpha + 255.0 * (1.0 - alpha)
-    if tuple(x.shape[2:]) == (size, size):
+    height, width = (size, size) if isinstance(size, int) else size
+    if tuple(x.shape[2:]) == (height, width):
         return x
-    return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    x = F.interpolate(x, size=(height, width), mode=resize, align_corners=False, antialias=True)
+    return x.clamp(0.0, 255.0) if resize == "bicubic" else x
 
 
 @dataclass(frozen=True)
