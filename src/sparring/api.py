@@ -31,6 +31,8 @@ def request(
     device: str = "auto",
     set: Sequence[str] | dict[str, Any] = (),
     threads: int | None = None,
+    begin: str | Path | None = None,
+    freeze_d: int | None = None,
     **preparation: Any,
 ) -> Request:
     """The arguments of `train`, checked for form; `preparation`: see `options`."""
@@ -47,6 +49,8 @@ def request(
         device=device,
         set=changes,
         threads=threads,
+        begin=Path(begin) if begin is not None else None,
+        freeze_d=freeze_d,
     )
 
 
@@ -135,6 +139,7 @@ def train(data: str | Path, **settings: Any) -> Run:
     recipe: a recipe, a preset, a YAML file, or "auto".   size: pixels, or (height, width).   out: a new directory.
     budget: "20m" of time or "500k" images.   seed: of everything random.   device: "auto", "cpu", "cuda", "mps".
     set: changed settings, ``{"lr": 1e-4}``.   held_out: share of the images kept aside for measuring.
+    begin: another run whose networks this one begins with.   freeze_d: how many of D's lowest layers then never move.
 
     Raises a `SparringError` that says what to mend. A stop (Ctrl-C) saves and raises `Interrupted`.
     """

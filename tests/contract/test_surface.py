@@ -23,6 +23,12 @@ def flags(kind):
             yield field
 
 
+def called(field):
+    """The name of a flag: that of its field, or the one that its annotation gives it."""
+    named = re.search(r"name='([^']*)'", str(field.type))
+    return named[1] if named else field.name.replace("_", "-")
+
+
 def surface():
     """Every command with its arguments and their defaults, as text."""
     lines = []
@@ -37,7 +43,7 @@ def surface():
                 lines.append(f"  {metavar}" + ("" if default is dataclasses.MISSING else " (optional)"))
             else:
                 short = " -n" if "aliases=['-n']" in str(field.type) else ""
-                lines.append(f"  --{field.name.replace('_', '-')}{short} = {default}")
+                lines.append(f"  --{called(field)}{short} = {default}")
     return "\n".join(lines) + "\n"
 
 

@@ -41,6 +41,12 @@ class Train(Command):
         default_factory=list
     )
     """change a setting of the recipe; `sparring recipes NAME` lists them"""
+    begin: Annotated[Path | None, tyro.conf.arg(name="from", metavar="RUN", help_behavior_hint="(default: none)")] = (
+        None
+    )
+    """begin with the networks of this run: its recipe and size too, unless others are asked for"""
+    freeze_d: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: none)")] = None
+    """with --from: this many of D's lowest layers never move (FreezeD); for very few images"""
     dry_run: Flag = False
     """show the plan and stop"""
     json: Flag = False
@@ -81,6 +87,8 @@ class Train(Command):
             "seed": self.seed,
             "device": self.device,
             "set": self.set,
+            "begin": self.begin,
+            "freeze_d": self.freeze_d,
             **self.prepared.settings(),
         }
 
@@ -92,6 +100,8 @@ class Train(Command):
             "--budget": self.budget,
             "--seed": self.seed,
             "--device": self.device,
+            "--from": self.begin,
+            "--freeze-d": self.freeze_d,
         }
         flags = [str(word) for name, value in values.items() if value is not None for word in (name, value)]
         flags += [word for change in self.set for word in ("--set", change)]

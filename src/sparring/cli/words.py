@@ -47,7 +47,8 @@ def slots(kind: type[Any]) -> tuple[dict[str, Slot], list[Slot]]:
         literal, kinds = _kinds(hint)
         known = field.default is not dataclasses.MISSING and field.default is not None
         empty = field.default is dataclasses.MISSING and factory is dataclasses.MISSING
-        name = "--" + field.name.replace("_", "-")
+        called = next((note.name for note in told if note.name), field.name)
+        name = "--" + called.replace("_", "-")
         slot = Slot(name, metavar, kinds, literal, str(field.default) if known else "", empty)
         if "Positional" in map(repr, notes):
             places.append(slot)

@@ -15,9 +15,10 @@ import sparring
 from sparring.budget import Budget, duration
 from sparring.data import Dataset, Options, open_data, stream_of
 from sparring.errors import UsageError
-from sparring.runs import auto, compatible
+from sparring.runs import auto, compatible, transfer
 from sparring.runs.directory import free_directory
 from sparring.runs.recipe import Recipe, load
+from sparring.runs.transfer import Origin
 from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
@@ -40,6 +41,8 @@ class Request:
     device: str = "auto"
     set: tuple[str, ...] = ()
     threads: int | None = None
+    begin: Path | None = None  # a run whose networks this one begins with
+    freeze_d: int | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Plan:
     memory: int
     parameters: dict[str, int]
     size: int = 1
+    origin: Origin | None = None
+    taken: tuple[str, ...] = ()  # from it, in plain words
 
     @property
     def seconds(self) -> float:
@@ -89,6 +94,7 @@ class Plan:
                 "why": self.recipe.why,
                 "sparring": sparring.__version__,
                 "torch": str(torch.__version__),
+                **({"from": self.origin.record()} if self.origin is not None else {}),
             },
         }
 
@@ -103,6 +109,7 @@ class Plan:
             f"recipe    {name}" + (f": {recipe.why}" if recipe.why else ""),
             f"players   {weights} parameters; {config.play}; "
             + (f"images of {size}" if self.dataset.kind == "images" else f"points of {size} numbers"),
+            *self.taken,
             f"machine   {self.device}, {self.threads} threads"
             + (f", {self.size} processes" if self.size > 1 else "")
             + f", {config.precision}, {config.memory_format}; about {self.memory / 2**20:,.0f} MB of memory",
@@ -126,7 +133,9 @@ class Plan:
 
 def make(request: Request, *, progress: Callable[..., None] | None = None) -> Plan:
     """Open the data, choose and check the recipe, time a discarded copy, and turn the budget into images once."""
+    request = transfer.with_origin(request)
     asked = compatible.before_data(request)
+    origin = Origin.of(request.begin) if request.begin is not None else None
     device = choose_device(request.device)
     compatible.check_processes(device)
     threads = set_threads(request.threads)
@@ -136,13 +145,22 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     compatible.check_batch(recipe, len(dataset.train))
     check_needs(recipe, space_of(dataset), request.data)
     out = request.out or free_directory(request.data)
+    taken = adopted(recipe, dataset, request.seed, origin)
     rank, size = join(device)
     engine = make_engine(recipe, device, rank, size)
     if progress:
         progress("timing a few rounds on a copy that is thrown away", 0, 1)
     rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, thorough=_by_time(request.budget))
     total = images_of(request.budget or auto.DEFAULT_BUDGET, rate, recipe.config.batch)
-    return Plan(request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size)
+    return Plan(request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size, origin, taken)
+
+
+def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) -> tuple[str, ...]:
+    """What a run would take over, tried on a copy that is thrown away."""
+    if origin is None:
+        return ()
+    game = build(recipe, space_of(dataset), seed)
+    return tuple(transfer.lines(origin, transfer.adopt(game, origin), game))
 
 
 def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:

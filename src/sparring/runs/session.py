@@ -28,6 +28,7 @@ from sparring.runs.document import Document
 from sparring.runs.lock import RunLock
 from sparring.runs.plan import Plan, Request
 from sparring.runs.recipe import Recipe, of_document
+from sparring.runs.transfer import Origin, adopt
 from sparring.runs.watch import watch_of
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
@@ -209,8 +210,11 @@ def _loop(
     stack.callback(dataset.close)
     stack.callback(stream.close)
     game = plans.build(recipe, plans.space_of(dataset), seed)
-    match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
     store = Store(directory.checkpoints, disk=disk)
+    checkpoint = store.newest()
+    if checkpoint is None and (origin := Origin.in_document(document)) is not None:
+        adopt(game, origin)
+    match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
     log = stack.enter_context(Log(directory.log, disk=disk)) if rank == 0 else None
     count = POINTS if dataset.kind == "points" else shown(rows_of(game, len(dataset.classes)))
     settled = Pace.of(horizon, recipe.config.batch, total, grid=count)
@@ -220,7 +224,6 @@ def _loop(
     watch = watch_of(dataset, game, settled.samples) if watch is None else watch
     loop = Loop(match, total=total, pace=settled, store=store, log=log, watch=watch)
     loop.record = edits.record(recipe, document)
-    checkpoint = store.newest()
     if checkpoint is not None:
         loop.remarks = [f"passed over: {line}" for line in checkpoint.rejected]
         loop.load(checkpoint)
