@@ -11,7 +11,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def load(published: Published, path: str | Path | None = None) -> Loaded:
                 folder, local_files_only=True, output_loading_info=True, dtype=torch.float32
             )
     except Exception as error:  # transformers and safetensors have no common family of errors
-        raise _foreign(folder, published, (str(error).strip() or type(error).__name__).splitlines()[0]) from error
+        raise _foreign(folder, published, _plain(error)) from error
     lost = sorted([*info["missing_keys"], *(str(key) for key in info["mismatched_keys"])])
     if lost:
         raise _foreign(
@@ -104,7 +104,7 @@ def load(published: Published, path: str | Path | None = None) -> Loaded:
 
 def _fetched(published: Published) -> Path:
     """The folder of the pinned revision in the cache of the hub. What is there is not asked for again."""
-    from huggingface_hub import hf_hub_download, hf_hub_url
+    from huggingface_hub import constants, hf_hub_download, hf_hub_url
 
     def every(kept: bool) -> Path:
         found = [
@@ -118,25 +118,30 @@ def _fetched(published: Published) -> Path:
     except OSError:  # LocalEntryNotFoundError: not in the cache
         pass
     try:
-        _reach(hf_hub_url(published.repository, "config.json", revision=published.revision))
+        if not constants.HF_HUB_OFFLINE:
+            _reach(hf_hub_url(published.repository, "config.json", revision=published.revision))
         return every(kept=False)
     except Exception as error:  # of urllib, of httpx, of the hub, of the disk
         raise MachineError(
             "FEATURES-ABSENT",
             f"the weights of {published.name} are not on this machine, and could not be fetched",
             where=f"{published.repository} at {published.revision[:8]}",
-            why=(str(error).strip() or type(error).__name__).splitlines()[0],
+            why=_plain(error),
             fix=f"while connected: {published.command} (about {published.megabytes:,} MB); or name a folder: "
             f"{published.name}:PATH",
         ) from error
 
 
+def _plain(error: BaseException) -> str:
+    """What an error says, in a line."""
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return (str(reason).strip() or type(error).__name__).splitlines()[0]
+
+
 def _reach(url: str) -> None:
     """Raises `OSError` at once where nobody answers, which the library tries for half a minute."""
-    try:
+    with suppress(urllib.error.HTTPError):  # somebody answers; the library knows what to make of it
         urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=10).close()
-    except urllib.error.HTTPError:
-        pass  # somebody answers; the library knows what to make of it
 
 
 def _config(folder: Path, published: Published) -> dict[str, Any]:
