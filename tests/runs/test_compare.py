@@ -141,7 +141,7 @@ def test_batch_normalisation_and_penalties_do_not_go_together_and_the_rest_goes_
 def test_schedules_in_which_each_seed_decides_are_played_one_seed_at_a_time(tmp_path):
     made = asked(tmp_path, "minimax", schedules="gated(D<0.8);simultaneous")
     assert [cell.together for cell in made.cells] == [False, True]
-    assert [len(director.groups(made, cell)) for cell in made.cells] == [2, 1]
+    assert [len(cells.groups_of(made.ask.seeds, cell.together)) for cell in made.cells] == [2, 1]
 
 
 def test_a_time_is_shared_by_the_seeds_of_a_cell_of_points(tmp_path):

@@ -31,8 +31,30 @@ from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
 from sparring.types import Done, Turn
 
+STOPPED = 75
+"""Exit code of the process of a cell that was asked to stop and has saved."""
+
 _WARM, _TIMED = 3, 6.0  # rounds that are not timed; seconds of timing at most
 _LONGEST_SAVE = 60.0  # seconds between two checkpoints
+
+
+def groups_of(seeds: int, together: bool) -> list[tuple[int, ...]]:
+    """The seeds 0 … seeds − 1 in the groups that are played at once: all of them, or each alone.
+
+    >>> groups_of(3, True), groups_of(2, False)
+    ([(0, 1, 2)], [(0,), (1,)])
+    """
+    every = tuple(range(seeds))
+    return [every] if together else [(seed,) for seed in every]
+
+
+def name_of(group: Sequence[int]) -> str:
+    """What the files of a group are called.
+
+    >>> name_of((0, 1, 2)), name_of((4,))
+    ('seeds-0-2', 'seed-4')
+    """
+    return f"seed-{group[0]}" if len(group) == 1 else f"seeds-{group[0]}-{group[-1]}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +71,7 @@ class Task:
 
     @property
     def name(self) -> str:
-        first, last = self.seeds[0], self.seeds[-1]
-        return f"seed-{first}" if first == last else f"seeds-{first}-{last}"
+        return name_of(self.seeds)
 
     @property
     def result(self) -> Path:

@@ -18,16 +18,13 @@ from typing import Any
 
 from sparring.errors import UsageError
 from sparring.runs import own
-from sparring.runs.compare.cell import result_of
+from sparring.runs.compare.cell import STOPPED, groups_of, name_of, result_of
 from sparring.runs.compare.plan import Cell, Comparison
 from sparring.runs.directory import check_above, write_atomically, written
 from sparring.runs.lock import RunLock
 
 FORMAT = "sparring compare 1"
 """What compare.json says that it is."""
-STOPPED = 75
-PATIENCE = 60.0
-"""Seconds that a cell may take to save and end when the comparison is stopped."""
 
 
 @dataclass(frozen=True)
@@ -182,24 +179,15 @@ def folder_of(comparison: Comparison, cell: Cell) -> Path:
     return comparison.out / "cells" / cell.key
 
 
-def groups(comparison: Comparison, cell: Cell) -> list[tuple[int, ...]]:
-    """The seeds that are played at once."""
-    seeds = tuple(range(comparison.ask.seeds))
-    return [seeds] if cell.together else [(seed,) for seed in seeds]
-
-
 def results(comparison: Comparison, cell: Cell) -> list[dict[str, Any]]:
     """The results of the groups that are finished."""
-    found = []
-    for group in groups(comparison, cell):
-        name = f"seed-{group[0]}" if len(group) == 1 else f"seeds-{group[0]}-{group[-1]}"
-        if (result := result_of(folder_of(comparison, cell) / f"{name}.json")) is not None:
-            found.append(result)
-    return found
+    folder, groups = folder_of(comparison, cell), groups_of(comparison.ask.seeds, cell.together)
+    every = (result_of(folder / f"{name_of(group)}.json") for group in groups)
+    return [result for result in every if result is not None]
 
 
 def finished(comparison: Comparison, cell: Cell) -> bool:
-    return len(results(comparison, cell)) == len(groups(comparison, cell))
+    return len(results(comparison, cell)) == len(groups_of(comparison.ask.seeds, cell.together))
 
 
 def prepare(comparison: Comparison, cell: Cell) -> None:

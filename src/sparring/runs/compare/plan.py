@@ -319,11 +319,6 @@ class _Nothing:
         return ()
 
 
-def at(comparison: Comparison, out: Path) -> Comparison:
-    """The same, elsewhere."""
-    return replace(comparison, out=out)
-
-
 def typed(comparison: Comparison) -> str:
     """The command as one types it."""
     return shlex.join(comparison.command())

@@ -19,15 +19,13 @@ import torch
 from sparring.data import Options, open_data
 from sparring.errors import CheckpointError, DataError, SparringError
 from sparring.runs import plan as plans
-from sparring.runs.compare.cell import Task, play
+from sparring.runs.compare.cell import STOPPED, Task, groups_of, play
 from sparring.runs.compare.measures import judge_of
 from sparring.runs.document import read
 from sparring.runs.lock import RunLock
 from sparring.runs.recipe import Recipe, of_document
 from sparring.train.loop import Loop
 
-STOPPED = 75
-"""Exit code of a worker that was asked to stop and has saved."""
 PATIENCE = 60.0
 """Seconds to wait for the process of an earlier call, which was left alone and is about to save and end."""
 
@@ -57,14 +55,12 @@ def tasks(folder: Path, spec: dict[str, Any]) -> list[Task]:
     dataset = open_data(spec["data"]["source"], options)
     if dataset.fingerprint != spec["data"]["fingerprint"]:
         raise DataError("DATA-CHANGED", "the data has changed since the comparison began", where=dataset.name)
-    seeds = tuple(range(spec["seeds"]))
-    groups = [seeds] if spec["together"] else [(seed,) for seed in seeds]
     return [
         Task(
             folder, Recipe(name, config), dataset, group, torch.device(spec["device"]),
             images=spec["images"], seconds=spec["seconds"] if spec["together"] else spec["seconds_each"],
         )
-        for group in groups
+        for group in groups_of(spec["seeds"], spec["together"])
     ]  # fmt: skip
 
 
