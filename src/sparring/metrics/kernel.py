@@ -93,7 +93,7 @@ def cmmd(x: Tensor, y: Tensor, sigma: float = 10.0) -> Measured:
     number comparable with published ones. The interval is that of `cmmd_unbiased`: it is around the limit for many
     samples, so of few samples it can lie below the value.
 
-    >>> cmmd(torch.eye(4), -torch.eye(4)).value  # about 1000 / 2σ² · (2 E|x − y|² − E|x − x′|² − E|y − y′|²) = 5 · (5 − 3)
+    >>> cmmd(torch.eye(4), -torch.eye(4)).value  # about 5 · (2 E|x − y|² − E|x − x′|² − E|y − y′|²)
     9.90...
     """
     unbiased, value = _cmmd(x, y, sigma)
