@@ -33,7 +33,8 @@ from sparring.data.opening import (
 )
 
 __all__ = [
-    "Crop", "Decoded", "Header", "Limits", "Pixels", "Recipe", "Unusable", "decode", "decoding", "header", "pixels",
+    "Crop", "Decoded", "Header", "Limits", "Pixels", "Recipe", "Unusable", "as_it_is", "decode", "decoding", "header",
+    "pixels",
 ]  # fmt: skip
 
 Crop = Literal["center", "squeeze", "pad"]
@@ -42,6 +43,7 @@ Pixels = NDArray[np.uint8]
 VERSION = 2  # raise it when the same bytes would give other pixels: it is part of every cache key
 _DEFAULT = Limits()
 _OVERSAMPLING = 2.0  # a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as it stays this much above the target
+_OWN = (1024, 1024)  # stands for the size where an image keeps its own: only very large ones are reduced on the way
 _GAP = 3  # large images are averaged down to this many times the target before the filter resizes them
 
 _TURNS = {
@@ -139,22 +141,24 @@ def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0) -> Decoded:
     ('cropped', 'grey to colour')
     """
     notes: list[str] = []
-    if isinstance(data, np.ndarray):
-        image = Image.fromarray(data[:, :, 0] if data.shape[2] == 1 else data)
-        image = colour.flatten(image, recipe.background, keep_alpha=recipe.channels == 4, notes=notes)
-    else:
-        with kept(data, recipe.limits, frame) if frame else opened(data, recipe.limits) as file:
-            try:
-                with ROOM.of(file):
-                    image = _read(file, recipe, frame, notes)
-            except (Unusable, MemoryError):
-                raise
-            except Exception as error:  # whatever a decoder raises on the bytes of a file is damage to that file
-                raise Unusable(f"damaged: {first_line(error)}") from error
-    image = _fit(image, recipe, notes)
+    image = _fit(_whole(data, recipe, frame, notes), recipe, notes)
     pixels = colour.to_channels(image, recipe.channels, recipe.background, notes)
     flat = bool((pixels[0] == pixels[0, 0]).all()) and bool((pixels == pixels[0, 0]).all())  # one row rules most out
     return Decoded(pixels, tuple(sorted(set(notes))), flat)
+
+
+def as_it_is(data: bytes | Pixels, channels: int = 3, limits: Limits = _DEFAULT, frame: int = 0) -> Pixels:
+    """One image at its own size, (H, W, channels) uint8: decoded, upright and in sRGB as by `decode`, transparent
+    pixels on white, neither cropped nor resized. For whoever resizes it in one step, such as a judge network.
+    (Images above 16 megapixels, and JPEGs above 4,096 pixels, are averaged down by a whole factor first.)
+
+    Raises `Unusable`.
+
+    >>> as_it_is(np.zeros((8, 16, 1), np.uint8)).shape
+    (8, 16, 3)
+    """
+    recipe, notes = Recipe(_OWN, channels, limits=limits), list[str]()
+    return colour.to_channels(_whole(data, recipe, frame, notes), channels, recipe.background, notes)
 
 
 def pixels(data: bytes, limits: Limits = _DEFAULT) -> Pixels:
@@ -163,6 +167,21 @@ def pixels(data: bytes, limits: Limits = _DEFAULT) -> Pixels:
         image.load()
         found = np.array(image, dtype=np.uint8)
     return found if found.ndim == 3 else found[..., None]
+
+
+def _whole(data: bytes | Pixels, recipe: Recipe, frame: int, notes: list[str]) -> Image.Image:
+    """`_read` from bytes or pixels; `Unusable` for all that can be wrong with them."""
+    if isinstance(data, np.ndarray):
+        image = Image.fromarray(data[:, :, 0] if data.shape[2] == 1 else data)
+        return colour.flatten(image, recipe.background, keep_alpha=recipe.channels == 4, notes=notes)
+    with kept(data, recipe.limits, frame) if frame else opened(data, recipe.limits) as file:
+        try:
+            with ROOM.of(file):
+                return _read(file, recipe, frame, notes)
+        except (Unusable, MemoryError):
+            raise
+        except Exception as error:  # whatever a decoder raises on the bytes of a file is damage to that file
+            raise Unusable(f"damaged: {first_line(error)}") from error
 
 
 def _read(image: Image.Image, recipe: Recipe, frame: int, notes: list[str]) -> Image.Image:
