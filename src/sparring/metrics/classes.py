@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
@@ -225,7 +224,7 @@ def _kl(histogram: NDArray[np.int64], p: NDArray[np.float64]) -> float:
 
 def _shown(probabilities: Tensor, threshold: float) -> int:
     confidence, winner = probabilities.detach().double().max(1)
-    return int(winner[confidence >= threshold].unique().numel())
+    return int(winner[confidence >= threshold].bincount().count_nonzero())
 
 
 def _row(name: str, a: int, b: int, n: int, m: int, p: float) -> ClassShare:
@@ -272,6 +271,9 @@ def _counts(values: Counts) -> NDArray[np.int64]:
 
 
 def _percent(share: float) -> str:
-    return (
-        f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %" if share < 0.01 else f"{100 * share:.1f} %"
-    )
+    """
+    >>> _percent(0.5), _percent(0.031), _percent(0.00123)
+    ('50 %', '3.1 %', '0.12 %')
+    """
+    digits = 0 if share >= 0.1 or not share else 1 if share >= 0.01 else 2
+    return f"{100 * share:.{digits}f} %"

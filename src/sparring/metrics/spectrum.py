@@ -52,7 +52,7 @@ def checkerboard(fake: Tensor, real: Tensor) -> Measured:
 
     >>> noise = torch.rand(64, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     >>> print(checkerboard(noise[:32], noise[32:]))
-    1.0... [0.9..., 1.1...]
+    0.99... [0.89..., 1.10...]
     """
     if fake.shape[1:] != real.shape[1:] or min(len(fake), len(real)) < 2:
         raise SparringError("METRIC-SHAPE", f"images {tuple(fake.shape)} and {tuple(real.shape)} cannot be compared")
