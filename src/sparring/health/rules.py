@@ -1,0 +1,150 @@
+"""From what was measured to what it means: every rule is a pure function of the history, and this is the table of them.
+
+A rule speaks about the end of the history it is given. It needs its sign in several probes in a row, spares a generator
+that has just begun, compares with the run's own past where levels differ between data sets, and says nothing about what
+was not measured. Worse numbers never take a verdict away; at most it becomes a more serious one (`SUPERSEDED`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from sparring.health import collapse, duel, pictures, trend
+from sparring.health.history import History
+from sparring.health.thresholds import Thresholds, usual
+from sparring.health.verdict import HARD, Context, Verdict, order
+from sparring.health.words import count, number, percent, plus_minus
+
+__all__ = ["RULES", "Context", "Verdict", "judge"]
+
+RULES: tuple[Callable[[History], Verdict | None], ...] = (
+    duel.not_finite,
+    duel.diverged,
+    collapse.mode_collapse,
+    trend.memorising,
+    duel.d_wins,
+    duel.d_fooled,
+    duel.d_overfits,
+    duel.g_starved,
+    collapse.low_diversity,
+    collapse.class_collapse,
+    pictures.output_range,
+    collapse.average_lags,
+    collapse.average_frozen,
+    duel.penalty,
+    duel.gradient_jump,
+    pictures.checkerboard,
+    pictures.augment_leak,
+    trend.kid_rising,
+    trend.plateau,
+    trend.few_images,
+)
+"""All of them; each answers with a verdict, or with None."""
+
+SUPERSEDED = {
+    "LOW-DIVERSITY": ("MODE-COLLAPSE", "DIVERGED"),
+    "OUTPUT-RANGE": ("DIVERGED",),
+    "GRADIENT-JUMP": ("DIVERGED",),
+    "PENALTY": ("DIVERGED",),
+}
+"""What is not told beside a hard verdict of these codes: it would say the same again."""
+
+
+def judge(
+    probes: Sequence[tuple[int, Mapping[str, float]]],
+    turns: Sequence[tuple[int, Mapping[str, float]]],
+    context: Context,
+    thresholds: Thresholds | None = None,
+) -> list[Verdict]:
+    """The verdicts on a run, the most serious first; a sentence that says healthy where none is a warning.
+
+    probes, turns: (images seen, values) in any order: what `health.signals` measures, and what a `Turn` says.
+    """
+    h = History.of(probes, turns, context, thresholds or usual())
+    found = [verdict for rule in RULES if (verdict := rule(h)) is not None]
+    hard = {verdict.code for verdict in found if verdict.level == "hard"}
+    found = [verdict for verdict in found if not hard & set(SUPERSEDED.get(verdict.code, ()))]
+    found = [_with_kept(verdict, context) for verdict in found]
+    if h.probes and not any(v.level in ("warn", "hard") or v.code in HARD for v in found):
+        found += [verdict] if (verdict := healthy(h)) is not None else []
+    return sorted(found, key=order)
+
+
+def healthy(h: History) -> Verdict | None:
+    """Nothing is wrong, with the numbers that say so; nothing where no number says it."""
+    c, parts, last = h.context, [], len(h.probes) - 1
+    if (auc := h.now("auc")) is not None:
+        parts.append(f"D orders {percent(auc)} of the pairs of a held-out and a generated sample rightly (healthy: "
+                     f"{percent(h.t.d_fooled)} to {percent(h.t.d_wins)})")  # fmt: skip
+    if (diversity := h.now("diversity")) is not None:
+        parts.append(f"G's samples have {percent(diversity)} of the variety of the data")
+    coverage, real = h.now("coverage"), h.now("coverage_self")
+    if coverage is not None and real:
+        parts.append(f"G covers {percent(min(1.0, coverage / real))} of what the data covers")
+    if (score := h.score(last)) is not None:
+        way = _way(h)
+        parts.append(f"{trend.said(score)}{way}")
+    if not parts:
+        return None
+    begun = h.probes[last][0] >= h.warm or c.alone
+    means = "" if begun else f"It has only begun: what G lacks is judged from image {count(h.warm)} on."
+    return Verdict("HEALTHY", "fine", h.probes[last][0], "likely", "; ".join(parts), means)
+
+
+def _way(h: History) -> str:
+    """Where the score is going, in words."""
+    index = len(h.probes) - 1
+    better = trend.improving(h, index)
+    if better is None:
+        return ""
+    found = h.best_score()
+    if better or found is None or found[0] == index:
+        return " and falling" if better else ""
+    return f" (best: {plus_minus(found[1].value, found[1].error)} at image {count(h.probes[found[0]][0])})"
+
+
+def _with_kept(verdict: Verdict, context: Context) -> Verdict:
+    """A hard verdict also says what is not lost."""
+    if verdict.level != "hard" or not context.kept:
+        return verdict
+    kept = context.kept.rstrip(".")
+    return replace(verdict, means=f"{verdict.means} {kept[:1].upper()}{kept[1:]}.")
+
+
+def table(
+    values: Mapping[str, float], context: Context, thresholds: Thresholds | None = None
+) -> list[tuple[str, str, str]]:
+    """(what, now, healthy) in words for what was measured at one probe."""
+    t = thresholds or usual()
+    rows: list[tuple[str, str, str]] = []
+
+    def add(name: str, what: str, shown: Callable[[float], str], fine: str) -> None:
+        if name in values:
+            rows.append((what, shown(values[name]), fine))
+
+    if "kid" in values:
+        rows.append((trend.NAMES["kid"].replace("G's samples", "samples"),
+                     plus_minus(values["kid"], values.get("kid_se")), "falling"))  # fmt: skip
+    add("energy_distance", trend.NAMES["energy_distance"], number, "falling")
+    add("auc", "pairs that D orders rightly", percent, f"{percent(t.d_fooled)} to {percent(t.d_wins)}")
+    add("auc_train", "the same with training data", percent, f"at most {percent(t.d_gap)} more")
+    add("diversity", "variety of the samples beside the data's", percent, f"above {percent(t.low_diversity)}")
+    if "coverage" in values and (real := values.get("coverage_self")):
+        low = t.collapse_coverage if context.kind == "points" else t.low_coverage
+        shown = percent(min(1.0, values["coverage"] / real))
+        rows.append(("data that the samples cover, beside real data", shown, f"above {percent(low)}, rising"))
+    add("precision", "samples that lie among the data", percent, "rising")
+    add("duplicates", "samples with a near-double", percent,
+        f"below {percent(max(t.duplicates, t.duplicates_times * values.get('duplicates_real', 0.0)))}")  # fmt: skip
+    add("copies", "samples nearer to training data than new data are", percent, f"about 1 %, below {percent(t.copies)}")
+    add("contrast", "contrast beside the data's", number, f"{number(t.contrast_low)} to {number(t.contrast_high)}")
+    add("saturated", "more pixels at the limit than in the data", percent, f"below {percent(t.saturated)}")
+    add("constant", "samples of one flat value", percent, f"below {percent(t.constant)}")
+    add("class_diversity", "variety of the poorest class beside the middle one", percent,
+        f"above {percent(t.class_diversity)}")  # fmt: skip
+    add("checkerboard", "finest pattern beside the data's", number, f"below {number(t.checkerboard)}")
+    add("leak", "more samples with traces of augmentation", percent, f"below {percent(t.leak)}")
+    add("modes", "modes that are found", number, "rising")
+    add("high_quality", "samples near a mode", percent, "rising")
+    return rows

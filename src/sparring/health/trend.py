@@ -1,0 +1,167 @@
+"""Verdicts about where a run is going: better, worse, or nowhere; and what it has learnt by heart."""
+
+from __future__ import annotations
+
+import math
+
+from sparring.health import advice
+from sparring.health.advice import ends
+from sparring.health.history import History, Score, Streak
+from sparring.health.verdict import Verdict
+from sparring.health.words import count, number, percent, plus_minus, times
+
+NAMES = {"kid": "distance of G's samples from held-out data (KID)", "energy_distance": "energy distance from the data"}
+
+
+def said(score: Score) -> str:
+    """A score with its name and its standard error."""
+    return f"the {NAMES[score.name]} is {plus_minus(score.value, score.error)}"
+
+
+def difference_error(a: Score, b: Score) -> float:
+    """The standard error of the difference of two scores; 0 where none is known."""
+    return math.hypot(a.error or 0.0, b.error or 0.0)
+
+
+def worse(h: History, index: int, share: float) -> bool | None:
+    """Whether a probe scores worse than the best before it, beyond noise and by more than `share` of the best."""
+    now, best = h.score(index), h.best_score(index)
+    if now is None:
+        return None
+    if best is None:
+        return False
+    margin = max(h.t.noise * difference_error(now, best[1]), share * abs(best[1].value))
+    return now.value > best[1].value + margin
+
+
+def rising(h: History) -> Streak:
+    """For how many probes in a row the score has been worse than the best before."""
+    return h.streak(lambda index: worse(h, index, h.t.worse), h.t.probes)
+
+
+def improving(h: History, index: int) -> bool | None:
+    """Whether the score at a probe is better than some probes before, beyond noise; None where that cannot be known."""
+    now = h.score(index)
+    earlier = [score for k, score in h.scores if k < index]
+    if now is None or not earlier:
+        return None
+    back = earlier[-min(len(earlier), round(h.t.probes))]
+    noise = max(h.t.plateau_noise * difference_error(now, back), h.t.plateau_gain * abs(back.value))
+    return back.value - now.value > noise
+
+
+def kid_rising(h: History) -> Verdict | None:
+    """The score has turned."""
+    streak = rising(h)
+    much = h.streak(lambda index: worse(h, index, h.t.much_worse - 1), h.t.probes_sure)
+    found, now = h.best_score(), h.score(len(h.probes) - 1) if h.probes else None
+    if h.context.alone or not (streak.confirmed or much.confirmed) or found is None or now is None:
+        return None
+    index, best = found
+    longest = streak if streak.length >= much.length else much
+    factor = f", {times(now.value / best.value)} the best" if best.value > 0 else ""
+    return Verdict(
+        "KID-RISING", "warn", longest.since, "certain" if much.confirmed else "likely",
+        f"{said(now)}{factor}: that was {plus_minus(best.value, best.error)} at image {count(h.probes[index][0])} "
+        f"(healthy: it falls, or stays within {h.t.noise:g} standard errors and {percent(h.t.worse)} of the best)",
+        "G has passed its best: D has learnt the training data by heart, or the steps have become too large for it.",
+        f"{advice.best(h.context)}, and a new run with {advice.slower(h.context)}",
+    )  # fmt: skip
+
+
+def window(h: History) -> tuple[list[tuple[int, Score]], list[tuple[int, Score]]]:
+    """(scores before, scores in) the last part of the run, over which progress is asked for."""
+    begin = h.images * (1 - h.t.plateau_window)
+    before = [pair for pair in h.scores if h.probes[pair[0]][0] < begin]
+    return before, h.scores[len(before) :]
+
+
+def gained(h: History) -> tuple[float, float, Score, Score] | None:
+    """(improvement of the best, what it must exceed, best before, best in the window); None where little is known."""
+    before, within = window(h)
+    if not before or len(within) < h.t.plateau_probes or h.images < h.warm:
+        return None
+    was = min((score for _, score in before), key=lambda score: score.value)
+    now = min((score for _, score in within), key=lambda score: score.value)
+    noise = max(h.t.plateau_noise * difference_error(was, now), h.t.plateau_gain * abs(was.value))
+    return was.value - now.value, noise, was, now
+
+
+def settles_at(h: History) -> int:
+    """Images at which the learning rate has come to rest: a run is not stopped before, for its fall often helps."""
+    value = h.context.settings.get("lr")
+    start, end = ends(value)
+    if not isinstance(value, dict) or start is None or end is None or end >= start:
+        return 0
+    return round(float(value["until"]) * h.context.planned)
+
+
+def plateau(h: History) -> Verdict | None:
+    """Nothing has improved beyond noise over the last part of the run."""
+    found = gained(h)
+    if h.context.alone or found is None:
+        return None
+    gain, noise, was, now = found
+    if gain > noise:
+        return None
+    _, within = window(h)
+    since = h.probes[within[0][0]][0]
+    rest = settles_at(h)
+    waits = h.images < rest and not h.context.ended
+    means = (
+        f"The learning rate still falls until image {count(rest)}, and that often brings the next improvement."
+        if waits
+        else "More time with these settings will hardly help. The best checkpoint is kept, and it is what is used."
+    )
+    return Verdict(
+        "PLATEAU", "note", since, "possible" if waits else "likely",
+        f"the {NAMES[now.name]} was {plus_minus(was.value, was.error)} at best before image {count(since)} and "
+        f"{plus_minus(now.value, now.error)} at best since, over {len(within)} probes (healthy while it learns: better "
+        f"by more than {number(noise)})",
+        means,
+        f"waiting until image {count(rest)}" if waits
+        else "stopping here: larger networks, more images or other settings will do more than more time"
+    )  # fmt: skip
+
+
+def memorising(h: History) -> Verdict | None:
+    """More samples lie right beside training data than held-out data do."""
+
+    def above(bound: float, index: int) -> bool | None:
+        value = h.at(index, "copies")
+        return None if value is None else value > bound
+
+    hard = h.streak(lambda index: above(h.t.copies_hard, index), h.t.probes_sure)
+    soft = h.streak(lambda index: above(h.t.copies, index), h.t.probes)
+    value = h.now("copies")
+    if value is None or not (hard.begun or soft.confirmed):
+        return None
+    level = "hard" if hard.confirmed else "warn" if soft.confirmed else "note"
+    few = f" there are {h.context.images:,}" if h.context.images else ""
+    return Verdict(
+        "MEMORISING", level, (hard if hard.begun else soft).since,
+        {"hard": "likely" if h.context.alone else "certain", "warn": "likely", "note": "possible"}[level],
+        f"{percent(value)} of G's samples are nearer to a training sample than 99 % of held-out ones are (healthy: "
+        f"about 1 %, below {percent(h.t.copies)})",
+        f"G repeats what it was shown instead of making new {h.context.what}; what it makes may show training data.",
+        f"more training data (now{few}), {advice.augment(h.context)}, or an earlier checkpoint" if few
+        else f"a new run with {advice.augment(h.context)}, or an earlier checkpoint",
+    )  # fmt: skip
+
+
+def few_images(h: History) -> Verdict | None:
+    """So few images that what usually goes wrong should be known beforehand."""
+    c = h.context
+    if c.kind != "images" or not 0 < c.images < h.t.few_images:
+        return None
+    tips = [advice.augment(c)] if max(end or 0.0 for end in ends(c.settings.get("augment"))) < 0.1 else []
+    if narrow := advice.smaller(c):
+        tips.append(f"half the width ({narrow})")
+    tips.append(f"starting from a run on similar images (`sparring train {c.data} --from {c.run} --freeze-d 2`)")
+    return Verdict(
+        "FEW-IMAGES", "note", 0, "certain",
+        f"there are {c.images:,} training images (from {h.t.few_images:,.0f} on this is no concern)",
+        "D learns so few by heart within minutes; then what it tells G is worth nothing, and G may copy them. Stop "
+        "when the distance from held-out images stops falling: `--stop auto`.",
+        f"{' and '.join(tips)}",
+    )  # fmt: skip
