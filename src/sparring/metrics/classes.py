@@ -111,6 +111,7 @@ def frequencies(fake: Counts, real: Counts, names: Sequence[str] = ()) -> Freque
 def counts(labels: Tensor | NDArray[np.integer], classes: int) -> NDArray[np.int64]:
     """(K,) how often each of `classes` occurs among labels (n,), 0 … K − 1.
 
+    >>> import torch
     >>> counts(torch.tensor([0, 2, 2]), 4)
     array([1, 0, 2, 0])
     """
@@ -161,6 +162,7 @@ def modes(
     reference: (K,) frequencies of the data, all above 0; uniform where none are given.
     noise: (m, K) probabilities of the same classifier for images of noise, to say what its confidence is worth.
 
+    >>> import torch
     >>> found = modes(torch.eye(4)[:3].repeat(100, 1))[0]
     >>> found.modes, found.expected, round(found.raw_kl, 4)  # log 4/3
     (3, 4.0, 0.2877)

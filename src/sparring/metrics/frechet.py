@@ -234,7 +234,8 @@ def _root(covariance: Tensor) -> Tensor:
 def _inverse_root(values: Tensor) -> Tensor:
     """λ^{-½}, and 0 where λ is 0 to rounding."""
     floor = float(values.max()) * len(values) * torch.finfo(values.dtype).eps
-    return values.clamp(min=1e-300).rsqrt().masked_fill(values <= floor, 0.0)
+    inverse: Tensor = values.clamp(min=1e-300).rsqrt()
+    return inverse.masked_fill(values <= floor, 0.0)
 
 
 def _symmetric(matrix: Tensor) -> Tensor:
