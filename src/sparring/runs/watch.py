@@ -1,17 +1,29 @@
-"""What is measured while a run on points goes on: its data's truth is known, so what G gets wrong can be counted."""
+"""What is measured while a run goes on, and what is concluded from it.
+
+`RunWatch` looks at a game at the moments that were planned for it (`runs.probes`), keeps what it found, and asks
+`health` what it means. Of points whose truth is known, what G gets wrong is counted whenever a picture is drawn
+(`PointsWatch`, and inside a `RunWatch`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import Dataset
+from sparring.health.response import alarms, decide
+from sparring.health.rules import judge
+from sparring.health.signals import signals
+from sparring.health.verdict import Context
 from sparring.metrics.energy import energy_distance, mean_distance
 from sparring.metrics.modes import modes
+from sparring.runs.observe import Observer
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
 from sparring.types import Opinion, Samples, Turn
@@ -19,7 +31,11 @@ from sparring.types import Opinion, Samples, Turn
 SAMPLES = 2500
 """Samples that are judged, as in PacGAN (Lin et al. 2018, section 4.1)."""
 
+_HISTORY, _TURNS = 256, 256  # what a watch remembers at most
+
 Values = Mapping[str, float]
+Row = tuple[int, Values]
+"""Images seen, and what was measured or paid there."""
 Measure = Callable[[NDArray[Any]], Values]
 
 
@@ -60,6 +76,126 @@ def watch_of(dataset: Dataset, game: object, moments: tuple[int, ...]) -> Points
     return PointsWatch(measure_of(dataset), moments)
 
 
+class RunWatch:
+    """Looks at the players at `moments` (images seen): held-out data, averaged samples, samples of the players as they
+    are, what D says; `signals` has the meaning of each number.
+
+    observer: sees data and game.   moments: of the probes.
+    measure, shown: of points, what is counted of `SAMPLES` samples at the moments of the pictures too, and there alone.
+    distance: of points, what the score is.
+    context: what must be known of the run to judge its numbers.   kept: which healthy checkpoint there is, in words.
+
+    A look changes nothing that is trained: it draws from counters of its own, by players at rest. Its state is what it
+    has found, the newest `_HISTORY` probes and `_TURNS` turns (older ones thinned), so that it neither grows with a run
+    nor depends on the clock: a resumed run has the same one as a run that never stopped.
+    """
+
+    def __init__(
+        self,
+        observer: Observer,
+        moments: Sequence[int],
+        *,
+        measure: Measure | None = None,
+        shown: Sequence[int] = (),
+        distance: Measure | None = None,
+        context: Context | None = None,
+        kept: Callable[[], str] = str,
+    ) -> None:
+        self.observer, self.moments = observer, tuple(moments)
+        self.measure, self.shown, self.distance = measure, tuple(shown), distance
+        self.context, self.kept = context or Context(), kept
+        self.looked = 0  # images seen at the last look
+        self.history: list[Row] = []
+        self.turns: list[Row] = []
+        self.response: dict[str, Any] = {}  # what `decide` remembers
+        self.told: dict[str, Any] = {}  # what has been said, so that it is not said at every probe
+        self._began, self._spent = time.perf_counter(), 0.0
+
+    def due(self, images: int) -> bool:
+        """Whether a moment has come since the last look."""
+        return self._due(self.moments, images) or self._due(self.shown, images)
+
+    def hear(self, turn: Turn) -> None:
+        """What was paid is kept, thinned, for whoever judges: gradients, penalties, costs."""
+        paid = {name: value for name, value in turn.values.items() if isinstance(value, float)}
+        self.turns = thinned([*self.turns, (turn.images, finite(paid))], _TURNS)
+
+    def look(self, view: Match) -> Opinion:
+        """Measure what is due, and judge."""
+        began = time.perf_counter()
+        counted, probed = self._due(self.shown, view.images), self._due(self.moments, view.images)
+        self.looked = view.images
+        values: dict[str, float] = {}
+        made = sample_averaged(view, SAMPLES).numpy() if self.measure is not None else None
+        if counted and self.measure is not None and made is not None:
+            values |= self.measure(made)
+        if probed:
+            if self.distance is not None and made is not None and "energy_distance" not in values:
+                values |= self.distance(made)
+            values |= signals(self.observer.look(view), self.observer.baseline)
+        values = finite(values)
+        if not probed:
+            return Opinion(values)
+        self.history = thinned([*self.history, (view.images, dict(values))], _HISTORY)
+        verdicts = judge(self.history, self.turns, self.context)
+        if any(verdict.level == "hard" for verdict in verdicts):  # only now is it worth the reading of a checkpoint
+            verdicts = judge(self.history, self.turns, replace(self.context, kept=self.kept()))
+        decision, self.response = decide(verdicts, self.response, self.context)
+        said, self.told = alarms(verdicts, self.told)
+        self._spent += (spent := time.perf_counter() - began)
+        clock = {"spent": spent, "share": self._spent / (time.perf_counter() - self._began)}
+        found, name = score(values)
+        return Opinion(values | clock, decision, tuple(said), found, name)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "looked": self.looked,
+            "history": [[images, dict(values)] for images, values in self.history],
+            "turns": [[images, dict(values)] for images, values in self.turns],
+            "response": self.response,
+            "told": self.told,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """What is not there has not happened yet."""
+        self.looked = int(state.get("looked", 0))
+        self.history = [(int(images), dict(values)) for images, values in state.get("history", ())]
+        self.turns = [(int(images), dict(values)) for images, values in state.get("turns", ())]
+        self.response, self.told = dict(state.get("response", {})), dict(state.get("told", {}))
+
+    def _due(self, moments: tuple[int, ...], images: int) -> bool:
+        return any(self.looked < moment <= images for moment in moments)
+
+
+def score(values: Values) -> tuple[float | None, str]:
+    """What the best checkpoint is chosen by, lower is better, and its name: KID of images, the energy distance of
+    points (KID sees their first three moments only), the share of held-out samples that a classifier gets wrong."""
+    if "accuracy" in values:
+        return 1.0 - values["accuracy"], "errors"
+    for key, name in (("energy_distance", "energy distance"), ("kid", "KID")):
+        if key in values:
+            return values[key], name
+    return None, "KID"
+
+
+def thinned(rows: list[Row], most: int) -> list[Row]:
+    """The same rows while they are at most `most`; else without every second one of the older three quarters.
+
+    >>> [images for images, _ in thinned([(k, {}) for k in range(9)], 8)]
+    [0, 2, 4, 6, 7, 8]
+    """
+    if len(rows) <= most:
+        return rows
+    new = max(1, len(rows) // 4)
+    old = rows[:-new]
+    return [*old[::2], *rows[-new:]]
+
+
+def finite(values: Values) -> dict[str, float]:
+    """Without what is not a finite number."""
+    return {name: float(value) for name, value in values.items() if math.isfinite(value)}
+
+
 def measure_of(dataset: Dataset) -> Measure:
     """What samples (N, D) at unit scale are judged by: `metrics.modes` where there are modes with a spread, else the
     energy distance to as many held-out points (training points where too few are held out), in the units of the data.
@@ -72,6 +208,11 @@ def measure_of(dataset: Dataset) -> Measure:
     if dataset.modes is not None and dataset.spread:
         centres, spread = dataset.modes, dataset.spread
         return lambda samples: modes(samples.astype(np.float64) * dataset.scale, centres, spread).values()
+    return distance_of(dataset)
+
+
+def distance_of(dataset: Dataset) -> Measure:
+    """The energy distance of samples (N, D) at unit scale to as many held-out points, in the units of the data."""
     apart = dataset.held_out if len(dataset.held_out) >= SAMPLES else dataset.train
     real = apart[:SAMPLES].astype(np.float64) * dataset.scale
     within = mean_distance(real)
