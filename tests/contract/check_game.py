@@ -14,7 +14,7 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
 from sparring.train.turn import only
-from sparring.types import Criticises, HasLatents, HasLatentsByClass, Samples, SamplesByClass, Space, Stream
+from sparring.types import Classifies, Criticises, HasLatents, HasLatentsByClass, Samples, SamplesByClass, Space, Stream
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -45,6 +45,8 @@ def check_game(
         pieces_are_the_batch(match(), match(micro_batches=2))
     stopping_and_going_on_changes_nothing(match)
     sampling_does_not_depend_on_the_batch(match().game, space.shape)
+    if issubclass(cls, Classifies):
+        classes_do_not_depend_on_the_batch(match().game, space, stream)
     if issubclass(cls, SamplesByClass):
         samples_are_of_the_class_asked_for(match().game, space)
 
@@ -151,6 +153,21 @@ def sampling_does_not_depend_on_the_batch(game: Game, shape: tuple[int, ...]) ->
         assert z.shape[0] == 4 and tuple(game.decode(z).shape) == (4, *shape)
     if isinstance(game, Criticises):
         assert game.relative in (True, False)
+
+
+def classes_do_not_depend_on_the_batch(game: Game, space: Space, stream: Stream) -> None:
+    """Logits of every class, and the features that they are an affine function of, image by image."""
+    assert isinstance(game, Classifies) and space.classes > 1
+    game.eval().requires_grad_(False)
+    x = stream.take(0, 40).x.float() / 127.5 - 1.0 if len(space.shape) == 3 else stream.take(0, 40).x
+    logits, features = game.classify(x), game.embed(x)
+    assert tuple(logits.shape) == (40, space.classes) and logits.dtype == features.dtype == torch.float32
+    assert features.dim() == 2 and bool(logits.isfinite().all()) and bool(features.isfinite().all())
+    for said, alone in ((logits, game.classify(x[7:9])), (features, game.embed(x[7:9]))):
+        torch.testing.assert_close(alone, said[7:9], rtol=1e-4, atol=1e-5)
+    affine = torch.cat([features, torch.ones(40, 1)], 1).double()
+    found = affine @ torch.linalg.lstsq(affine, logits.double(), driver="gelsd").solution
+    torch.testing.assert_close(found.float(), logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max()))
 
 
 def samples_are_of_the_class_asked_for(game: Game, space: Space) -> None:

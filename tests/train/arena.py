@@ -40,7 +40,13 @@ NANO: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "cgan-guess": ("cgan", SHAPE, {"network": "residual", "conditioning": "auxiliary", "objective": "hinge", "width": 4,
                                    "d_width": 4, "group": 4, "z": 4, "penalty_every": 1, "play": "simultaneous"}),
 }  # fmt: skip
-"""Every recipe (and tier) in small: (recipe, shape of the data, settings)."""
+"""Every recipe (and tier) with D and G in small: (recipe, shape of the data, settings)."""
+
+ALONE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
+    "classifier": ("classifier", SHAPE, {"width": 4, "augment": 0.5, "smoothing": 0.1, "beta1": 0.9}),
+}
+"""Every recipe with one player in small."""
+EVERY = NANO | ALONE
 
 PURE = {"gan", "gan-ahead", "gan-consensus", "gan-optimistic", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
 """Those without batch statistics: there a sample's gradient does not depend on its neighbours."""
@@ -73,12 +79,12 @@ def stream(shape: tuple[int, ...]) -> Stream:
 
 
 def config_of(name: str, **changes: Any) -> Training:
-    recipe, _, settings = NANO[name]
+    recipe, _, settings = EVERY[name]
     return game_class(recipe).Config(**(COMMON | settings | changes))
 
 
 def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
-    recipe, shape, _ = NANO[name]
+    recipe, shape, _ = EVERY[name]
     config = config_of(name, **changes)
     game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES)))
     assert isinstance(game, Game)
@@ -89,7 +95,7 @@ def match_of(name: str, seed: int = 0, *, init: int | None = None, horizon: int 
     """A match of a nano game. `init` seeds its weights (default: `seed`)."""
     game = game_of(name, seed if init is None else init, **changes)
     engine = Engine(torch.device("cpu"), memory_format=LAYOUTS[game.config.memory_format])
-    return Match(game, stream(NANO[name][1]), engine, game.config, seed=seed, horizon=horizon)
+    return Match(game, stream(EVERY[name][1]), engine, game.config, seed=seed, horizon=horizon)
 
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

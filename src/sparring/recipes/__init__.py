@@ -5,5 +5,6 @@ RECIPES: dict[str, str] = {
     "dcgan": "sparring.recipes.dcgan:DCGAN",
     "r3gan": "sparring.recipes.r3gan:R3GAN",
     "cgan": "sparring.recipes.cgan:CGAN",
+    "classifier": "sparring.recipes.classifier:Classifier",
 }
 """Every recipe by name, as ``"module:Class"``: imported only when it is used."""
