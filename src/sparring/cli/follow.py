@@ -13,6 +13,7 @@ from sparring.cli.live import Live
 from sparring.cli.talk import Talk
 from sparring.cli.trouble import record
 from sparring.errors import MachineError
+from sparring.types import Samples
 
 if TYPE_CHECKING:
     from sparring.runs.session import Session
@@ -47,7 +48,8 @@ def _end(session: Session, talk: Talk, seconds: float, *, as_json: bool) -> int:
         page = write_page(path, talk)
         images = done.images if done is not None else 0
         talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(seconds)}")
-        talk.say("\n".join(places(path, page) + (following(path, stopped) if session.lost is None else [])))
+        makes = session.loop is None or isinstance(session.loop.match.game, Samples)
+        talk.say("\n".join(places(path, page) + (following(path, stopped, makes) if session.lost is None else [])))
     if session.lost is not None:
         talk.trouble(str(session.lost))
         if leads:
@@ -79,8 +81,8 @@ def places(path: Path, page: Path | None) -> list[str]:
     return [f"  {name:<5} {place}" for name, place in found.items() if place is not None and place.exists()]
 
 
-def following(path: Path, stopped: bool) -> list[str]:
-    """What to type next."""
+def following(path: Path, stopped: bool, makes: bool = True) -> list[str]:
+    """What to type next. makes: whether the run makes samples; one that does not is a judge of those that do."""
     from sparring import api
 
     run, trust = quote(str(path)), api.trust(path)
@@ -89,10 +91,10 @@ def following(path: Path, stopped: bool) -> list[str]:
     )
     if stopped:
         return ["go on with:", *first, f"  sparring resume {run}"]
+    use = [f"  sparring sample {run} -n 64 --grid", f"  sparring interpolate {run}"]
     return [
         "next:",
         *first,
-        f"  sparring sample {run} -n 64 --grid",
-        f"  sparring interpolate {run}",
+        *(use if makes else [f"  sparring evaluate ANOTHER-RUN --features classifier:{run}"]),
         f"  sparring resume {run} --budget +10m",
     ]

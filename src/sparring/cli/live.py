@@ -16,7 +16,8 @@ EVERY = 10.0
 """Seconds between plain lines."""
 IN_FULL = 3
 """Images lost during a run that are each named on the screen; the log names more."""
-_SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))", "true_positive": "TPR", "true_negative": "TNR"}
+_SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))", "true_positive": "TPR", "true_negative": "TNR",
+          "right": "right"}  # fmt: skip
 _PAID = ("real", "fake", "pair", "loss")
 
 
@@ -43,7 +44,7 @@ def measures(values: Mapping[str, float]) -> str:
     >>> measures({"modes": 8.0, "high_quality": 0.7416, "reverse_kl": 0.01234})
     'modes 8  high quality 74.2 %  reverse kl 0.0123'
     """
-    shares = ("high_quality",)
+    shares = ("high_quality", "accuracy", "accuracy_train")
     told = {name: f"{100 * v:.1f} %" if name in shares else f"{v:.3g}" for name, v in values.items()}
     return "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
 

@@ -65,11 +65,11 @@ class Classifier(Game, Classifies):
         return {"C": self.C}
 
     def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
-        """What is paid, −log P(y | x), and whether the guess is right: (N,) each."""
+        """What is paid, −log P(y | x), and whether the guess is right, (N,) each."""
         assert batch.label is not None  # `needs`
         logits = self.C(self.view(batch.x, now))
         right = (logits.detach().argmax(1) == batch.label).float()
-        return {"loss": class_cross_entropy(logits, batch.label, self.config.smoothing), "accuracy": right}
+        return {"loss": class_cross_entropy(logits, batch.label, self.config.smoothing), "right": right}
 
     def view(self, x: Tensor, now: Now) -> Tensor:
         """T(x), (N, C, H, W): the images moved. What comes in is of the mean colour of the image's frame."""
