@@ -202,9 +202,11 @@ def not_finite(h: History) -> Verdict | None:
     broken = [(images, name) for images, name in h.broken if images >= h.recently]
     if broken:
         since = broken[0][0]
-        what = f"not a number or infinite: {', '.join(dict.fromkeys(name for _, name in broken[:3]))}"
+        names = list(dict.fromkeys(name for _, name in broken))
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        what = f"{', '.join(names[:3])}{more} became NaN or infinite, {len(broken)} times in the last part of the log"
     elif (share := h.now("not_finite")) is not None and share > 0:
-        since, what = h.probes[-1][0], f"{percent(share)} of the samples hold values that are no numbers"
+        since, what = h.probes[-1][0], f"{percent(share)} of the samples hold values that are not finite"
     else:
         told = [alarm for alarm in h.context.alarms if alarm[1] == "NOT-FINITE"]
         rescued = [images for images, code, _ in h.context.alarms if code == "ROLLBACK"]
@@ -264,10 +266,12 @@ def diverged(h: History) -> Verdict | None:
     leap, high = _highest(h, h.t.leap), _penalty_high(h)
     if harm and (leap or high):
         if leap:
-            cause, since = f"the norm of {leap.name[0]}'s gradient was {times(leap.times)} its usual size", leap.images
+            size, since = times(leap.times), leap.images
+            cause = f"the norm of {leap.name[0]}'s gradient was {size} its usual size (healthy: below {h.t.jump:g})"
         else:
             assert high is not None
-            cause, since = f"the penalty {high[0].split('/')[1]} was {times(high[1])} its usual size", high[2]
+            size, since = times(high[1]), high[2]
+            cause = f"the penalty {high[0][2:]} was {size} its usual size (healthy: below {h.t.penalty_high:g})"
         return _diverged(h, "hard", since, "certain", f"{cause} at image {count(since)}, and {harm}")
 
     def lost(index: int) -> bool | None:

@@ -78,7 +78,8 @@ def healthy(h: History) -> Verdict | None:
         parts.append(f"D orders {percent(auc)} of the pairs of a held-out and a generated sample rightly (healthy: "
                      f"{percent(h.t.d_fooled)} to {percent(h.t.d_wins)})")  # fmt: skip
     if (diversity := h.now("diversity")) is not None:
-        parts.append(f"G's samples have {percent(diversity)} of the variety of the data")
+        yet = f", not yet the {percent(h.t.low_diversity)} of a grown one" if diversity < h.t.low_diversity else ""
+        parts.append(f"G's samples have {percent(diversity)} of the variety of the data{yet}")
     coverage, real = h.now("coverage"), h.now("coverage_self")
     if coverage is not None and real:
         parts.append(f"G covers {percent(min(1.0, coverage / real))} of what the data covers")
@@ -137,7 +138,7 @@ def table(
     add("precision", "samples that lie among the data", percent, "rising")
     add("duplicates", "samples with a near-double", percent,
         f"below {percent(max(t.duplicates, t.duplicates_times * values.get('duplicates_real', 0.0)))}")  # fmt: skip
-    add("copies", "samples nearer to training data than new data are", percent, f"about 1 %, below {percent(t.copies)}")
+    add("copies", "copies of training data among the samples", percent, f"below {percent(t.copies)}")
     add("contrast", "contrast beside the data's", number, f"{number(t.contrast_low)} to {number(t.contrast_high)}")
     add("saturated", "more pixels at the limit than in the data", percent, f"below {percent(t.saturated)}")
     add("constant", "samples of one flat value", percent, f"below {percent(t.constant)}")

@@ -141,8 +141,8 @@ def memorising(h: History) -> Verdict | None:
     return Verdict(
         "MEMORISING", level, (hard if hard.begun else soft).since,
         {"hard": "likely" if h.context.alone else "certain", "warn": "likely", "note": "possible"}[level],
-        f"{percent(value)} of G's samples are nearer to a training sample than 99 % of held-out ones are (healthy: "
-        f"about 1 %, below {percent(h.t.copies)})",
+        f"{percent(value)} of G's samples are copies of training {h.context.what}: nearer to one than 99 % of the data "
+        f"that was kept aside (healthy: hardly any, below {percent(h.t.copies)})",
         f"G repeats what it was shown instead of making new {h.context.what}; what it makes may show training data.",
         f"more training data (now{few}), {advice.augment(h.context)}, or an earlier checkpoint" if few
         else f"a new run with {advice.augment(h.context)}, or an earlier checkpoint",

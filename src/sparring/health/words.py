@@ -20,7 +20,7 @@ def percent(share: float) -> str:
     >>> percent(0.41), percent(0.994), percent(0.004), percent(1.0)
     ('41 %', '99.4 %', '0.4 %', '100 %')
     """
-    value = 100 * share
+    value = max(-1e9, min(1e9, 100 * share))
     near = min(abs(value), abs(100 - value))
     return f"{value:.1f} %" if 0.05 <= near < 3 and abs(value - round(value)) > 0.05 else f"{value:.0f} %"
 
