@@ -228,7 +228,8 @@ def _value(a: Moments, b: Moments, products: Tensor) -> float:
 def _root(covariance: Tensor) -> Tensor:
     """The symmetric square root of a positive semi-definite matrix."""
     values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp(min=0.0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * values.clamp(min=0.0).sqrt()) @ vectors.T
+    return root
 
 
 def _inverse_root(values: Tensor) -> Tensor:

@@ -46,7 +46,8 @@ class Estimate:
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:
     """(x·y / d + 1)³ for all pairs: (m, d), (n, d) → (m, n) float64."""
-    return (x.double() @ y.double().T / x.shape[1] + 1.0).pow(3)
+    one = torch.ones(1, dtype=torch.float64, device=x.device)
+    return torch.addmm(one, x.double(), y.double().T, alpha=1.0 / x.shape[1]).pow_(3)
 
 
 def kid(x: Tensor, y: Tensor) -> Estimate:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sparring.chance import permutation
 from sparring.errors import SparringError
-from sparring.metrics.uncertainty import Measured, wilson
+from sparring.metrics.uncertainty import GROUPS, Measured, by_groups, groups, wilson
 
 EXACT = 32
 """Dimensions up to which distances come from differences."""
@@ -74,13 +74,31 @@ def nearest_other(x: Tensor) -> tuple[Tensor, Tensor]:
     return _measure(x, x, which), which
 
 
-def kth_nearest(x: Tensor, *ks: int) -> list[Tensor]:
-    """Squared distances of each of x (n, d) to its k-th nearest other sample, for each k of `ks` (k < n): each (n,) in
-    the type of the features. The radii of the balls of which `prdc` builds a manifold."""
-    if max(ks) >= len(x):
-        raise _few(f"{len(x)} samples have no neighbour number {max(ks)}")
-    found = torch.cat([slab.topk(max(ks), largest=False).values for _, slab in squared_distances(x, x, same=True)])
-    return [found[:, k - 1] for k in ks]
+class Neighbours:
+    """The nearest other samples of each of n, with what is left of them when a group of samples is left out.
+
+    squared: (n, K) squared distances, the nearest first;   which: (n, K) of which sample.
+    """
+
+    def __init__(self, x: Tensor, k: int) -> None:
+        """x: (n, d); for questions about the k-th nearest, 1 ≤ k < n."""
+        if k >= len(x):
+            raise _few(f"{len(x)} samples have no neighbour number {k}")
+        more = min(len(x) - 1, 2 * k + 6)  # so that k are left when a tenth of all samples is missing
+        found = [slab.topk(more, largest=False) for _, slab in squared_distances(x, x, same=True)]
+        self.squared = torch.cat([f.values for f in found])
+        self.which = torch.cat([f.indices for f in found])
+
+    def radius(self, k: int) -> Tensor:
+        """(n,) squared distance to the k-th nearest: of the ball that `prdc` builds manifolds of."""
+        return self.squared[:, k - 1]
+
+    def radius_without(self, k: int, group: Tensor, out: int) -> Tensor:
+        """As `radius` among the samples that are not of the group `out`, group (n,) int64; −1 for those that are."""
+        left = (group[self.which] != out).cumsum(1) >= k
+        place = torch.where(left.any(1), left.to(torch.uint8).argmax(1), left.shape[1] - 1)
+        radius = self.squared.gather(1, place[:, None])[:, 0]
+        return radius.masked_fill(group == out, -1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +150,7 @@ def copies(fake: Tensor, train: Tensor, held_out: Tensor, quantile: float = QUAN
     distance, which = nearest(fake, train)
     fresh = nearest(held_out, train)[0].sort().values
     n, h = len(distance), len(fresh)
-    threshold = float(fresh[max(0, math.ceil(quantile * h) - 1)])
+    threshold = _quantile(fresh, quantile)
     inside = int((fresh <= threshold).sum())
     copied = torch.nonzero(distance <= threshold).flatten()
     copied = copied[distance[copied].argsort(stable=True)]
@@ -152,8 +170,8 @@ def copies(fake: Tensor, train: Tensor, held_out: Tensor, quantile: float = QUAN
 class Duplicates:
     """How many samples repeat each other.
 
-    share:     of the samples whose nearest other sample is at most `threshold` away, in [0, 1]. The interval is
-               Wilson's for half as many trials, since duplicates come in pairs.
+    share:     of the samples whose nearest other sample is at most `threshold` away, in [0, 1]. The interval knows that
+               the threshold is an estimate too, and that duplicates come in pairs.
     null:      the same share among the real samples, about the quantile (more where real samples repeat).
     indices:   (c,) which samples they are, the nearest first.
     of:        (c,) the sample that each repeats.
@@ -182,15 +200,22 @@ def duplicates(fake: Tensor, real: Tensor, quantile: float = QUANTILE, seed: int
     if n < 2:
         raise _few("duplicates need at least 2 samples of each side")
     rows, chosen = part(fake, n, seed), part(real, n, seed)
-    near = nearest_other(real[chosen])[0].sort().values
-    threshold = float(near[max(0, math.ceil(quantile * n) - 1)])
-    distance, which = nearest_other(fake[rows])
+    of_fake, of_real = Neighbours(fake[rows], 1), Neighbours(real[chosen], 1)
+    distance, near = of_fake.radius(1), of_real.radius(1)
+    threshold = _quantile(near, quantile)
     found = torch.nonzero(distance <= threshold).flatten()
     found = found[distance[found].argsort(stable=True)]
-    half = wilson(len(found) / 2, max(1, n // 2))
-    share = Measured(len(found) / n, min(half.low, len(found) / n), max(half.high, len(found) / n), "Wilson of pairs")
-    null = int((near <= threshold).sum()) / n
-    return Duplicates(share, null, threshold, rows[found], rows[which[found]], n)
+    count = min(GROUPS, n)
+    group_fake, group_real = (torch.from_numpy(groups(n, count, seed, f"duplicates/{s}")) for s in ("fake", "real"))
+    fewer_fake, fewer_real = [], []
+    for out in range(count):
+        kept = of_fake.radius_without(1, group_fake, out)
+        fewer_fake.append(_share(kept[group_fake != out] <= threshold))
+        kept = of_real.radius_without(1, group_real, out)
+        fewer_real.append(_share(distance <= _quantile(kept[group_real != out], quantile)))
+    share = by_groups(len(found) / n, fewer_fake, fewer_real, trials=n)
+    null = _share(near <= threshold)
+    return Duplicates(share, null, math.sqrt(threshold), rows[found], rows[of_fake.which[found, 0]], n)
 
 
 def part(x: Tensor, n: int, seed: int) -> Tensor:
@@ -206,6 +231,15 @@ def _measure(x: Tensor, among: Tensor, which: Tensor) -> Tensor:
         (x[i : i + 4096].double() - among[which[i : i + 4096]].double()).square().sum(1) for i in range(0, len(x), 4096)
     ]
     return torch.cat(parts).sqrt()
+
+
+def _quantile(values: Tensor, quantile: float) -> float:
+    """The smallest of values (n,) that at least the `quantile` of them do not exceed."""
+    return float(values.kthvalue(max(1, math.ceil(quantile * len(values)))).values)
+
+
+def _share(which: Tensor) -> float:
+    return int(which.sum()) / len(which)
 
 
 def _points(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
