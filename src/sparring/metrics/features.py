@@ -78,7 +78,7 @@ def prepare(images: Tensor, size: int | tuple[int, int], resize: Literal["biline
     """(N, C, H, W) uint8 → (N, 3, size, size) float in [0, 255], by the rules of this module.
 
     size: the side of a square, or (height, width).   resize: both are antialiased and equal Pillow's on float images
-    to 1e-3; bicubic overshoots at edges, and is clipped.
+    to 0.002; bicubic overshoots at edges, and is clipped.
     """
     if images.dtype != torch.uint8 or images.dim() != 4 or images.shape[1] not in (1, 3, 4):
         raise DataError(
