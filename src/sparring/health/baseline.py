@@ -67,7 +67,7 @@ class Baseline:
         n = min(samples, len(reals))
         same = reals.features[:n]
         width = diversity.width_of(same)
-        ball, manifold = neighbours.kth_nearest(real.features, K_BALL, K_MANIFOLD)
+        ball, manifold = radii(real.features, K_BALL, K_MANIFOLD)
         nearest_real, _ = neighbours.nearest_other(same)
         near = float(torch.quantile(nearest_real, 0.01))
         made = train.features[:samples]
@@ -97,6 +97,12 @@ def joined(real: Sight, train: Sight) -> Sight:
     if real.labels is not None and train.labels is not None:
         labels = torch.cat([real.labels, train.labels])
     return Sight(torch.cat([real.features, train.features]), images, labels)
+
+
+def radii(x: Tensor, *ks: int) -> list[Tensor]:
+    """(n,) squared distance of each of x (n, d) to its k-th nearest other sample, for each k of `ks` (k < n)."""
+    found = [slab.topk(max(ks), largest=False).values for _, slab in neighbours.squared_distances(x, x, same=True)]
+    return [torch.cat(found)[:, k - 1] for k in ks]
 
 
 def covered(real: Tensor, fake: Tensor, ball: Tensor) -> float:

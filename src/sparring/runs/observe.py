@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -17,10 +18,12 @@ from sparring.data import Dataset
 from sparring.health.baseline import FEWEST, Baseline
 from sparring.health.copies import Copies, thumbnails
 from sparring.health.look import Logits, Look, Sight
+from sparring.health.pixels import Pixels
+from sparring.health.signals import signals
 from sparring.metrics import features
 from sparring.metrics.features import Extractor, quantise
 from sparring.runs.board import reading
-from sparring.runs.probes import held_out_most
+from sparring.runs.probes import SIZES, Cost, held_out_most
 from sparring.train.match import Match, resting
 from sparring.types import Batch, Classifies, Criticises, Samples, SamplesByClass
 
@@ -28,6 +31,7 @@ LOGITS = 256
 """Samples of each kind that D is asked about."""
 PIECE = 64
 """Samples that are made or judged at once."""
+_FEW = 32  # samples of the piece by which the cost is measured
 _READ = 512  # training images that are read at once for their thumbnails
 
 
@@ -36,12 +40,14 @@ class Observer:
 
     samples: of G, at a look.   reference: training samples among which copies are looked for, 0 for none.
     seed: chooses the training samples that are looked at.   mirrored: whether training shows images mirrored too.
-    judge: default `metrics.features.default`; points need none.   Nothing here changes a game, or any random state.
+    judge: default `metrics.features.default`; points need none.   held_out: reals that are looked at, at most.
+
+    Nothing here changes a game, or any random state.
     """
 
     def __init__(
         self, dataset: Dataset, *, samples: int, reference: int = 0, seed: int = 0, mirrored: bool = False,
-        judge: Extractor | None = None,
+        judge: Extractor | None = None, held_out: int | None = None,
     ) -> None:  # fmt: skip
         self.dataset, self.samples, self.seed, self.mirrored = dataset, samples, seed, mirrored
         self._judge = judge
@@ -52,7 +58,8 @@ class Observer:
         aside = 0 if self.apart else min(samples, n // 2)
         self._aside, self._train = np.sort(order[:aside]), np.sort(order[aside : aside + samples])
         self._reference = np.sort(order[aside : aside + reference])
-        self._held_out = np.sort(permutation(seed, "probe/held-out", 0, held)[: held_out_most(samples)])
+        most = held_out_most(samples) if held_out is None else held_out
+        self._held_out = np.sort(permutation(seed, "probe/held-out", 0, held)[:most])
 
     # ── the data ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -93,7 +100,7 @@ class Observer:
 
     def _tensor(self, values: NDArray[np.generic]) -> Tensor:
         """Rows of the data as images (n, C, H, W) uint8, or points."""
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        tensor = torch.from_numpy(np.array(values))  # a copy: the cache is read-only
         return tensor.permute(0, 3, 1, 2).contiguous() if self.dataset.kind == "images" else tensor.float()
 
     def _sight(self, values: NDArray[np.generic], labels: Tensor | None) -> Sight:
@@ -147,26 +154,23 @@ class Observer:
         well). With its running statistics, a mixture of both, it is one function of one sample, as any other D
         (0.94 to 0.98 there). Nothing is written to them.
         """
-        size = min(match.training.batch, LOGITS)
         with resting(match.game):
-            train = self._asked_of(match, game, self._trained, "train", size)
+            train = self._asked_of(match, game, self._trained, "train")
             if train is None:
                 return None
-            held = self._asked_of(match, game, self._real, "held-out", size) if self.apart else None
+            held = self._asked_of(match, game, self._real, "held-out") if self.apart else None
         fakes = [train[1]] if held is None else [train[1], held[1]]
         zero = not game.relative and not reading(game).centred
         return Logits(None if held is None else held[0], train[0], torch.cat(fakes), zero)
 
-    def _asked_of(
-        self, match: Match, game: Criticises, reals: Sight, name: str, size: int
-    ) -> tuple[Tensor, Tensor] | None:
-        """D's logits of reals and of as many fakes, (n,) each, in batches of one size; None of too few reals."""
+    def _asked_of(self, match: Match, game: Criticises, reals: Sight, name: str) -> tuple[Tensor, Tensor] | None:
+        """D's logits of reals and of as many fakes, (n,) each, in pieces of one size; None of too few reals."""
         packed = match.game.config.packing if isinstance(match.game, Contest) else 1
-        size = min(size, len(reals)) // packed * packed
+        size = min(PIECE, len(reals)) // packed * packed
         if size < 2:
             return None
         found: list[tuple[Tensor, Tensor]] = []
-        for start in range(0, min(len(reals), max(LOGITS, size)) - size + 1, size):
+        for start in range(0, min(len(reals), LOGITS) - size + 1, size):
             batch = self._batch(match, reals.part(slice(start, start + size)))
             real, fake = game.logits(batch, self._dice(match, f"probe/{name}", range(start, start + size)))
             found.append((_each(real), _each(fake)))
@@ -222,6 +226,52 @@ class Observer:
             yield
         finally:
             network.to("cpu")
+
+
+def cost_of(match: Match, dataset: Dataset, rate: float, besides: Callable[[Match], object] | None = None) -> Cost:
+    """What probing this game costs on this machine, from one small piece of each part: a second or two on a CPU.
+
+    match: will have been played for some rounds.   besides: what is measured at every probe, whatever its size.
+    rate: images per second of training. On a CPU everything is timed by the time of the process, training too, which
+    does not count waiting on a machine that is busy with other things; the rate says how much slower the clock is.
+    """
+    alone = match.engine.device.type == "cpu"
+
+    def seconds(act: Callable[[], object]) -> float:
+        clock = time.process_time if alone else time.perf_counter
+        began = clock()
+        act()
+        return clock() - began
+
+    count = max(1, min(_FEW, len(dataset.train)))
+    eyes = Observer(dataset, samples=_FEW, held_out=_FEW)
+    with eyes._on(match.engine.device):
+        fixed = seconds(lambda: eyes._sight(dataset.train[:count], None))  # the judge is loaded
+        real = seconds(lambda: eyes._trained)
+        thumbnail = seconds(lambda: eyes._thumbnails(np.arange(count)))
+    _ = eyes.baseline  # so that it is no part of the look
+    seen: list[Look] = []
+    match.step()
+    fake = seconds(lambda: seen.append(eyes.look(match)))
+    if seen[0].fake is not None and (images := seen[0].fake.images) is not None:
+        fake += seconds(lambda: Pixels.of(images))
+    n, width = SIZES[-1], eyes._trained.features.shape[1]
+    spots = torch.from_numpy(np.random.Generator(np.random.Philox(0)).standard_normal((3 * n, width))).float()
+    made, real_, train = (Sight(part) for part in spots.split(n))
+    algebra = seconds(lambda: signals(Look(made, made), Baseline.of(real_, train, n)))
+    each = seconds(lambda: besides(match)) if besides is not None else 0.0
+    slower = _slower(match, rate) if alone else 1.0
+    parts = (max(0.0, fixed - real), real / count, fake / _FEW, thumbnail / count, algebra, each)
+    return Cost(*(slower * part for part in parts))
+
+
+def _slower(match: Match, rate: float) -> float:
+    """Seconds of the clock in which training gets one second of the processors: 1 on one thread of an idle machine."""
+    began, before, rounds = time.process_time(), match.images, 0
+    while rounds < 4 or (match.engine.size == 1 and time.process_time() - began < 0.3):  # together, equally many
+        match.step()
+        rounds += 1
+    return (match.images - before) / max(rate, 1e-9) / max(time.process_time() - began, 1e-9)
 
 
 def _each(logits: Tensor) -> Tensor:

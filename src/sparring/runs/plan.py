@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -17,12 +18,16 @@ from sparring.data import Dataset, Options, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto, compatible, transfer
 from sparring.runs.directory import free_directory
+from sparring.runs.observe import cost_of
+from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
 from sparring.runs.recipe import Recipe, load
 from sparring.runs.transfer import Origin
+from sparring.runs.watch import SAMPLES, distance_of
 from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
+from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
-from sparring.types import SamplesByClass, Space
+from sparring.types import Samples, SamplesByClass, Space
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _OVERHEAD = 0.97  # share of the time that is left for training once checkpoints and sample grids are written
@@ -62,11 +67,12 @@ class Plan:
     size: int = 1
     origin: Origin | None = None
     taken: tuple[str, ...] = ()  # from it, in plain words
+    probes: Probes | None = None  # when it will be looked at, if it can afford that
 
     @property
     def seconds(self) -> float:
         """How long training will take, about."""
-        return self.total / max(self.rate * _OVERHEAD, 1e-9)
+        return self.total / max(self.rate * _OVERHEAD, 1e-9) + (self.probes.seconds if self.probes else 0.0)
 
     def document(self) -> dict[str, Any]:
         """recipe.yaml: the resolved recipe, the data, and everything that decides the numbers."""
@@ -94,6 +100,7 @@ class Plan:
                 "why": self.recipe.why,
                 "sparring": sparring.__version__,
                 "torch": str(torch.__version__),
+                **({"probes": self.probes.record()} if self.probes is not None else {}),
                 **({"from": self.origin.record()} if self.origin is not None else {}),
             },
         }
@@ -116,6 +123,7 @@ class Plan:
             f"training  {self.total:,} images in batches of {config.batch} "
             f"({self.total / max(1, len(self.dataset.train)):.1f} passes), seed {self.request.seed}",
             f"time      about {duration(self.seconds)} at {self.rate:,.0f} images/s (measured)",
+            *([f"probes    {self.probes.line(self.seconds)}"] if self.probes is not None else []),
             f"run       {self.out}",
             *self._hints(),
         ]
@@ -152,7 +160,35 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
         progress("timing a few rounds on a copy that is thrown away", 0, 1)
     rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, thorough=_by_time(request.budget))
     total = images_of(request.budget or auto.DEFAULT_BUDGET, rate, recipe.config.batch)
-    return Plan(request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size, origin, taken)
+    if (looks := affordable(recipe, dataset, engine, request.seed, rate, total)) is not None:
+        if _by_time(request.budget):  # what looking takes is not there for training
+            batches = round((total - looks.seconds * rate * _OVERHEAD) / recipe.config.batch)
+            total = max(1, batches) * recipe.config.batch
+        looks = replace(looks, moments=moments(total, len(looks.moments)))
+    return Plan(
+        request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size, origin, taken, looks
+    )
+
+
+def affordable(recipe: Recipe, dataset: Dataset, engine: Engine, seed: int, rate: float, total: int) -> Probes | None:
+    """When a run can be looked at for at most 3 % of its time: from a piece of a look, timed on a copy that is thrown
+    away. None, untimed, for a run of a few seconds."""
+    if total / max(rate, 1e-9) < SHORTEST[dataset.kind]:
+        return None
+    game = build(recipe, space_of(dataset), seed)
+    match = Match(game, stream_of(dataset, seed, recipe.config.flip), engine, recipe.config, seed=seed, horizon=10**9)
+    distance = distance_of(dataset) if dataset.kind == "points" and isinstance(game, Samples) else None
+
+    def besides(view: Match) -> None:
+        if distance is not None:
+            distance(sample_averaged(view, SAMPLES).numpy())
+
+    cost = cost_of(match, dataset, rate, besides)
+    agreed = engine.mean(torch.tensor(dataclasses.astuple(cost), device=engine.device))  # every process plans the same
+    return planned(
+        Cost(*agreed.tolist()), total=total, rate=rate, train=len(dataset.train), held_out=len(dataset.held_out),
+        copies=isinstance(game, Samples),
+    )  # fmt: skip
 
 
 def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) -> tuple[str, ...]:

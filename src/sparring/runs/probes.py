@@ -13,6 +13,8 @@ SIZES = (512, 384, 256, 192, 128)
 """Samples of one probe, the most first. With fewer than 128 nothing that is measured would be worth its time."""
 WANTED, MOST = 8, 40
 """Probes for whose sake fewer samples are looked at, and probes up to the horizon at most."""
+SHORTEST = {"images": 15.0, "points": 5.0}
+"""Seconds: shorter runs have no probes, and nothing is timed to find that out."""
 REFERENCE = 20_000
 """Training images that samples are held against at most."""
 LEAST_REFERENCE = 0.2

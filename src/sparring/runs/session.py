@@ -27,9 +27,10 @@ from sparring.runs.directory import RunDirectory
 from sparring.runs.document import Document
 from sparring.runs.lock import RunLock
 from sparring.runs.plan import Plan, Request
+from sparring.runs.probes import Probes
 from sparring.runs.recipe import Recipe, of_document
 from sparring.runs.transfer import Origin, adopt
-from sparring.runs.watch import watch_of
+from sparring.runs.watch import context_of, kept_in, watch_of
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
 from sparring.train.engine import choose_device, join
@@ -221,7 +222,12 @@ def _loop(
     if drawn(dataset, game, seconds := planned_seconds(document)):
         settled = replace(settled, samples=moments(horizon, total, seconds))
     settled = replace(settled, **(pace or {}))
-    watch = watch_of(dataset, game, settled.samples) if watch is None else watch
+    if watch is None:
+        watch = watch_of(
+            dataset, game, settled.samples, probes=Probes.of(document), total=total, seed=seed,
+            mirrored=recipe.config.flip, context=context_of(recipe, dataset, document, total, directory.path),
+            kept=lambda: kept_in(store, match),
+        )  # fmt: skip
     loop = Loop(match, total=total, pace=settled, store=store, log=log, watch=watch)
     loop.record = edits.record(recipe, document)
     if checkpoint is not None:

@@ -11,19 +11,27 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.contest import ContestConfig
 from sparring.data import Dataset
 from sparring.health.response import alarms, decide
 from sparring.health.rules import judge
 from sparring.health.signals import signals
 from sparring.health.verdict import Context
+from sparring.health.words import count
+from sparring.losses.adversarial import OBJECTIVES
 from sparring.metrics.energy import energy_distance, mean_distance
 from sparring.metrics.modes import modes
 from sparring.runs.observe import Observer
+from sparring.runs.probes import Probes
+from sparring.runs.recipe import Recipe
+from sparring.runs.settings import plain
+from sparring.train.checkpoint import Store
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
 from sparring.types import Opinion, Samples, Turn
@@ -67,13 +75,6 @@ class PointsWatch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Runs from before there was a watch have no state: they are looked at at once."""
         self.looked = int(state.get("looked", 0))
-
-
-def watch_of(dataset: Dataset, game: object, moments: tuple[int, ...]) -> PointsWatch | None:
-    """The watch of a run on this data; None for images, and for a game that makes no samples."""
-    if dataset.kind != "points" or not isinstance(game, Samples):
-        return None
-    return PointsWatch(measure_of(dataset), moments)
 
 
 class RunWatch:
@@ -194,6 +195,52 @@ def thinned(rows: list[Row], most: int) -> list[Row]:
 def finite(values: Values) -> dict[str, float]:
     """Without what is not a finite number."""
     return {name: float(value) for name, value in values.items() if math.isfinite(value)}
+
+
+def watch_of(
+    dataset: Dataset, game: object, moments: tuple[int, ...], *, probes: Probes | None = None, total: int = 0,
+    seed: int = 0, mirrored: bool = False, context: Context | None = None, kept: Callable[[], str] = str,
+) -> PointsWatch | RunWatch | None:  # fmt: skip
+    """The watch of a run on this data: a `RunWatch` if probes were planned for it, else what counts points at `moments`
+    (those of the pictures), else None.
+
+    total: images that the run will have seen at its end.   mirrored: whether training shows images mirrored too.
+    """
+    points = dataset.kind == "points" and isinstance(game, Samples)
+    if probes is None:
+        return PointsWatch(measure_of(dataset), moments) if points else None
+    eyes = Observer(dataset, samples=probes.samples, reference=probes.reference, seed=seed, mirrored=mirrored)
+    return RunWatch(
+        eyes, probes.until(total or probes.moments[-1]),
+        measure=measure_of(dataset) if points else None, shown=moments if points else (),
+        distance=distance_of(dataset) if points else None, context=context, kept=kept,
+    )  # fmt: skip
+
+
+def context_of(recipe: Recipe, dataset: Dataset, document: Mapping[str, Any], total: int, directory: Path) -> Context:
+    """What must be known of a run to judge its numbers."""
+    config = recipe.config
+    objective = str(config.objective) if isinstance(config, ContestConfig) else ""
+    return Context(
+        recipe=recipe.name,
+        objective=objective,
+        relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
+        images=len(dataset.train),
+        held_out=len(dataset.held_out),
+        settings=plain(config),
+        classes=len(dataset.classes),
+        kind=dataset.kind,
+        planned=total,
+        stop=str(document["run"].get("stop", "budget")),
+        run=str(directory),
+        data=str(document["data"]["source"]),
+    )
+
+
+def kept_in(store: Store, match: Match) -> str:
+    """Which healthy checkpoint a run could go back to, in words; "" if there is none."""
+    found = store.newest_healthy(match.images)
+    return f"the checkpoint of {count(found.images)} is kept" if found is not None else ""
 
 
 def measure_of(dataset: Dataset) -> Measure:
