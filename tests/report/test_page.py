@@ -10,7 +10,7 @@ from PIL import Image
 from tests.report.reader import Reader
 
 from sparring.report import write
-from sparring.report.facts import MOST_POINTS, read
+from sparring.report.facts import MOST_POINTS, Told, read
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e"
 
@@ -84,9 +84,10 @@ def test_the_page_shows_everything_and_asks_for_nothing(run):
 def test_the_numbers_for_the_script_are_those_of_the_log(run):
     text = write(run).read_text("utf-8")
     data = json.loads(re.search(r'id="curves">(.*?)</script>', text, re.S)[1])
-    assert data["images"] == [k * 640 for k in range(1, 101)]
+    assert data["axes"] == [[k * 640 for k in range(1, 101)], []] and data["span"] == [640, 64000]
+    assert {chart["axis"] for chart in data["charts"]} == {0}
     climbing = pytest.approx([1.0 + k / 100 for k in range(1, 101)], rel=1e-3)
-    assert sum(line == climbing for line in data["charts"][0]) == 1
+    assert sum(line == climbing for line in data["charts"][0]["lines"]) == 1
 
 
 def test_hostile_text_stays_text(run):
@@ -126,7 +127,7 @@ def test_any_damage_leaves_a_page_that_names_it(run):
         "is empty",
     ):
         assert word in text
-    assert read(run).images == [64]
+    assert read(run).turns.images == [64]
 
 
 def test_an_empty_directory_still_gives_a_page(tmp_path):
@@ -139,10 +140,10 @@ def test_a_long_log_is_averaged_down_without_losing_its_mean(run):
     n = 10 * MOST_POINTS
     (run / "log.jsonl").write_text("".join(turn(16 * k, a=float(k), b=float("nan")) for k in range(1, n + 1)))
     facts = read(run)
-    assert MOST_POINTS // 2 <= len(facts.images) <= 2 * MOST_POINTS
-    assert facts.images[-1] >= 16 * n * 0.99
-    assert sum(facts.curves["a"]) / len(facts.curves["a"]) == pytest.approx((n + 1) / 2, rel=0.01)
-    assert "b" not in facts.curves
+    assert MOST_POINTS // 2 <= len(facts.turns.images) <= 2 * MOST_POINTS
+    assert facts.turns.images[-1] >= 16 * n * 0.99
+    assert sum(facts.turns.lines["a"]) / len(facts.turns.lines["a"]) == pytest.approx((n + 1) / 2, rel=0.01)
+    assert "b" not in facts.turns.lines
     assert facts.rate == 100.0
 
 
@@ -160,7 +161,7 @@ def test_what_happened_on_the_way_is_told(run):
     with (run / "log.jsonl").open("a") as log:
         log.write(json.dumps(alarm) + "\n")
     facts, text = read(run), write(run).read_text("utf-8")
-    assert facts.alarms == [(640, alarm["message"])] and facts.troubles == []
+    assert facts.alarms == [Told(640, "DATA-BROKEN", alarm["message"])] and facts.troubles == []
     assert "at 640 images: a&lt;/script&gt;" in text and "<img src=x" not in text
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sparring.budget import duration
+from sparring.report.html import listed, section
+from sparring.report.html import table as tabled
 from sparring.report.text import escape as _e
 from sparring.runs.compare.verdict import equal_beginnings
 
@@ -40,8 +42,7 @@ def fairness(made: Mapping[str, Any]) -> str:
         for recipe, home in made["tuned_with"].items()
         if home
     ]
-    items = "".join(f"<li>{_e(line)}</li>" for line in lines)
-    return f"<h2>What is equal</h2><ul>{items}</ul>{_settings(made)}"
+    return section("What is equal", f"<ul>{listed(lines)}</ul>{_settings(made)}")
 
 
 def _settings(made: Mapping[str, Any]) -> str:
@@ -59,14 +60,10 @@ def _settings(made: Mapping[str, Any]) -> str:
         + "</tr>"
         for cell, row in zip(cells, flat, strict=True)
     )
-    same = "".join(
-        f"<tr><th>{_e(name)}</th><td>{_e(_plain(flat[0].get(name)))}</td></tr>"
-        for name in names
-        if name not in differing
-    )
+    same = tabled((name, _plain(flat[0].get(name))) for name in names if name not in differing)
     return (
         f'<h3>Settings that differ</h3><div class="wide"><table class="cells"><thead><tr>{head}</tr></thead><tbody>'
-        f"{rows}</tbody></table></div><details><summary>Settings that all have</summary><table>{same}</table></details>"
+        f"{rows}</tbody></table></div><details><summary>Settings that all have</summary>{same}</details>"
     )
 
 
@@ -96,10 +93,9 @@ def again(made: Mapping[str, Any]) -> str:
         ("Versions", f"sparring {made['sparring']}, torch {machine['torch']}, Python {machine['python']}"),
         ("Data", made["question"]["data"]["fingerprint"]),
     ]  # fmt: skip
-    table = "".join(f"<tr><th>{_e(name)}</th><td>{_e(value)}</td></tr>" for name, value in rows)
     note = (
         "The same command goes on where it was stopped, and plays only what is missing. All numbers are in "
         "<code>compare.json</code>; the settings of a cell are in its <code>recipe.yaml</code>, which "
         "<code>sparring train --recipe</code> takes."
     )
-    return f'<h2>How to repeat it</h2><pre>{_e(made["command"])}</pre><p class="note">{note}</p><table>{table}</table>'
+    return section("How to repeat it", f'<pre>{_e(made["command"])}</pre><p class="note">{note}</p>{tabled(rows)}')

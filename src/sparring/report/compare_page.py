@@ -10,7 +10,7 @@ from sparring.budget import duration
 from sparring.report import compare_images as images
 from sparring.report.compare_equal import again, budget, fairness
 from sparring.report.compare_plots import axis, curve, dots, span_of
-from sparring.report.page import asset, document
+from sparring.report.html import asset, document, head, listed, replaced, section, verdict
 from sparring.report.text import escape as _e
 from sparring.runs.compare.measures import Measure
 from sparring.runs.compare.table import interval, ordered
@@ -23,11 +23,7 @@ _STATES = {
 
 def write(made: Mapping[str, Any], folder: Path, *, name: str = "report.html") -> Path:
     """Write the page of a comparison (`made`: what compare.json says) with the pictures in `folder`; its path."""
-    path = folder / name
-    fresh = path.with_name(f".{name}.new")
-    fresh.write_text(render(made, folder), "utf-8")
-    fresh.replace(path)
-    return path
+    return replaced(folder / name, render(made, folder))
 
 
 def render(made: Mapping[str, Any], folder: Path) -> str:
@@ -57,17 +53,15 @@ def _head(made: Mapping[str, Any]) -> str:
         ("Data", Path(str(question["data"]["source"])).name), ("Cells", len(cells)), ("Seeds", question["seeds"]),
         ("Recipe" if "," not in recipes else "Recipes", recipes), ("Budget", budget(made)),
     ]  # fmt: skip
-    facts = "".join(f"<div><dt>{_e(label)}</dt><dd>{_e(value)}</dd></div>" for label, value in shown)
     lead = "The same data, the same seeds, the same budget; only what stands in the first column differs."
-    return f'<h1>{_e(_title(made))}</h1><p class="lead">{lead}</p><dl class="facts">{facts}</dl>'
+    return head(_title(made), lead, shown)
 
 
 def _verdict(made: Mapping[str, Any]) -> str:
     words = made["verdict"]["words"]
     if not words:
         return ""
-    rest = "".join(f"<li>{_e(line)}</li>" for line in words[1:])
-    return f'<div class="verdict"><p>{_e(words[0])}</p><ul>{rest}</ul></div>'
+    return verdict("noted", words[0], f"<ul>{listed(words[1:])}</ul>")
 
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -118,10 +112,11 @@ def _table(made: Mapping[str, Any]) -> str:
         "<dt>Failed</dt><dd>seeds that diverged, or found no mode; they count with what they reached</dd>"
         "<dt>Images, time</dt><dd>seen by each seed, and seconds of play: at equal time a slower game sees fewer</dd>"
     ) * several
-    return (
-        f'<h2>The table</h2><p class="note">{note}</p><div class="wide"><table class="cells"><thead><tr>{heads}</tr>'
-        f'</thead><tbody>{"".join(rows)}</tbody></table></div><dl class="meanings">{meanings}{extra}</dl>'
+    inside = (
+        f'<div class="wide"><table class="cells"><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+        f'</div><dl class="meanings">{meanings}{extra}</dl>'
     )
+    return section("The table", inside, note)
 
 
 def _number(found: Mapping[str, Any], measure: Measure) -> str:
@@ -174,7 +169,7 @@ def _pictures(made: Mapping[str, Any], folder: Path) -> str:
     note += "Large: the seed in the middle of the row; small: all seeds, a red frame where one failed."
     if allowed is not None:
         note += " Made smaller for this page; as they are they stand in cells/…/seed-0.png and so on."
-    return f'<h2>What they made</h2><p class="note">{note}</p><div class="gallery">{"".join(figures)}</div>'
+    return section("What they made", f'<div class="gallery">{"".join(figures)}</div>', note)
 
 
 def _median(cell: Mapping[str, Any], main: Measure) -> dict[str, Any]:
@@ -221,7 +216,7 @@ def _curves(made: Mapping[str, Any]) -> str:
         "their mean thick, fresh data dashed. All charts have the same axes; at equal time a slower game sees fewer "
         "images."
     )
-    return f'<h2>How it went</h2><p class="note">{note}</p><div class="small-charts">{charts}</div>'
+    return section("How it went", f'<div class="small-charts">{charts}</div>', note)
 
 
 def _equilibrium(made: Mapping[str, Any]) -> str:
@@ -230,7 +225,7 @@ def _equilibrium(made: Mapping[str, Any]) -> str:
     if not names:
         return ""
     main = _main(made)
-    head = "".join(f"<th>{_e(word)}</th>" for word in ("Loss", *names, "images/s", f"{main.title}, not averaged"))
+    heads = "".join(f"<th>{_e(word)}</th>" for word in ("Loss", *names, "images/s", f"{main.title}, not averaged"))
     rows = "".join(
         f"<tr><th>{_e(cell['label'])}</th>"
         + "".join(f"<td>{_short(cell['final'].get(name))}</td>" for name in names)
@@ -241,10 +236,10 @@ def _equilibrium(made: Mapping[str, Any]) -> str:
         "The last hundredth of each run, mean over seeds. Losses of different objectives are not in the same units. At "
         "the equilibrium D can only guess: D(x) = D(G(z)) = 0.5 where D is a probability."
     )
-    return (
-        f'<h2>How the games ended</h2><p class="note">{note}</p><div class="wide"><table class="cells"><thead><tr>'
-        f"{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+    inside = (
+        f'<div class="wide"><table class="cells"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
+    return section("How the games ended", inside, note)
 
 
 def _short(value: float | None) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sparring.report.curves import short, ticks
+from sparring.report.curves import Axes, short, ticks
 from sparring.report.text import escape
 from sparring.runs.compare.measures import Measure
 
@@ -62,13 +62,10 @@ def curve(cell: Mapping[str, Any], main: Measure, most: int, low: float, high: f
     margin = 0.04 * ((high - low) or 1.0)
     low, high = low - margin * (low < 0), high + margin
 
-    def path(points: Sequence[Sequence[float | None]]) -> str:
-        places = [
-            (1000 * float(x or 0) / max(1, most), 1000 * (high - min(max(y, low), high)) / (high - low))
-            for x, y in points
-            if y is not None
-        ]
-        return "".join(f"{'L' if k else 'M'}{x:.0f} {y:.0f}" for k, (x, y) in enumerate(places))
+    axes = Axes(0, max(1, most), low, high if high > low else low + 1.0)
+
+    def line(points: Sequence[Sequence[float | None]]) -> str:
+        return axes.line([float(x or 0) for x, _ in points], [y for _, y in points])
 
     rows = [seed["curve"] for seed in cell["seeds"]]
     middle = []
@@ -78,17 +75,11 @@ def curve(cell: Mapping[str, Any], main: Measure, most: int, low: float, high: f
     marks = ticks(low, high, 3)
     step = 100 * (marks[1] - marks[0]) if len(marks) > 1 else 1.0
     digits = max(0, -math.floor(math.log10(step) + 1e-9))  # so many that no two marks read the same
-    out = [f'<figure class="chart"><figcaption><h3>{escape(cell["label"])}</h3></figcaption><div class="plot">']
-    out.append('<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="over images">')
-    out += [f'<path class="rule" d="M0 {1000 * (high - y) / (high - low):.0f}H1000"/>' for y in marks]
-    if fresh is not None and low <= fresh <= high:
-        out.append(f'<path class="hint" d="M0 {1000 * (high - fresh) / (high - low):.0f}H1000"/>')
-    out += [f'<path class="thin" d="{path(row)}"/>' for row in rows]
-    out.append(f'<path class="line c0" d="{path(middle)}"/></svg>')
-    out += [
-        f'<span class="y" style="top:{100 * (high - y) / (high - low):.1f}%">'
-        f"{f'{100 * y:.{digits}f} %' if main.share else short(y)}</span>"
-        for y in marks
-    ]
-    out += [f'<span class="x" style="left:{100 * x / max(1, most):.1f}%">{short(x)}</span>' for x in ticks(0, most, 3)]
-    return "".join(out) + '</div><p class="axis">images seen by each seed</p></figure>'
+    known = fresh is not None and low <= fresh <= high
+    inside = axes.across(fresh, "hint") if known and fresh is not None else ""
+    inside += "".join(f'<path class="thin" d="{line(row)}"/>' for row in rows)
+    inside += f'<path class="line c0" d="{line(middle)}"/>'
+    ys = [(y, f"{100 * y:.{digits}f} %" if main.share else short(y)) for y in marks]
+    plot = axes.frame(inside, "over images", ys=ys, xs=ticks(0, most, 3))
+    caption = f"<figcaption><h3>{escape(cell['label'])}</h3></figcaption>"
+    return f'<figure class="chart">{caption}{plot}<p class="axis">images seen by each seed</p></figure>'

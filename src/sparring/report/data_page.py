@@ -12,7 +12,8 @@ import numpy as np
 from sparring.data.inspection import Finding, Inspection
 from sparring.data.report import shown
 from sparring.report.data_pictures import TILE, Pictures, sheet, tile, url
-from sparring.report.page import asset, document
+from sparring.report.html import asset, document, head, section, verdict
+from sparring.report.html import table as tabled
 from sparring.report.text import escape
 from sparring.runs.check import FILES, Checked
 from sparring.runs.directory import write_atomically
@@ -85,12 +86,9 @@ def _head(checked: Checked) -> str:
         facts.append(("With a caption", f"{made.captioned:.0%}"))
     if made.median:
         facts.append(("Median size", "×".join(map(str, made.median))))
-    cells = "".join(f"<div><dt>{name}</dt><dd>{_e(value)}</dd></div>" for name, value in facts)
-    return (
-        f'<h1>{_e(made.name)}</h1><p class="lead">Every file was opened and decoded: what is in the data, what '
-        f'to look at, and how to train on it.</p><p class="verdict {worst}">{_e(checked.verdict())}</p>'
-        f'<dl class="facts">{cells}</dl>'
-    )
+    lead = "Every file was opened and decoded: what is in the data, what to look at, and how to train on it."
+    said = [(label, shown(str(value))) for label, value in facts]
+    return head(shown(made.name), lead, said, between=verdict(worst, shown(checked.verdict())))
 
 
 _TONES = {"error": "error", "warning": "warning", "note": "noted"}
@@ -98,9 +96,9 @@ _TONES = {"error": "error", "warning": "warning", "note": "noted"}
 
 def _findings(findings: Sequence[Finding], pictures: Pictures) -> str:
     if not findings:
-        return '<h2>What to look at</h2><p class="note">Nothing: no problem was found.</p>'
+        return section("What to look at", '<p class="note">Nothing: no problem was found.</p>')
     items = "".join(_finding(finding, pictures) for finding in findings)
-    return f'<h2>What to look at</h2><ul class="findings">{items}</ul>'
+    return section("What to look at", f'<ul class="findings">{items}</ul>')
 
 
 def _sentence(text: str) -> str:
@@ -149,7 +147,7 @@ def _proposal(checked: Checked) -> str:
         if made.command
         else ""
     )
-    return f'<h2>How to train on it</h2>{note}{command}<table class="choices">{rows}</table>'
+    return section("How to train on it", f'{note}{command}<table class="choices">{rows}</table>')
 
 
 # ── pictures ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -211,7 +209,7 @@ def _crops(checked: Checked, pictures: Pictures) -> str:
             f"</div><figcaption>{_e(example.name)}<br>{example.size[0]}×{example.size[1]}{cut}</figcaption></figure>"
         )
     others = " Other ways: --crop center, pad or squeeze; --size WxH for another shape."
-    return f'<h2>What the crop does</h2><p class="note">{said}{others}</p><div class="crops">{"".join(figures)}</div>'
+    return section("What the crop does", f'<div class="crops">{"".join(figures)}</div>', said + others)
 
 
 def _pair(rows: Iterable[int], caption: str, pictures: Pictures, kind: str = "") -> str:
@@ -235,7 +233,7 @@ def _near(made: Inspection, pictures: Pictures) -> str:
     )
     more = f" {_PAIRS} of {made.near_count:,} pairs." if made.near_count > _PAIRS else ""
     note = f"Other files, nearly the same picture: another copy, compression, crop or brightness, or mirrored.{more}"
-    return f'<h2>Almost the same</h2><p class="note">{note}</p><div class="thumbs">{figures}</div>'
+    return section("Almost the same", f'<div class="thumbs">{figures}</div>', note)
 
 
 def _equal(made: Inspection, pictures: Pictures) -> str:
@@ -252,7 +250,7 @@ def _equal(made: Inspection, pictures: Pictures) -> str:
     )
     have = "images have" if made.repeated > 1 else "image has"
     note = f"{made.repeated:,} {have} the very pixels of another one, once prepared; the largest groups:"
-    return f'<h2>Exact duplicates</h2><p class="note">{note}</p><div class="thumbs">{figures}</div>'
+    return section("Exact duplicates", f'<div class="thumbs">{figures}</div>', note)
 
 
 def _empty(made: Inspection, pictures: Pictures) -> str:
@@ -263,7 +261,7 @@ def _empty(made: Inspection, pictures: Pictures) -> str:
         for row, name in list(zip(made.empty.rows, made.empty.files, strict=True))[:_EMPTY]
     )
     note = f"{made.blank:,} image{'s' if made.blank > 1 else ''} in which there is nothing to see."
-    return f'<h2>Blank</h2><p class="note">{note}</p><div class="thumbs captioned">{figures}</div>'
+    return section("Blank", f'<div class="thumbs captioned">{figures}</div>', note)
 
 
 def _captions(checked: Checked, pictures: Pictures) -> str:
@@ -279,7 +277,7 @@ def _captions(checked: Checked, pictures: Pictures) -> str:
         if numbers.get(name) in rows
     )
     note = f"{made.captions:,} of {made.usable:,} images have one."
-    return f'<h2>Captions</h2><p class="note">{note}</p><div class="thumbs captioned">{figures}</div>'
+    return section("Captions", f'<div class="thumbs captioned">{figures}</div>', note)
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -308,7 +306,7 @@ def _shapes(made: Inspection) -> str:
         parts.insert(1, f"<div><h3>Width to height</h3>{bars(made.aspects)}</div>")
     if len(made.sizes) > 1:
         parts.append(f"<div><h3>Most frequent sizes</h3>{bars(made.sizes.items())}</div>")
-    return f'<h2>Sizes and colours</h2><p class="note">{spread}</p><div class="columns">{"".join(parts)}</div>'
+    return section("Sizes and colours", f'<div class="columns">{"".join(parts)}</div>', spread)
 
 
 def _classes(made: Inspection) -> str:
@@ -319,7 +317,7 @@ def _classes(made: Inspection) -> str:
     if len(ordered) > 60:
         ordered = [*ordered[:40], *ordered[-20:]]
         note += " The 40 largest and the 20 smallest:"
-    return f'<h2>Classes</h2><p class="note">{note}</p>{bars(ordered)}'
+    return section("Classes", bars(ordered), note)
 
 
 def _left_out(made: Inspection) -> str:
@@ -330,18 +328,17 @@ def _left_out(made: Inspection) -> str:
     rest = f"<p>… and {more:,} more, in report.json</p>" if more > 0 else ""
     count = f"{len(made.excluded):,} file{'s' if len(made.excluded) > 1 else ''}, and why"
     opened = " open" if len(made.excluded) <= 20 else ""
-    return f"<h2>Left out</h2><details{opened}><summary>{count}</summary><table>{rows}</table>{rest}</details>"
+    return section("Left out", f"<details{opened}><summary>{count}</summary><table>{rows}</table>{rest}</details>")
 
 
 def _rest(made: Inspection) -> str:
     out = []
     if made.conversions:
-        out.append(f"<div><h3>What was done to them</h3>{_table(made.conversions)}</div>")
+        out.append(f"<div><h3>What was done to them</h3>{tabled(_named(made.conversions))}</div>")
     if made.ignored:
-        out.append(f"<div><h3>Ignored</h3>{_table(made.ignored)}</div>")
-    return f'<h2>Preparation</h2><div class="columns">{"".join(out)}</div>' if out else ""
+        out.append(f"<div><h3>Ignored</h3>{tabled(_named(made.ignored))}</div>")
+    return section("Preparation", f'<div class="columns">{"".join(out)}</div>' if out else "")
 
 
-def _table(counts: Mapping[str, int]) -> str:
-    rows = "".join(f"<tr><th>{_e(name)}</th><td>{count:,}</td></tr>" for name, count in counts.items())
-    return f"<table>{rows}</table>"
+def _named(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(shown(name), count) for name, count in counts.items()]

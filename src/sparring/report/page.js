@@ -26,28 +26,29 @@ if (slider && frames.length > 1) {
 
 // Curves: the values under the pointer.
 const store = document.getElementById("curves");
-const data = store ? JSON.parse(store.textContent) : { images: [], charts: [] };
+const data = store ? JSON.parse(store.textContent) : { span: [0, 0], axes: [], charts: [] };
 const short = (v) => {
   for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]])
     if (Math.abs(v) >= size) return Number((v / size).toPrecision(3)) + unit;
   return String(Number(v.toPrecision(3)));
 };
 document.querySelectorAll(".chart").forEach((chart) => {
-  const lines = data.charts[Number(chart.dataset.chart)];
+  const { axis: which, lines } = data.charts[Number(chart.dataset.chart)];
+  const images = data.axes[which];
   const plot = chart.querySelector(".plot"), cursor = chart.querySelector(".cursor"), axis = chart.querySelector(".axis");
   const cells = Array.from(chart.querySelectorAll("[data-line]"));
   const seen = axis.textContent; // "images seen" or "points seen"
   const rest = cells.map((cell) => cell.textContent);
-  const first = data.images[0], last = data.images[data.images.length - 1];
+  const [first, last] = data.span;
   plot.addEventListener("pointermove", (event) => {
     const box = plot.getBoundingClientRect();
     const where = first + (last - first) * Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
     let k = 0;
-    data.images.forEach((x, i) => { if (Math.abs(x - where) < Math.abs(data.images[k] - where)) k = i; });
+    images.forEach((x, i) => { if (Math.abs(x - where) < Math.abs(images[k] - where)) k = i; });
     cursor.hidden = false;
-    cursor.style.left = (last > first ? 100 * (data.images[k] - first) / (last - first) : 50) + "%";
+    cursor.style.left = (last > first ? 100 * (images[k] - first) / (last - first) : 50) + "%";
     cells.forEach((cell, i) => { const v = lines[i][k]; cell.textContent = v === null ? "–" : short(v); });
-    axis.textContent = data.images[k].toLocaleString("en") + " " + seen;
+    axis.textContent = images[k].toLocaleString("en") + " " + seen;
   });
   plot.addEventListener("pointerleave", () => {
     cursor.hidden = true;

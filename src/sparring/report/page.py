@@ -1,22 +1,22 @@
-"""The page itself. Everything that came from a file is escaped; a content policy forbids the page any request."""
+"""The page of a run. Everything that came from a file is escaped; a content policy forbids the page any request."""
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sparring.health.verdict import HARD
 from sparring.recipes import RECIPES
-from sparring.report.curves import Panel, Values, chart, short
-from sparring.report.facts import Facts, read
+from sparring.report import conclusions, panels
+from sparring.report.curves import Axes, Panel, Values, chart, short, ticks
+from sparring.report.facts import Facts, Told, read
+from sparring.report.html import asset, document, flat, head, listed, picture, replaced, rows, section, table
 from sparring.report.text import escape as _e
+from sparring.types import HasLatents, Samples
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
-_TYPES = {".png": "image/png", ".apng": "image/apng", ".gif": "image/gif", ".webp": "image/webp"}
 MOST_FRAMES = 40
 """Sample grids on the page; of more, evenly chosen ones with the first and the last."""
 
@@ -24,112 +24,125 @@ MOST_FRAMES = 40
 def write(run: Path, *, name: str = "report.html") -> Path:
     """Write the page of the run in directory `run` to its file `name`, from the run's files alone; returns the path."""
     run = Path(run)
-    path = run / name
-    fresh = path.with_name(f".{path.name}.new")
-    fresh.write_text(render(read(run), run), "utf-8")
-    fresh.replace(path)
-    return path
+    return replaced(run / name, render(read(run), run))
 
 
 def render(facts: Facts, run: Path) -> str:
     """The page as text."""
-    panels = _panels(facts)
-    charts = [chart(panel, facts.images, k, unit(facts)) for k, panel in enumerate(panels)]
+    concluded = conclusions.conclusion(facts, run)
+    main, rest = panels.measured(facts)
+    paid = panels.paid(facts)
+    drawn = [panel for panel in (*main, *paid, *rest) if panel.drawn and panel.at]
+    charts = {id(panel): _chart(facts, panel, k) for k, panel in enumerate(drawn)}
+
+    def charted(group: Sequence[Panel]) -> str:
+        inside = "".join(charts[id(panel)] for panel in group if id(panel) in charts)
+        return f'<div class="charts">{inside}</div>' if inside else ""
+
+    note, figures = conclusions.evaluation(facts)
+    more = charted(rest)
+    measured = charted(main) + (f"<details><summary>More measures</summary>{more}</details>" if more else "")
     parts = [
-        _head(facts),
+        _head(facts, concluded),
         _troubles(facts),
         _game(facts),
         _grids(facts),
+        section("What was measured", measured, _probes(facts)),
+        section("How it went", charted(paid)),
+        section("What happened on the way", _alarms(facts)),
+        section("Nearest neighbours", _neighbours(facts), _NEIGHBOURS),
+        section("Evaluation", figures, note),
         _walk(facts),
-        _curves(charts),
-        _alarms(facts),
         _data(facts),
-        _settings(facts),
+        section("Settings", table(flat(facts.recipe)) if facts.recipe else "", _SETTINGS),
+        section("What to type next", _next(facts, run)),
+        f'<script type="application/json" id="curves">{_json(facts, drawn)}</script>',
     ]
-    parts += [_next(run), f'<script type="application/json" id="curves">{_json(facts, panels)}</script>']
     body = "\n".join(part for part in parts if part)
     return document(_e(facts.name), body, style=asset("page.css"), script=asset("page.js"))
 
 
-def document(title: str, body: str, *, style: str, script: str) -> str:
-    """A page around `body` (HTML, as is `title`): one file, whose content policy forbids it any request."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        '<meta name="referrer" content="no-referrer"><link rel="icon" href="data:,">'
-        f"<title>{title} · sparring</title><style>{style}</style></head>\n<body><main>\n{body}\n"
-        "<footer>Written by sparring. This page is one file and loads nothing from anywhere.</footer>"
-        f"</main>\n<script>{script}</script></body></html>\n"
-    )
-
-
-def asset(name: str) -> str:
-    """A file that lies beside this module, as text."""
-    return files("sparring.report").joinpath(name).read_text("utf-8")
-
-
-def _count(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else _e(value)
-
-
-def _picture(path: Path) -> str:
-    return f"data:{_TYPES[path.suffix.lower()]};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
 # ── what is told ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-
-def find(mapping: Mapping[str, Any], *names: str) -> Any:
-    """The value of the first of `names` that the mapping, or a mapping inside it, has; None without any."""
-    for name in names:
-        if name in mapping:
-            return mapping[name]
-    for value in mapping.values():
-        if isinstance(value, Mapping) and (found := find(value, *names)) is not None:
-            return found
-    return None
+_SETTINGS = "The whole of <code>recipe.yaml</code>, which is itself a valid <code>--recipe</code>."
+_NEIGHBOURS = (
+    "Generated samples, and the training images that are most like them. Alike in kind is good; the same image again "
+    "means that it was learnt by heart."
+)
 
 
-def unit(facts: Facts) -> str:
-    """What was trained on: "points" if the data have one axis, else "images"."""
-    data = facts.recipe.get("data")
-    shape = data.get("shape") if isinstance(data, dict) else None
-    return "points" if isinstance(shape, list) and len(shape) == 1 else "images"
-
-
-def _head(facts: Facts) -> str:
-    recipe = find(facts.recipe, "recipe", "name")
-    source = find(facts.data, "name", "source") or find(facts.recipe, "source")
-    data = Path(source).name if isinstance(source, str) else None
-    shown = [("Recipe", recipe), ("Data", data)]
+def _head(facts: Facts, concluded: str) -> str:
+    shown: list[tuple[str, Any]] = [("Recipe", facts.recipe.get("recipe"))]
     shown += [("Trained on", facts.data.get("used")), ("Held out", facts.data.get("held_out"))]
-    if facts.images:
-        shown.append((f"{unit(facts).capitalize()} seen", facts.images[-1]))
+    if facts.seen:
+        shown.append((f"{facts.unit.capitalize()} seen", facts.seen))
     if facts.rate:
-        shown.append((f"{unit(facts).capitalize()} per second", short(facts.rate)))
-    shown.append(("Seed", find(facts.recipe, "seed")))
-    cells = "".join(
-        f"<div><dt>{_e(label)}</dt><dd>{_count(value)}</dd></div>"
-        for label, value in shown
-        if value is not None and not isinstance(value, (Mapping, list))
-    )
-    lead = "What was trained, how it went, and what to do next."
-    return f'<h1>{_e(facts.name)}</h1><p class="lead">{lead}</p><dl class="facts">{cells}</dl>'
+        shown.append((f"{facts.unit.capitalize()} per second", short(facts.rate)))
+    shown += [("Device", facts.said("run").get("device")), ("Seed", facts.said("run").get("seed"))]
+    known = [(label, value) for label, value in shown if value is not None and not isinstance(value, (dict, list))]
+    return head(facts.name, conclusions.sentence(facts), known, between=concluded)
 
 
 def _troubles(facts: Facts) -> str:
     if not facts.troubles:
         return ""
-    lines = "".join(f"<li>{_e(line)}</li>" for line in facts.troubles)
+    lines = listed(facts.troubles)
     return f'<div class="trouble"><strong>Not everything could be shown.</strong><ul>{lines}</ul></div>'
 
 
+def _probes(facts: Facts) -> str:
+    """What is measured on what, and what that took."""
+    if not facts.probes.images:
+        return ""
+    plan = facts.said("run").get("probes")
+    samples = plan.get("samples") if isinstance(plan, dict) else None
+    times = len(facts.probes.images)
+    said = f"On held-out data, {'once' if times == 1 else f'{times} times'}"
+    said += f", by {samples:,} samples each" if isinstance(samples, int) else ""
+    share = next((v for v in reversed(facts.probes.lines.get("share", [])) if v is not None), None)
+    said += f"; it took {100 * share:.1f} % of the time" if share is not None else ""
+    best = " The vertical line is the best checkpoint." if facts.best is not None else ""
+    return _e(f"{said}.{best}")
+
+
+# ── what happened ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def _alarms(facts: Facts) -> str:
+    """Alarms on a line over the run, and in words below."""
     if not facts.alarms:
         return ""
-    lines = "".join(f"<li>at {images:,} {unit(facts)}: {_e(text)}</li>" for images, text in facts.alarms)
-    return f'<h2>What happened on the way</h2><div class="trouble"><ul>{lines}</ul></div>'
+    first, last = facts.span
+    first, last = min(0, first), max([last, *(told.images for told in facts.alarms)])
+    axes = Axes(first, last, 0.0, 1.0)
+    out = ['<div class="timeline"><svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">']
+    for back in facts.backs:
+        left = axes.left(back.to)
+        out.append(f'<rect class="back" x="{left:.1f}" y="250" width="{max(3.0, axes.left(back.since) - left):.1f}" '
+                   'height="500"/>')  # fmt: skip
+    out.append('<path class="rule" d="M0 500H1000"/></svg>')
+    for told in facts.alarms:
+        place = f"left:{axes.left(told.images) / 10:.2f}%"
+        out.append(f'<i class="{_tone(told)}" style="{place}" title="{_e(told.code)}"></i>')
+    out += [
+        f'<span class="x" style="left:{axes.left(x) / 10:.2f}%">{short(x)}</span>'
+        for x in (ticks(first, last) if last > first else [float(first)])
+    ]
+    lines = "".join(
+        f'<li class="{_tone(told)}"><span class="code">{_e(told.code)}</span>'
+        f"at {told.images:,} {facts.unit}: {_e(told.message)}</li>"
+        for told in facts.alarms
+    )
+    return "".join(out) + f'</div><ul class="findings">{lines}</ul>'
+
+
+def _tone(told: Told) -> str:
+    if told.code in (*HARD, "GIVEN-UP"):
+        return "error"
+    return "noted" if told.code in ("ROLLBACK", "RESUME", "PLATEAU", "FEW-IMAGES") else "warning"
+
+
+# ── pictures ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _grids(facts: Facts) -> str:
@@ -141,20 +154,20 @@ def _grids(facts: Facts) -> str:
         chosen = [chosen[i] for i in sorted(picks)]
     last = len(chosen) - 1
     pictures = "".join(
-        f'<img src="{_picture(path)}" alt="Samples after {images:,} {unit(facts)}" data-images="{images:,}"'
+        f'<img src="{picture(path)}" alt="Samples after {images:,} {facts.unit}" data-images="{images:,}"'
         f"{'' if k == last else ' hidden'}>"
         for k, (images, path) in enumerate(chosen)
     )
     control = (
         f'<div class="control" hidden><button type="button">Play</button><input type="range" min="0" max="{last}" '
-        f'value="{last}" aria-label="{unit(facts).capitalize()} seen"><output>{chosen[-1][0]:,} {unit(facts)}</output>'
+        f'value="{last}" aria-label="{facts.unit.capitalize()} seen"><output>{chosen[-1][0]:,} {facts.unit}</output>'
         "</div>"
     )
     note = "Every grid is made from the same latents, so that one can see the same picture come into being."
     if facts.game is not None:
         note = "The same, moment by moment: every picture is made from the same latents."
     note += _e(_row_by_row(facts))
-    return f'<h2>Samples</h2><p class="note">{note}</p><div class="frames">{pictures}{control if last else ""}</div>'
+    return section("Samples", f'<div class="frames">{pictures}{control if last else ""}</div>', note)
 
 
 def _game(facts: Facts) -> str:
@@ -167,22 +180,46 @@ def _game(facts: Facts) -> str:
         "where G’s samples are drawn, −∇ₓ of what G pays; their length grows with the square root of the strength. "
         "Dashed lines are where theory puts the equilibrium. Samples are those of the averaged G, D is as it was."
     )
-    image = f'<img src="{_picture(facts.game)}" alt="The game on the plane, from the first step to the last">'
-    return f'<h2>The game</h2><p class="note">{note}</p><div class="frames">{image}</div>'
+    image = f'<img src="{picture(facts.game)}" alt="The game on the plane, from the first step to the last">'
+    return section("The game", f'<div class="frames">{image}</div>', note)
+
+
+def _kind(facts: Facts) -> type | None:
+    """The class of the game, if it is one of the package."""
+    recipe = facts.recipe.get("recipe")
+    if not (isinstance(recipe, str) and recipe in RECIPES):
+        return None
+    from sparring.runs.recipe import game_class  # here: the page of a check needs no torch
+
+    return game_class(recipe)
 
 
 def _row_by_row(facts: Facts) -> str:
     """Which class each row of a grid shows, where a game of the package is told classes."""
-    data, recipe = facts.recipe.get("data"), facts.recipe.get("recipe")
+    data, kind = facts.recipe.get("data"), _kind(facts)
     names = data.get("classes") if isinstance(data, dict) else None
-    if not (isinstance(names, list) and isinstance(recipe, str) and recipe in RECIPES):
+    if not isinstance(names, list) or kind is None:
         return ""
-    from sparring.generate.sample import rows_of  # here: the page of a check needs no torch
-    from sparring.runs.recipe import game_class
+    from sparring.generate.sample import rows_of
 
-    if rows_of(game_class(recipe), len(names)) is None:
+    if rows_of(kind, len(names)) is None:
         return ""
     return f" Row by row: {', '.join(map(str, names))}."
+
+
+def _neighbours(facts: Facts) -> str:
+    """The picture, and the names of the training images in it."""
+    if facts.neighbours is None and not facts.nearest:
+        return ""
+    out = ""
+    if facts.neighbours is not None:
+        image = f'<img src="{picture(facts.neighbours)}" alt="Samples and their nearest training images">'
+        out = f'<div class="frames neighbours">{image}</div>'
+    if facts.nearest:
+        named = ((f"sample {fake}", f"{real}" + (f"   (distance {distance:.3g})" if distance is not None else ""))
+                 for fake, real, distance in facts.nearest[:50])  # fmt: skip
+        out += f"<details><summary>by name</summary>{table(named)}</details>"
+    return out
 
 
 def _walk(facts: Facts) -> str:
@@ -192,101 +229,34 @@ def _walk(facts: Facts) -> str:
         "Each tile moves through the generator’s latent space and back. Smooth changes between convincing pictures are "
         "a good sign; jumps mean that it learned pictures by heart."
     )
-    image = f'<img src="{_picture(facts.walk)}" alt="A walk through latent space">'
-    return f'<h2>A walk</h2><p class="note">{note}</p><div class="walk">{image}</div>'
+    return section("A walk", f'<div class="walk"><img src="{picture(facts.walk)}" alt="A walk through latent space">'
+                   "</div>", note)  # fmt: skip
 
 
-def _curves(charts: list[str]) -> str:
-    drawn = "".join(charts)
-    return f'<h2>How it went</h2><div class="charts">{drawn}</div>' if drawn else ""
+# ── curves ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-SKILL = {  # the first line is blue, the second orange: generated and real, as in pictures of points
-    "D(G(z))": "D(G(z)), generated",
-    "D(x)": "D(x), real",
-}
-RATES = {"true_negative": "generated called generated (TNR)", "true_positive": "real called real (TPR)"}
-MIXTURE = {"high_quality": "high quality", "smallest_share": "smallest share"}
-OTHERS = {
-    "modes": ("Modes", "With at least one of 2,500 samples within three standard deviations."),
-    "reverse_kl": ("Reverse KL", "Of the high-quality samples over the modes, to equal shares; 0 is even, in nats."),
-    "energy_distance": ("Energy distance", "Of samples to held-out data, in their units; about 0 for equal laws."),
-    "r1": ("Gradient penalty on real {unit}", "R1 before its weight: the mean squared slope of D there."),
-    "r2": ("Gradient penalty on generated {unit}", "R2 before its weight: the mean squared slope of D there."),
-    "gradient": ("Gradients", "The norm of each player’s gradient."),
-}
+def _chart(facts: Facts, panel: Panel, number: int) -> str:
+    marks = [(float(back.to), float(back.since)) for back in facts.backs]
+    measured = panel.at is facts.probes.images
+    best = float(facts.best[0]) if facts.best is not None and measured else None
+    return chart(panel, number, facts.unit, facts.span, marks, best)
 
 
-def _panels(facts: Facts) -> list[Panel]:
-    """Which curves belong together. A term is named ``player/term``; what no panel claims goes to the last one."""
-    left = dict(facts.curves)
-
-    def take(names: Mapping[str, str]) -> dict[str, Values]:
-        found = {label: key for name, label in names.items() for key in list(left) if key.split("/")[-1] == name}
-        return {label: left.pop(key) for label, key in found.items()}
-
-    probabilities, rates, shares = take(SKILL), take(RATES), take(MIXTURE)
-    paid = sorted(key for key in left if key.split("/")[-1] in ("real", "fake", "pair", "loss"))
-    losses = {key: left.pop(key) for key in sorted(paid, key=lambda key: not key.startswith("G/"))}
-    panels = [
-        Panel("Losses", "Each player lowers its own. Neither goes to zero in a healthy game.", losses),
-        Panel(
-            "What D believes", "Mean probability of being real. At 0.5 D is only guessing.", probabilities, (0, 1), 0.5
-        ),
-        Panel(
-            "How often D is right",
-            f"On real and on generated {unit(facts)}. Both at 1 for long: D has won.",
-            rates,
-            (0, 1),
-            0.5,
-        ),
-        Panel(
-            "Quality and evenness",
-            "Share of samples within three standard deviations of a mode (98.9 % is perfect), and what the rarest mode "
-            "has of its share.",
-            shares,
-            (0, 1),
-            0.989,
-        ),
-    ]
-    groups: dict[str, dict[str, Values]] = {}
-    for key, line in left.items():
-        groups.setdefault(key.split("/")[-1], {})[key] = line
-    for name, lines in groups.items():
-        title, note = OTHERS.get(name, (name, ""))
-        ordered = dict(sorted(lines.items(), key=lambda line: not line[0].startswith("G/")))  # G blue, D orange
-        panels.append(Panel(title.replace("{unit}", unit(facts)), note, ordered))
-    return panels
-
-
-def _json(facts: Facts, panels: list[Panel]) -> str:
+def _json(facts: Facts, drawn: Sequence[Panel]) -> str:
     """The numbers behind the curves, for the page's script; ``<`` is spelt so that no text can close the element."""
 
     def brief(line: Values) -> list[float | None]:
         return [None if v is None else float(f"{v:.4g}") for v in line]
 
-    charts = [[brief(line) for line in panel.lines.values() if any(v is not None for v in line)] for panel in panels]
-    text = json.dumps({"images": facts.images, "charts": charts}, separators=(",", ":"), allow_nan=False)
+    axes = [facts.turns.images, facts.probes.images]
+    charts = [{"axis": axes.index(panel.at), "lines": [brief(line) for line in panel.drawn.values()]}  # type: ignore[arg-type]
+              for panel in drawn]  # fmt: skip
+    text = json.dumps({"span": facts.span, "axes": axes, "charts": charts}, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace("&", "\\u0026")
 
 
-def _rows(pairs: Iterator[tuple[str, Any]]) -> str:
-    return "".join(f"<tr><th>{_e(name)}</th><td>{_count(value)}</td></tr>" for name, value in pairs)
-
-
-def flat(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A nested mapping as (``a.b.c``, value) pairs.
-
-    >>> list(flat({"a": {"b": 1}, "c": [2, 3]}))
-    [('a.b', 1), ('c', '2, 3')]
-    """
-    for key, value in mapping.items():
-        if isinstance(value, Mapping) and value:
-            yield from flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            yield f"{prefix}{key}", ", ".join(str(v) for v in value[:20]) + (" …" if len(value) > 20 else "")
-        else:
-            yield f"{prefix}{key}", value
+# ── data and commands ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _data(facts: Facts) -> str:
@@ -294,34 +264,40 @@ def _data(facts: Facts) -> str:
         return ""
     excluded = facts.data.get("excluded")
     plain = {k: v for k, v in facts.data.items() if k not in ("excluded", "warnings") and v not in (None, {}, [])}
-    out = [f"<h2>Data</h2><table>{_rows(flat(plain))}</table>"]
+    out = [table(flat(plain))]
     warnings = facts.data.get("warnings")
     if isinstance(warnings, list) and warnings:
-        out.insert(1, '<div class="trouble"><ul>' + "".join(f"<li>{_e(w)}</li>" for w in warnings) + "</ul></div>")
+        out.insert(0, f'<div class="trouble"><ul>{listed(warnings)}</ul></div>')
     if isinstance(excluded, list) and excluded:
         pairs = [e if isinstance(e, (list, tuple)) and len(e) == 2 else (e, "") for e in excluded]
         more = f"<p>… and {len(pairs) - 200:,} more, in data.json</p>" if len(pairs) > 200 else ""
-        table = _rows((str(name), reason) for name, reason in pairs[:200])
+        named = rows((str(name), reason) for name, reason in pairs[:200])
         out.append(
-            f"<details><summary>{len(pairs):,} left out, and why</summary><table>{table}</table>{more}</details>"
+            f"<details><summary>{len(pairs):,} left out, and why</summary><table>{named}</table>{more}</details>"
         )
-    return "".join(out)
+    return section("Data", "".join(out))
 
 
-def _settings(facts: Facts) -> str:
-    if not facts.recipe:
-        return ""
-    note = "The whole of <code>recipe.yaml</code>, which is itself a valid <code>--recipe</code>."
-    return f'<h2>Settings</h2><p class="note">{note}</p><table>{_rows(flat(facts.recipe))}</table>'
-
-
-def _next(run: Path) -> str:
+def _next(facts: Facts, run: Path) -> str:
     """Commands, ready to be copied into a shell."""
-    place = shlex.quote(str(run))
+    place, kind = shlex.quote(str(run)), _kind(facts)
+    makes = kind is None or issubclass(kind, Samples)
+    older = facts.best is not None and facts.best[0] < facts.seen
     lines = [
-        (f"sparring sample {place} -n 64 --grid", "64 new pictures, and a grid of them"),
-        (f"sparring interpolate {place} --out walk.gif", "a walk through latent space"),
-        (f"sparring resume {place} --budget +10m", "train for ten more minutes"),
+        (makes, f"sparring sample {place} -n 64 --grid", "64 new samples, and a picture of them"),
+        (makes and older, f"sparring sample {place} --which last", "of the last checkpoint instead of the best one"),
+        (
+            kind is None or issubclass(kind, HasLatents),
+            f"sparring interpolate {place} --out walk.gif",
+            "a walk through latent space",
+        ),
+        (
+            makes and facts.unit == "images",
+            f"sparring evaluate {place}",
+            "all measures, by more samples and with intervals",
+        ),
+        (makes, f"sparring doctor {place}", "what is happening in it, with one fresh look"),
+        (True, f"sparring resume {place} --budget +10m", "train for ten more minutes"),
     ]
-    text = "\n".join(f"{_e(command)}   <em># {_e(what)}</em>" for command, what in lines)
-    return f"<h2>What to type next</h2><pre>{text}</pre>"
+    text = "\n".join(f"<em># {_e(what)}</em>\n{_e(command)}" for fits, command, what in lines if fits)
+    return f'<pre class="commands">{text}</pre>'

@@ -11,7 +11,7 @@ from pathlib import Path
 from sparring.errors import UsageError
 from sparring.report.figures import collapse, costs, dirac, equilibrium, family, joined, two_modes
 from sparring.report.figures.style import Drawing, encoded, styled
-from sparring.report.page import asset, document
+from sparring.report.html import asset, document
 from sparring.report.text import escape
 from sparring.runs.directory import write_atomically
 

@@ -1,0 +1,205 @@
+"""The top of a run's page: what was trained on what, what is concluded about it, and which checkpoint is best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sparring.health.rules import judge
+from sparring.health.verdict import Context, Verdict
+from sparring.health.words import number, percent
+from sparring.report.facts import Facts
+from sparring.report.html import verdict as box
+from sparring.report.panels import NORMAL
+from sparring.report.text import escape
+
+TONE = {"fine": "good", "note": "noted", "warn": "warning", "hard": "error"}
+_CHANNELS = {1: "grey", 3: "colour", 4: "transparent"}
+
+
+def sentence(facts: Facts) -> str:
+    """What was trained on what, in one plain sentence."""
+    data, run = facts.said("data"), facts.said("run")
+    recipe = facts.recipe.get("recipe")
+    source = next((found for found in (facts.data.get("name"), data.get("source"), facts.data.get("source"))
+                   if isinstance(found, str) and found), "")  # fmt: skip
+    used, held = facts.data.get("used"), facts.data.get("held_out")
+    what = f"{used:,} {_kind(data.get('shape'), facts.unit)}" if isinstance(used, int) else facts.unit
+    who = f"A generator (recipe {recipe})" if isinstance(recipe, str) else "A generator"
+    told = f"{who} was trained on {what}" + (f" of “{Path(source).name or source}”" if source else "")
+    told += f"; {held:,} more were held out for measuring" if isinstance(held, int) and held else ""
+    if not facts.seen:
+        return f"{told}. It has not begun yet."
+    times = f", each about {facts.seen / used:.3g} times" if isinstance(used, int) and 0 < used <= facts.seen else ""
+    planned = run.get("images")
+    end = f" of the planned {planned:,}" if isinstance(planned, int) and facts.seen < planned else ""
+    return f"{told}. It has seen {facts.seen:,}{end} {facts.unit}{times}."
+
+
+def _kind(shape: Any, unit: str) -> str:
+    if not (isinstance(shape, list) and all(isinstance(side, int) for side in shape)):
+        return unit
+    if len(shape) == 3:
+        colour = _CHANNELS.get(shape[0])
+        return f"{colour + ' ' if colour else ''}images of {shape[2]}×{shape[1]} pixels"
+    return f"points of {shape[0]} numbers" if len(shape) == 1 else unit
+
+
+# ── what is wrong, or that nothing is ─────────────────────────────────────────────────────────────────────────────
+
+
+def context(facts: Facts, run: Path) -> Context:
+    """What a judge must know of the run, as far as its files tell."""
+    data, said = facts.said("data"), facts.said("run")
+    settings = facts.said("config")
+    objective, planned = str(settings.get("objective", "")), said.get("images")
+    classes = data.get("classes")
+    kept = f"the checkpoint of image {facts.best[0]:,} is kept" if facts.best is not None else ""
+    planned = planned if isinstance(planned, int) and not isinstance(planned, bool) else 0
+    return Context(
+        recipe=str(facts.recipe.get("recipe", "")), objective=objective, relative=objective.startswith("relativistic"),
+        images=_whole(facts.data.get("used")), held_out=_whole(facts.data.get("held_out")), kept=kept,
+        settings=settings, classes=len(classes) if isinstance(classes, list) else 0,
+        kind="points" if facts.unit == "points" else "images", planned=planned, stop=str(said.get("stop", "budget")),
+        ended=0 < planned <= facts.seen, run=str(run), data=str(data.get("source", "DATA")),
+        alarms=tuple((told.images, told.code, told.message) for told in facts.alarms),
+    )  # fmt: skip
+
+
+def _whole(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def verdicts(facts: Facts, run: Path) -> list[Verdict]:
+    """What `health` concludes from the log; nothing where the files are too strange to be judged."""
+    try:
+        return judge(facts.probes.rows(), facts.turns.rows(), context(facts, run))
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:  # settings edited by hand
+        facts.troubles.append(f"the run could not be judged: {error}")
+        return []
+
+
+def conclusion(facts: Facts, run: Path) -> str:
+    """The box at the top."""
+    found = verdicts(facts, run)
+    best = best_of(facts)
+    kept = f'<p class="kept">{escape(best)}</p>' if best else ""
+    if not found:
+        told = (
+            "Nothing was measured while it was trained, so that nobody can say whether it is healthy: a run must be "
+            "long enough to pay for a look. `sparring doctor` looks at it now."
+        )
+        if not facts.seen:
+            return ""
+        measured = facts.probes.images
+        headline = "Nothing wrong was found" if measured else "Not judged"
+        said = "What was measured does not suffice for more." if measured else told
+        return box("noted", headline, f"<p>{_marked(said)}</p>{kept}")
+    first = found[0]
+    items = "".join(_item(verdict, alone=len(found) == 1) for verdict in found)
+    how = "" if first.level == "fine" or first.sure == "certain" else f" ({first.sure})"
+    headline = first.title[:1].upper() + first.title[1:] + how
+    if first.level == "note" and len(found) == 1 and not facts.probes.images:
+        headline = f"Not judged, but to know: {first.title}"
+    return box(TONE.get(first.level, "noted"), headline, f"<ul>{items}</ul>{kept}")
+
+
+def _item(verdict: Verdict, *, alone: bool) -> str:
+    """What is seen, what it means, what to try."""
+    seen = verdict.seen[:1].upper() + verdict.seen[1:]
+    name = "" if alone else f"<b>{escape(verdict.title[:1].upper() + verdict.title[1:])}.</b> "
+    since = f", since image {verdict.since:,}" if verdict.level in ("warn", "hard") and verdict.since > 0 else ""
+    means = f" {verdict.means}" if verdict.means else ""
+    advice = f'<span class="fix"><b>Try</b> {_marked(verdict.advice)}.</span>' if verdict.advice else ""
+    tone = TONE.get(verdict.level, "noted")
+    code = f'<span class="code">{escape(verdict.code)}</span>'
+    return f'<li class="{tone}">{code}{name}{_marked(seen + since)}.{_marked(means)}{advice}</li>'
+
+
+def _marked(text: str) -> str:
+    """Text whose `commands` are set as code."""
+    pieces = escape(text).split("`")
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    return "".join(f"<code>{piece}</code>" if k % 2 else piece for k, piece in enumerate(pieces))
+
+
+def best_of(facts: Facts) -> str:
+    """Which checkpoint is best, and by what; "" where none is marked."""
+    if facts.best is None:
+        return ""
+    images, value, measure = facts.best
+    said = percent(value) if measure == "errors" else number(value)
+    text = f"Best checkpoint: {facts.unit[:-1]} {images:,}, {measure or 'score'} {said}{_interval(facts, images)}."
+    last = facts.seen
+    if images >= last:
+        return f"{text} It is the last one too."
+    return f"{text} `sample` uses it, not the last one, unless --which last says so.".replace("`", "")
+
+
+def _interval(facts: Facts, images: int) -> str:
+    """The 95 % interval of the KID of the probe at `images`."""
+    for at, values in facts.probes.rows():
+        if at == images and "kid" in values and "kid_se" in values:
+            reach = NORMAL * values["kid_se"]
+            return f" (95 % interval {number(values['kid'] - reach)} to {number(values['kid'] + reach)})"
+    return ""
+
+
+# ── evaluation.json ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def evaluation(facts: Facts) -> tuple[str, str]:
+    """(note, table) of what `sparring evaluate` found, as HTML; empty where it has not been run."""
+    metrics = facts.evaluation.get("metrics")
+    if not isinstance(metrics, dict) or not metrics:
+        return "", ""
+    figures = [(str(name), figure) for name, figure in metrics.items() if isinstance(figure, Mapping)]
+    heads = "".join(f"<th>{word}</th>" for word in ("", "value", "95 % interval", "real, generated", "features"))
+    body = "".join(_figure(name, figure) for name, figure in figures)
+    note = "; ".join(filter(None, (_side("real", facts.evaluation.get("real")),
+                                   _side("generated", facts.evaluation.get("fake")))))  # fmt: skip
+    command = facts.evaluation.get("command")
+    again = f"<pre>{escape(command)}</pre>" if isinstance(command, str) and command else ""
+    return escape(note[:1].upper() + note[1:]) + "." * bool(note), (
+        f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{again}'
+    )
+
+
+_ARROWS = {"lower": "↓", "higher": "↑"}
+
+
+def _figure(name: str, figure: Mapping[str, Any]) -> str:
+    value, bounds = figure.get("value"), figure.get("interval")
+    better = _ARROWS.get(str(figure.get("better")), "")
+    mark = f' <small title="better when {escape(figure.get("better"))}">{better}</small>' if better else ""
+    between = "–"
+    if isinstance(bounds, (list, tuple)) and len(bounds) == 2 and all(_finite(bound) for bound in bounds):
+        between = f"{number(bounds[0])} to {number(bounds[1])}"
+        between += f" <small>{escape(figure['method'])}</small>" if figure.get("method") else ""
+    shown = f"<b>{number(float(value))}</b>" if _finite(value) else "–"  # type: ignore[arg-type]
+    sizes = ", ".join(f"{n:,}" for n in (figure.get("n_real"), figure.get("n_fake")) if isinstance(n, int) and n)
+    cells = [("value", shown), ("95 % interval", between), ("real, generated", escape(sizes or "–")),
+             ("features", escape(figure.get("features") or "–"))]  # fmt: skip
+    columns = "".join(f'<td data-label="{label}">{cell}</td>' for label, cell in cells)
+    row = f"<tr><th>{escape(name.replace('_', ' '))}{mark}</th>{columns}</tr>"
+    said = figure.get("refused") or figure.get("warning")
+    return row + (f'<tr class="said"><td colspan="5">{escape(said)}</td></tr>' if said else "")
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _side(name: str, side: Any) -> str:
+    if not isinstance(side, Mapping):
+        return ""
+    n, what = side.get("n"), side.get("what")
+    shown = Path(str(what)).name or str(what) if what else ""
+    parts = [f"{n:,}" if isinstance(n, int) else "", f"of {shown}" if shown else ""]
+    split, weights, images = side.get("split"), side.get("weights"), side.get("images")
+    parts += [f"({split})" if split else "", "from averaged weights" if weights == "ema" else ""]
+    parts += [f"at image {images:,}" if isinstance(images, int) else ""]
+    return f"{name}: " + " ".join(part for part in parts if part)
