@@ -160,7 +160,10 @@ class Saved(Event):
 
 @dataclass(frozen=True)
 class Alarm(Event):
-    """Something a person should know; the run goes on unless a `Done` follows."""
+    """Something a person should know; the run goes on unless a `Done` follows.
+
+    After "ROLLBACK" the run goes on from `images`: what was said of later images before that is undone
+    (`sparring.train.log.read` leaves it out)."""
 
     code: str
     message: str
@@ -168,8 +171,9 @@ class Alarm(Event):
 
 @dataclass(frozen=True)
 class Done(Event):
-    """The last event. `reason`: "budget" (all images seen), "stopped" (asked to stop), "watch" (a watch decided), or
-    "data" (too much of the data broke). Everything is saved."""
+    """The last event. `reason`: "budget" (all images seen), "stopped" (asked to stop), "watch" (a watch decided that it
+    is enough, or the run went back in vain: `Loop.trouble`), or "data" (too much of the data broke). Everything is
+    saved."""
 
     reason: str
 
@@ -182,8 +186,9 @@ class Decision(Enum):
 
     NOTE = "note"  # go on
     HOLD = "hold"  # go on, but replace no checkpoint marked healthy
-    ROLLBACK = "rollback"  # go back to the last healthy checkpoint, and on from there with other chance
-    STOP = "stop"  # save and end
+    ROLLBACK = "rollback"  # go back to the last healthy checkpoint, and on from there with other chance; where the run
+    # is not to be rescued, or nothing is healthy yet: HOLD
+    STOP = "stop"  # save and end: it is enough
 
 
 @dataclass(frozen=True)
@@ -193,18 +198,25 @@ class Opinion:
     values: what it measured.   decision: what should be done about it.
     alarms: (code, message in plain words), most serious first.
     score: what the best checkpoint is chosen by, lower is better; None where there is nothing to choose by.
+    measure: what the score is called where people read it.
     """
 
     values: Mapping[str, float]
     decision: Decision = Decision.NOTE
     alarms: tuple[tuple[str, str], ...] = ()
     score: float | None = None
+    measure: str = "KID"
 
 
 class Watch(Protocol):
-    """The only object injected into the loop: sees the game at its probes, measures, decides; its state is saved."""
+    """The only object injected into the loop: sees the game at its probes, measures, decides; its state is saved.
 
-    def due(self, images: int) -> bool: ...
+    Of several processes only the first has one: what it decides is then done by all."""
+
+    def due(self, images: int) -> bool:
+        """Whether to look now. Where not every round is decided on, it is asked only in some: a moment that has come
+        since the last look is due until then."""
+        ...
 
     def hear(self, turn: Turn) -> None:
         """What was paid since the last `Turn`: costs, gradient norms, penalties."""

@@ -636,7 +636,7 @@ def test_a_power_cut_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path) -> 
                 assert not found.rejected
                 assert_holds(found, found.images)
             again = Store(crashed, disk=Watched(), run="r")
-            assert upto < best_from or again.best() == (20, 1.0)
+            assert upto < best_from or again.best() == (20, 1.0, "")
             save(again, 50)
             assert_holds(again.newest(), 50)
             shutil.rmtree(crashed)
@@ -653,7 +653,7 @@ def test_the_newest_the_best_and_the_healthy_stay(tmp_path: Path) -> None:
     for images in (20, 30, 40):
         save(store, images)
     assert names(tmp_path) == ["000000000010", "000000000030", "000000000040", "best.json"]
-    assert store.best() == (10, 0.5)
+    assert store.best() == (10, 0.5, "")
     for images in (50, 60, 70):
         save(store, images, healthy=False)
     assert [int(name) for name in names(tmp_path)[:-1]] == [10, 30, 40, 60, 70]
@@ -739,7 +739,7 @@ def test_marking_the_best_on_a_full_disk_keeps_the_old_mark(tmp_path: Path) -> N
     for k in range(5):  # create, write, flush, rename, sync
         with pytest.raises(OSError):
             Store(tmp_path, disk=Failing(k)).mark_best(20, 0.25)
-        assert Store(tmp_path).best() == ((10, 0.5) if k < 4 else (20, 0.25))
+        assert Store(tmp_path).best() == ((10, 0.5, "") if k < 4 else (20, 0.25, ""))
         assert names(tmp_path) == ["000000000010", "000000000020", "best.json"]
     assert Store(tmp_path, disk=Failing(5)).mark_best(10, 0.5) is None
 

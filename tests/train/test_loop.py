@@ -105,21 +105,21 @@ def test_pace_is_log_spaced_and_goes_on_beyond_the_horizon() -> None:
 
 
 class Judge:
-    """A watch that says one thing at each of its moments."""
+    """A watch that says one thing at each of its moments, or as soon after it as it is asked."""
 
     def __init__(self, verdicts: dict[int, Decision]) -> None:
         self.verdicts, self.seen = verdicts, 0
         self.heard: list[int] = []
 
     def due(self, images: int) -> bool:
-        return images in self.verdicts
+        return any(self.seen < moment <= images for moment in self.verdicts)
 
     def hear(self, turn: Turn) -> None:
         self.heard.append(turn.images)
 
     def look(self, view: Any) -> Opinion:
         self.seen = view.images
-        decision = self.verdicts[view.images]
+        decision = self.verdicts[max(moment for moment in self.verdicts if moment <= view.images)]
         alarms = () if decision is Decision.NOTE else ((decision.value, "because"),)
         return Opinion({"images": float(view.images)}, decision, alarms)
 

@@ -204,13 +204,30 @@ class Store:
             raise _damaged("\n    ".join(rejected), self.directory)
         return None
 
-    def mark_best(self, images: int, value: float) -> None:
-        """The checkpoint at `images` is the best so far: it stays until another is marked. Raises OSError."""
+    def newest_healthy(self, until: int) -> Checkpoint | None:
+        """The newest of this run's checkpoints that was saved as healthy at up to `until` images, and of which every
+        byte is right; None if there is none. Changes nothing on the disk."""
+        name = self._name or self._name_so_far()
+        for images, path in self._entries():
+            manifest = self._ours(path)
+            if images > until or manifest is None or not manifest.healthy or manifest.run != name:
+                continue
+            with contextlib.suppress(Damage):
+                return Checkpoint(images, path, verified(self.disk, path, images, deep=True), self.disk)
+        return None
+
+    @property
+    def moments(self) -> list[int]:
+        """Images seen at each checkpoint there is, whether or not it is whole, in order."""
+        return sorted({images for images, _ in self._entries()})
+
+    def mark_best(self, images: int, value: float, measure: str = "") -> None:
+        """The checkpoint at `images` is the best so far, by a measure: it stays until another is marked. OSError."""
         if images not in dict(self._entries()):
             raise ValueError(f"there is no checkpoint at {images} images to be the best")
         new = self._temporary()
         try:
-            self.disk.write(new, canonical({"images": images, "value": float(value)}))
+            self.disk.write(new, canonical({"images": images, "value": float(value), "measure": measure}))
             self.disk.replace(new, self.directory / _BEST)
             self.disk.sync(self.directory)
         except BaseException:
@@ -218,11 +235,11 @@ class Store:
                 self.disk.remove(new)
             raise
 
-    def best(self) -> tuple[int, float] | None:
-        """(images, value) of the checkpoint marked best; None if none is, or its mark is damaged. Raises OSError."""
+    def best(self) -> tuple[int, float, str] | None:
+        """(images, value, measure) of the checkpoint marked best; None if none is, or its mark is damaged. OSError."""
         try:
             found = json.loads(self.disk.read(self.directory / _BEST))
-            return int(found["images"]), float(found["value"])
+            return int(found["images"]), float(found["value"]), str(found.get("measure", ""))
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 

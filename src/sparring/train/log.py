@@ -98,18 +98,48 @@ class Log:
         self.close()
 
 
-def read(path: Path | str) -> Iterator[dict[str, Any]]:
-    """The records of a log, oldest first. Half a line (of a run that was killed, or is writing now) is passed over."""
+def read(path: Path | str, *, undone: bool = False) -> Iterator[dict[str, Any]]:
+    """The records of a log, oldest first. Half a line (of a run that was killed, or is writing now) is passed over.
+
+    A run that went back (`train.rescue`) has written "ROLLBACK" where it did, and goes on below it: what it had said of
+    later images is left out, so that each moment stands here once and images never decrease. Alarms stay: they
+    happened. undone: every line.
+    """
+    back = [] if undone else _turning_points(path)  # (line, images) of each, the last first
+    for number, record in _records(path):
+        while back and back[-1][0] <= number:
+            back.pop()
+        if back and record.get("event") != "alarm":
+            images = record.get("images")
+            if isinstance(images, (int, float)) and images > min(to for _, to in back):
+                continue
+        yield record
+
+
+def _turning_points(path: Path | str) -> list[tuple[int, float]]:
+    """(number of the line, images to which the run went back) of each time that it did, the last first."""
+    found = []
+    for number, record in _records(path, only=b"ROLLBACK"):
+        images = record.get("images")
+        if record.get("code") == "ROLLBACK" and record.get("event") == "alarm" and isinstance(images, (int, float)):
+            found.append((number, float(images)))
+    return found[::-1]
+
+
+def _records(path: Path | str, only: bytes = b"") -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number of the line, record) of every whole line that holds a record. only: and these bytes."""
     with open(path, "rb") as file:
-        for line in file:
+        for number, line in enumerate(file):
             if not line.endswith(b"\n"):
                 return
+            if only not in line:
+                continue
             try:
                 record = json.loads(line)
             except ValueError:
                 continue
             if isinstance(record, dict):
-                yield record
+                yield number, record
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Training
 from sparring.train.hand import Hand
 from sparring.train.optimiser import optimiser
+from sparring.train.rescue import SHIFT
 from sparring.train.schedule import Play
 from sparring.train.turn import Piece, consensus, gradient
 from sparring.types import Criticises, Stream
@@ -56,6 +57,8 @@ class Match:
         self.averages = Averages({name: game.players[name] for name in game.averaged} if keeps else {})
         self.round = 0
         self.drawn = 0  # batches dealt
+        self.attempt = 0  # how often the run went back: the stream is read, and chance drawn, from elsewhere since then
+        self.slower = 1.0  # what the learning rate is multiplied by
         self.bad = torch.zeros((), device=engine.device)  # skipped steps since last read, where reading must wait
 
     def _check_play(self) -> None:
@@ -178,7 +181,7 @@ class Match:
 
     def _deal(self, turn: int) -> Hand:
         """The next batch, this process's part of it, in pieces."""
-        mine = self.engine.slice(self.drawn * self.training.batch, self.training.batch)
+        mine = self.engine.slice(self.attempt * SHIFT + self.images, self.training.batch)
         count = pieces_of(len(mine), self.training.micro_batches / self.engine.size)
         each = len(mine) // count
         ranges = [mine[i * each : (i + 1) * each] for i in range(count)]
@@ -236,6 +239,7 @@ class Match:
             self.bad += skip
         now = hand.nows[0]
         lr = now.at(self.training.lr) * (self.training.lr_ratio if player == next(iter(self.game.players)) else 1.0)
+        lr *= self.slower
         mover = self.optimisers[player]
         with self._held((*self.game.players[player].parameters(), *mover.tensors().values())):
             mover.step(lr, now.at(self.training.beta1), now.at(self.training.beta2), skip)
@@ -302,8 +306,10 @@ class Match:
         return files | ({"optimiser": moments} if moments else {})
 
     def state(self) -> dict[str, Any]:
-        """The counters; of an ensemble also who is retired."""
-        counters = {"round": self.round, "drawn": self.drawn}
+        """The counters; of an ensemble also who is retired; of a run that went back, how it goes on since then."""
+        counters: dict[str, Any] = {"round": self.round, "drawn": self.drawn}
+        if self.attempt:
+            counters |= {"attempt": self.attempt, "slower": self.slower}
         return counters if self.members is None else {**counters, "retired": list(self.retired)}
 
     @torch.no_grad()
@@ -314,6 +320,8 @@ class Match:
             for key, tensor in tensors.items():
                 tensor.copy_(files[name][key])
         self.round, self.drawn = int(state["round"]), int(state["drawn"])
+        self.attempt, self.slower = int(state.get("attempt", 0)), float(state.get("slower", 1.0))
+        self.bad.zero_()
         if self.members is not None:
             self.retired = [int(round_) for round_ in state["retired"]]
 
