@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sparring.runs.check import Checked
     from sparring.runs.compare.director import Director
     from sparring.runs.compare.plan import Comparison
+    from sparring.runs.doctor import Diagnosis
     from sparring.runs.plan import Plan, Request
     from sparring.runs.run import Run
     from sparring.runs.session import Session
@@ -181,6 +182,18 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     return Run(path, device=device)
 
 
+def doctor(
+    path: str | Path, *, look: bool = True, which: str = "last", progress: Callable[..., None] | None = None
+) -> Diagnosis:
+    """What is the matter with a run: ``print(*sparring.doctor("runs/cats").verdicts, sep="\\n")``. Changes nothing.
+
+    look: also look once at a checkpoint of it.   which: "last", "best", or the images it has seen.
+    """
+    from sparring.runs import doctor
+
+    return doctor.diagnose(path, look=look, which=which, progress=progress)
+
+
 def trust(path: str | Path) -> str:
     """What must be in the environment before the command line uses the run in `path`: ``SPARRING_GAMES=…`` for a game
     in a file of one's own, else nothing."""
@@ -307,6 +320,51 @@ def compare(data: str | Path, **settings: Any) -> dict[str, Any]:
     for _ in play(made):
         pass
     return save_comparison(made)[0]
+
+
+# ── measures ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def evaluate(
+    real: str | Path,
+    fake: str | Path | None = None,
+    *,
+    features: str = "efficientnet-lite0",
+    metrics: str | Sequence[str] | None = None,
+    size: int | tuple[int, int] | None = None,
+    which: str | int = "best",
+    out: str | Path | None = None,
+    progress: Callable[..., None] | None = None,
+    **others: Any,
+) -> dict[str, Any]:
+    """Measure how near samples come to data: ``sparring.evaluate("photos/", "runs/cats")["metrics"]["kid"]["value"]``.
+
+    real: data, or a run, which stands for the data that it was trained on.   fake: data; or a run or checkpoint, which
+    stands for its samples; None: those of `real`.   metrics: names, separated by commas or in a list.   others: n,
+    seed, crop, split, weights, processes, device and null, as on the command line.   Returns what ``--json`` prints, of
+    which `evaluation_lines` makes a table.
+    """
+    from sparring.runs.evaluate import evaluation
+
+    asked = metrics.split(",") if isinstance(metrics, str) else (metrics or ())
+    ask = evaluation.asked(
+        real=str(real),
+        fake=str(fake) if fake is not None else None,
+        features=features,
+        metrics=tuple(name.strip() for name in asked if name.strip()),
+        size=(size, size) if isinstance(size, int) else size,
+        which=str(which),
+        out=str(out) if out is not None else None,
+        **others,
+    )
+    return evaluation.evaluate(ask, progress)
+
+
+def evaluation_lines(record: dict[str, Any]) -> list[str]:
+    """The record of `evaluate` as a table for people, with what is to be known about it."""
+    from sparring.runs.evaluate.remarks import lines
+
+    return lines(record)
 
 
 def polite(stop: Callable[[], None]) -> AbstractContextManager[None]:

@@ -28,6 +28,8 @@ def commands() -> dict[str, type[Command]]:
     from sparring.cli.check import Check
     from sparring.cli.compare import Compare
     from sparring.cli.demo import Demo
+    from sparring.cli.doctor import Doctor
+    from sparring.cli.evaluate import Evaluate
     from sparring.cli.figures import Figures
     from sparring.cli.info import Info
     from sparring.cli.interpolate import Interpolate
@@ -43,11 +45,13 @@ def commands() -> dict[str, type[Command]]:
         "resume": Resume,
         "sample": Sample,
         "interpolate": Interpolate,
+        "evaluate": Evaluate,
         "compare": Compare,
         "pack": Pack,
         "recipes": Recipes,
         "figures": Figures,
         "info": Info,
+        "doctor": Doctor,
         "demo": Demo,
     }
 

@@ -1,0 +1,297 @@
+"""An evaluation from beginning to end: open both sides, show them to the judge, measure, say what came of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparring.chance import permutation
+from sparring.data import Options
+from sparring.errors import UsageError
+from sparring.metrics.extractors import DEFAULT, ClassifierFeatures
+from sparring.metrics.features import Extractor, identity
+from sparring.metrics.figure import Figure
+from sparring.runs.directory import RunDirectory, write_atomically
+from sparring.runs.evaluate import memorisation, remarks
+from sparring.runs.evaluate.judges import open_judge
+from sparring.runs.evaluate.measures import MEASURES, Scene, frequencies, usual
+from sparring.runs.evaluate.memorisation import Library
+from sparring.runs.evaluate.opening import (
+    Place,
+    Progress,
+    Wanted,
+    at_least,
+    open_side,
+    options_of_run,
+    place,
+    refuse_points,
+)
+from sparring.runs.evaluate.seen import Seen
+from sparring.runs.evaluate.sides import Side
+from sparring.runs.evaluate.stream import seen_of
+from sparring.runs.values import unknown
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is to be evaluated, in plain values: the flags of ``sparring evaluate``.
+
+    real:  data; or a run, which then stands for the data that it was trained on.
+    fake:  data; or a run or a checkpoint, which stands for its samples. None: those of `real`.
+    metrics: names; none: the usual ones.   null: also measure what two halves of the real side give.
+    """
+
+    real: str
+    fake: str | None = None
+    features: str = DEFAULT
+    metrics: tuple[str, ...] = ()
+    n: int | None = None
+    seed: int = 0
+    size: tuple[int, int] | None = None
+    crop: str = "center"
+    split: str = "auto"
+    which: str = "best"
+    weights: str = "ema"
+    processes: int = 1
+    device: str = "auto"
+    null: bool = False
+    out: str | None = None
+
+    def command(self) -> str:
+        """The command line that asks the same."""
+        usual = Ask(self.real)
+        words = ["sparring", "evaluate", self.real, *([self.fake] if self.fake is not None else [])]
+        for name, flag in (
+            ("features", "--features"), ("n", "--n"), ("seed", "--seed"), ("crop", "--crop"), ("split", "--split"),
+            ("which", "--which"), ("weights", "--weights"),
+        ):  # fmt: skip
+            if getattr(self, name) != getattr(usual, name):
+                words += [flag, str(getattr(self, name))]
+        words += ["--metrics", ",".join(self.metrics)] if self.metrics else []
+        words += ["--size", f"{self.size[1]}x{self.size[0]}"] if self.size else []
+        return shlex.join([*words, *(["--null"] if self.null else [])])
+
+
+def asked(**settings: Any) -> Ask:
+    """An `Ask` from arguments by name; `UsageError`, with the nearest one, for a name that there is not."""
+    known = [field.name for field in fields(Ask)]
+    for name in settings:
+        if name not in known:
+            raise unknown("ARGUMENT", "there is no such argument", name, known)
+    return Ask(**settings)
+
+
+def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
+    """Do it; returns the record that ``--json`` prints. Of a run alone it is also written to the run, with a picture of
+    samples beside the training images that are nearest to them.
+
+    Raises `UsageError`, `DataError`, `CheckpointError`, each of which says what to mend.
+    """
+    began = time.monotonic()
+    _check(ask)
+    real_place, fake_place = place(ask.real), place(ask.fake if ask.fake is not None else ask.real)
+    if ask.fake is None and real_place.kind == "data":
+        refuse_points(ask.real)
+        raise UsageError(
+            "EVALUATE-ALONE", "data alone are not evaluated: name what is to be held against them", where=ask.real,
+            why="a run alone is: it is held against the images that it set aside",
+            fix=f"write sparring evaluate {shlex.quote(ask.real)} FAKE, where FAKE is a folder, a zip or a run",
+        )  # fmt: skip
+    with ExitStack() as stack:
+        extractor = open_judge(ask.features, ask.device)
+        real_wanted, fake_wanted = _wanted(ask, real_place, fake_place)
+        sides: list[Side] = []
+        for wanted in (real_wanted, fake_wanted):
+            side = open_side(wanted, progress)
+            stack.callback(side.close)
+            at_least(len(side), side)
+            sides.append(side)
+        real_side, fake_side = sides
+        if fake_place.checkpoint is not None:
+            fake_side.kind = "checkpoint"
+        real, fake = (
+            seen_of(side, wanted, extractor, ask.features, processes=ask.processes, progress=progress)
+            for side, wanted in ((real_side, real_wanted), (fake_side, fake_wanted))
+        )
+        for seen, side in ((real, real_side), (fake, fake_side)):
+            at_least(seen.n, side)
+        library = _library(ask, real_wanted, real, real_side, extractor, stack, progress)
+        record = _measured(ask, extractor, real, fake, real_side, fake_side, library, progress)
+        said = remarks.of(real_side, fake_side, real.n, fake.n)
+        record |= {"warnings": said, "command": ask.command()}
+        rows: list[list[int]] = []
+        if library is not None:
+            record["neighbours"], rows = memorisation.nearest(library, fake, fake_side)
+        record["seconds"] = round(time.monotonic() - began, 1)
+        if ask.fake is None:
+            _into_run(real_place.path, record, library, fake, fake_side, rows)
+        if ask.out is not None:
+            write_atomically(Path(ask.out), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return record
+
+
+def _check(ask: Ask) -> None:
+    for name in ask.metrics:
+        if name not in MEASURES and name != "all":
+            raise unknown("EVALUATE-METRIC", "there is no such measure", name, [*MEASURES, "all"])
+    for name, value, words in (
+        ("split", ask.split, ("auto", "all", "held-out", "train")), ("weights", ask.weights, ("ema", "raw")),
+    ):  # fmt: skip
+        if value not in words:
+            raise UsageError("ARGUMENT", f"{name} is {', '.join(words[:-1])} or {words[-1]}", where=value)
+    if ask.which not in ("best", "last") and not ask.which.isdecimal():
+        raise UsageError("ARGUMENT", "which is best, last, or how many images a checkpoint had seen", where=ask.which)
+    if ask.n is not None and ask.n < 3:
+        raise UsageError("EVALUATE-N", "at least 3 images are needed", where=str(ask.n), fix="--n 5000")
+    if ask.processes < 1 or ask.processes > 256:
+        raise UsageError("EVALUATE-PROCESSES", "between 1 and 256 processes are possible", where=str(ask.processes))
+    if not 0 <= ask.seed < 2**63:
+        raise UsageError("SAMPLE-SEED", "a seed is a number from 0 to 2^63 − 1", where=str(ask.seed), fix="--seed 0")
+    if ask.out is not None and not Path(ask.out).absolute().parent.is_dir():
+        where = str(Path(ask.out).parent)
+        raise UsageError("EVALUATE-OUT", "there is no such folder", where=where, fix="make it first")
+    if ask.out is not None and Path(ask.out).is_dir():
+        raise UsageError("EVALUATE-OUT", "this is a folder, and --out is a file", where=ask.out)
+
+
+def _wanted(ask: Ask, real: Place, fake: Place) -> tuple[Wanted, Wanted]:
+    """How either side is opened. Images that are held against samples of a run are prepared as its data were."""
+    run = next((one.path for one in (real, fake) if one.kind != "data"), None)
+    if run is not None and ask.size is not None:
+        raise UsageError(
+            "EVALUATE-SIZE", "--size is for two sets of files: against a run they are prepared as its data were",
+            where=f"{ask.size[1]}x{ask.size[0]}", fix="leave --size out",
+        )  # fmt: skip
+    options = options_of_run(run) if run is not None else None
+    if ask.size is not None:
+        options = Options(size=ask.size, channels=3, crop=ask.crop, enlarge=True).record()  # type: ignore[arg-type]
+    files = Wanted("files", "", options=options, n=ask.n, seed=ask.seed, device=ask.device)
+    if real.kind != "data":
+        split = "held-out" if ask.split == "auto" else ask.split
+        wanted = replace(files, role="rows", text=real.path, split=split, of_run=True)
+    elif ask.split in ("auto", "all"):
+        wanted = replace(files, text=real.path)
+    else:
+        wanted = replace(files, role="rows", text=real.path, split=ask.split)
+    if fake.kind == "data":
+        return wanted, replace(files, text=fake.path)
+    which = str(fake.checkpoint) if fake.checkpoint is not None else ask.which
+    drawn = Wanted(
+        "drawn", fake.path, n=ask.n, seed=ask.seed, which=which, weights=ask.weights, device=ask.device
+    )  # fmt: skip
+    if real.kind != "data" and ask.n is not None:
+        wanted = replace(wanted, n=None)  # --n is then about the samples: what is held out is few enough
+    return wanted, drawn
+
+
+def _library(
+    ask: Ask, wanted: Wanted, real: Seen, side: Side, extractor: Extractor, stack: ExitStack, progress: Progress | None
+) -> Library | None:
+    """What samples are held against to find copies: the training part of the real side, and held-out images."""
+    if not ({"copies", "all"} & set(ask.metrics) or not ask.metrics):
+        return None
+    if wanted.role == "files":
+        return memorisation.divided(real, side)
+    other = replace(wanted, split="held-out" if wanted.split == "train" else "train", n=None)
+    if wanted.split == "all":
+        return memorisation.divided(real, side)
+    rest = open_side(other, progress)
+    stack.callback(rest.close)
+    if len(rest) < 3:
+        return None
+    seen = seen_of(rest, other, extractor, ask.features, processes=ask.processes, progress=progress)
+    if wanted.split == "train":
+        return Library(real, side, seen)
+    return Library(seen, rest, real)
+
+
+def _measured(
+    ask: Ask, extractor: Extractor, real: Seen, fake: Seen, real_side: Side, fake_side: Side,
+    library: Library | None, progress: Progress | None,
+) -> dict[str, Any]:  # fmt: skip
+    copies, memorised = memorisation.report(library, fake, fake_side) if library is not None else (None, None)
+    names = _names(ask.metrics, extractor, min(len(real.features), len(fake.features)), library is not None)
+    scene = Scene(real, fake, extractor, identity(extractor), ask.seed, real_side, fake_side, copies)
+    figures: list[Figure] = []
+    for number, name in enumerate(names):
+        if progress is not None:
+            progress("measuring", number, len(names))
+        figures.append(MEASURES[name].of(scene))
+    if progress is not None:
+        progress("measuring", len(names), len(names))
+    carried = {"split": real_side.split, "seed": ask.seed, "weights": fake_side.weights,
+               "resize": extractor.preprocessing}  # fmt: skip
+    record: dict[str, Any] = {
+        "real": real_side.record(real.n),
+        "fake": fake_side.record(fake.n),
+        "features": {
+            "name": scene.features, "weights_sha256": extractor.weights_sha256, "dimensions": extractor.dimensions,
+            "preprocessing": extractor.preprocessing, "kept": [len(real.features), len(fake.features)],
+        },
+        "metrics": {figure.name: figure.record() | carried for figure in figures},
+        "null": _null(ask, scene, names, library) if ask.null else {},
+        "memorisation": memorised,
+        "classes": _classes(scene),
+        "verdicts": [],
+        "neighbours": [],
+    }  # fmt: skip
+    return record
+
+
+def _names(asked: Sequence[str], extractor: Extractor, n: int, trained: bool) -> tuple[str, ...]:
+    """What is to be measured, in the order of the table."""
+    if "all" in asked:
+        return tuple(name for name in MEASURES if name != "fid")
+    wanted = set(asked or usual(extractor, n, trained))
+    if extractor.name == "inception" and {"fid", "fd"} <= wanted:
+        wanted.discard("fd")
+    return tuple(name for name in MEASURES if name in wanted)
+
+
+def _null(ask: Ask, scene: Scene, names: Sequence[str], library: Library | None) -> dict[str, Any]:
+    """The same measures of real images against real images: held-out ones against as many training images as there are
+    samples, or one half of the real side against the other."""
+    real = scene.real
+    if library is not None and library.held_out is real:
+        others = library.train
+        n = min(len(others.features), len(scene.fake.features))
+        rows = np.sort(permutation(ask.seed, "evaluate/null", 0, len(others.features))[:n])
+        a, b = real, others.part(rows)
+    else:
+        order, half = permutation(ask.seed, "evaluate/null", 0, len(real.features)), len(real.features) // 2
+        a, b = real.part(np.sort(order[:half])), real.part(np.sort(order[half : 2 * half]))
+    if min(len(a.features), len(b.features)) < 3:
+        return {}
+    halves = Scene(a, b, scene.extractor, scene.features, ask.seed)
+    figures = [MEASURES[name].of(halves) for name in names if MEASURES[name].paired]
+    return {figure.name: figure.record() for figure in figures if figure.value is not None}
+
+
+def _classes(scene: Scene) -> list[dict[str, Any]]:
+    """How often each class is seen on either side, where the judge names classes."""
+    found = frequencies(scene) if isinstance(scene.extractor, ClassifierFeatures) else None
+    if found is None:
+        return []
+    return [
+        {"class": row.name, "fake": round(row.share.value, 6), "real": round(row.of_data, 6), "flag": row.flag,
+         "interval": [round(row.share.low, 6), round(row.share.high, 6)]}
+        for row in found.classes
+    ]  # fmt: skip
+
+
+def _into_run(
+    run: str, record: dict[str, Any], library: Library | None, fake: Seen, fake_side: Side, rows: list[list[int]]
+) -> None:
+    """evaluation.json and neighbours.png of a run. A run that cannot be written keeps what it has."""
+    path = RunDirectory(run).path
+    if library is not None and rows:
+        write_atomically(path / "neighbours.png", memorisation.picture(library, fake, fake_side, rows))
+    write_atomically(path / "evaluation.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
