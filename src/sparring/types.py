@@ -199,6 +199,8 @@ class Opinion:
     alarms: (code, message in plain words), most serious first.
     score: what the best checkpoint is chosen by, lower is better; None where there is nothing to choose by.
     measure: what the score is called where people read it.
+    why: (code, message) of what the decision is about, said before or not; default: the first alarm.
+    judged: whether it looked at the health of the run at all; else it neither objects nor is content.
     """
 
     values: Mapping[str, float]
@@ -206,6 +208,8 @@ class Opinion:
     alarms: tuple[tuple[str, str], ...] = ()
     score: float | None = None
     measure: str = "KID"
+    why: tuple[str, str] | None = None
+    judged: bool = True
 
 
 class Watch(Protocol):

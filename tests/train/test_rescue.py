@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +12,14 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks.proofs.faults import Death, Dying, Watched
 from tests.train.arena import digest, match_of
 from tests.train.resumption import pictures_of
 from torch import Tensor
 
+from benchmarks.proofs.faults import Death, Dying, Watched
 from sparring.errors import Diverged
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
-from sparring.train.engine import Engine
 from sparring.train.log import Log, read
 from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
@@ -38,8 +34,8 @@ class Poisoned:
 
     fingerprint = "poisoned"
 
-    def __init__(self, stream: Stream, at: int, bad: Callable[[int], bool], value: float = math.nan) -> None:
-        self.stream, self.at, self.bad, self.value = stream, at, bad, value
+    def __init__(self, stream: Stream, at: int, bad: Callable[[int], bool]) -> None:
+        self.stream, self.at, self.bad = stream, at, bad
         self.taken: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
@@ -50,7 +46,7 @@ class Poisoned:
         self.taken.append((attempt, position))
         batch = self.stream.take(start, count)
         if position <= self.at < position + count and self.bad(attempt):
-            batch.x[self.at - position] = self.value
+            batch.x[self.at - position] = math.nan
         return batch
 
     def news(self) -> tuple[News, ...]:
@@ -95,10 +91,8 @@ def loop_of(
                 log=Log(folder / "log.jsonl", disk=disk), watch=watch, rescue=rescue)  # fmt: skip
 
 
-def poison(
-    loop: Loop, at: int, bad: Callable[[int], bool] = lambda attempt: attempt == 0, value: float = math.nan
-) -> Loop:
-    loop.match.stream = Poisoned(loop.match.stream, at, bad, value)
+def poison(loop: Loop, at: int, bad: Callable[[int], bool] = lambda attempt: attempt == 0) -> Loop:
+    loop.match.stream = Poisoned(loop.match.stream, at, bad)
     return loop
 
 
@@ -256,7 +250,7 @@ def test_a_watch_is_obeyed_and_what_it_saw_since_is_forgotten(tmp_path: Path) ->
     events = list(loop)
     assert events[-1] == Done(TOTAL, "budget")
     assert [alarm.images for alarm in alarms(events, "ROLLBACK")] == [200] and not alarms(events, "NOT-FINITE")
-    assert [(e.images, e.code) for e in events if isinstance(e, Alarm)][0] == (240, "MODE-COLLAPSE")
+    assert next((e.images, e.code) for e in events if isinstance(e, Alarm)) == (240, "MODE-COLLAPSE")
     store = Store(tmp_path / "checkpoints", 99)
     healthy = {images: store.at(images).manifest.healthy for images in store.moments}
     assert all(healthy.values()) and 240 not in healthy  # the first quiet look after going back

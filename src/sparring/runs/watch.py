@@ -67,7 +67,7 @@ class PointsWatch:
     def look(self, view: Match) -> Opinion:
         self.looked = view.images
         values = self.measure(sample_averaged(view, SAMPLES).numpy())
-        return Opinion({name: value for name, value in values.items() if math.isfinite(value)})
+        return Opinion({name: value for name, value in values.items() if math.isfinite(value)}, judged=False)
 
     def state_dict(self) -> dict[str, Any]:
         return {"looked": self.looked}
@@ -136,7 +136,7 @@ class RunWatch:
             values |= signals(self.observer.look(view), self.observer.baseline)
         values = finite(values)
         if not probed:
-            return Opinion(values)
+            return Opinion(values, judged=False)
         self.history = thinned([*self.history, (view.images, dict(values))], _HISTORY)
         verdicts = judge(self.history, self.turns, self.context)
         if any(verdict.level == "hard" for verdict in verdicts):  # only now is it worth the reading of a checkpoint
@@ -146,7 +146,9 @@ class RunWatch:
         self._spent += (spent := time.perf_counter() - began)
         clock = {"spent": spent, "share": self._spent / (time.perf_counter() - self._began)}
         found, name = score(values)
-        return Opinion(values | clock, decision, tuple(said), found, name)
+        causes = ((v.code, v.sentence()) for v in verdicts if v.level == "hard" or v.code == "PLATEAU")
+        why = next(causes, None)  # the most serious first
+        return Opinion(values | clock, decision, tuple(said), found, name, why)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -215,7 +215,7 @@ class Loop(Iterator[Event]):
         self.phase = "probe"
         opinion = watch.look(self.match)
         images, decision = self.match.images, opinion.decision
-        code, message = opinion.alarms[0] if opinion.alarms else ("WATCH", "the watch objects")
+        code, message = opinion.why or next(iter(opinion.alarms), ("WATCH", "the watch objects"))
         yield from self._logged(Probed(images, opinion.values))
         for alarm in opinion.alarms:
             yield from self._logged(Alarm(images, *alarm))
@@ -224,11 +224,11 @@ class Loop(Iterator[Event]):
         if decision in (Decision.HOLD, Decision.ROLLBACK):
             self._wary = _QUIET
             self._objection = Objection(code, message)
-        else:
+        elif opinion.judged:
             self._wary = max(0, self._wary - 1)
         if decision is Decision.STOP:
             self.advice = message
-        if decision is Decision.NOTE and self._wary == 0:
+        if decision is Decision.NOTE and opinion.judged and self._wary == 0:
             self._known |= self.rescue and images - self._known_at >= self.total / _APART
             score = opinion.score
             if score is not None and math.isfinite(score) and (self.best is None or score < self.best[1]):
@@ -262,7 +262,7 @@ class Loop(Iterator[Event]):
         self.ladder, self.match.attempt, self.match.slower = ladder, ladder.attempt, ladder.slower
         self._wary = _QUIET if isinstance(error, Objection) else 0
         self._wish, self._known, self._better, self._objection = _NOTHING, False, None, None
-        yield from self._logged(Alarm(to, "ROLLBACK", told(ladder, at, to, error)))
+        yield from self._logged(Alarm(to, "ROLLBACK", told(ladder, at, to, error.code)))
         if vain:
             self.trouble = given_up(to, error)
             yield from self._logged(Alarm(to, self.trouble.code, f"{self.trouble.what} ({self.trouble.why})"))

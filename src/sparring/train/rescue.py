@@ -80,14 +80,13 @@ class Ladder:
         return cls(**numbers, history=history)
 
 
-def told(ladder: Ladder, images: int, to: int, error: Diverged) -> str:
-    """What happened, for people and for the log."""
+def told(ladder: Ladder, images: int, to: int, code: str) -> str:
+    """What is done about what was said under `code`, for people and for the log."""
+    where = f"the run goes back from {images:,} to {to:,} images because of {code}"
     if not ladder.tries:
-        return f"{error.what}; the run goes back from {images:,} to {to:,} images"
+        return where
     how = "with other batches" + (f" and {ladder.slower:g} of the planned learning rate" if ladder.halvings else "")
-    return (
-        f"{error.what}; the run goes back from {images:,} to {to:,} images and on {how} (try {ladder.tries} of {TRIES})"
-    )
+    return f"{where}, and on {how} (try {ladder.tries} of {TRIES})"
 
 
 def given_up(to: int, error: Diverged) -> Diverged:
