@@ -7,7 +7,7 @@ from statistics import median
 
 from sparring.health import advice, collapse, trend
 from sparring.health.history import History, Jump, Streak
-from sparring.health.verdict import Verdict
+from sparring.health.verdict import HARD, Verdict
 from sparring.health.words import count, number, percent, times
 
 PENALTIES = ("r1", "r2", "gp", "gp-one-sided", "gp-zero", "dragan")
@@ -207,12 +207,8 @@ def not_finite(h: History) -> Verdict | None:
         what = f"{', '.join(names[:3])}{more} became NaN or infinite, {len(broken)} times in the last part of the log"
     elif (share := h.now("not_finite")) is not None and share > 0:
         since, what = h.probes[-1][0], f"{percent(share)} of the samples hold values that are not finite"
-    else:
-        told = [alarm for alarm in h.context.alarms if alarm[1] == "NOT-FINITE"]
-        rescued = [images for images, code, _ in h.context.alarms if code == "ROLLBACK"]
-        last = max((images for images, _ in h.turns), default=-1)
-        if told and told[-1][0] >= last and len(rescued) < len(told):
-            since, what = told[-1][0], told[-1][2].rstrip(".")
+    elif (told := last_word(h)) is not None and told[1] == "NOT-FINITE":
+        since, what = told[0], told[2].rstrip(".")
     if not what:
         return None
     reduced = h.context.settings.get("precision") == "bf16"
@@ -221,6 +217,29 @@ def not_finite(h: History) -> Verdict | None:
         "The step that would have followed was not made: no checkpoint holds such numbers. Steps that are too large, "
         "or a penalty that explodes, are the usual cause; in reduced precision also overflow.",
         f"a new run with {advice.setting('precision', 'fp32') if reduced else advice.slower(h.context)}",
+    )  # fmt: skip
+
+
+def last_word(h: History) -> tuple[int, str, str] | None:
+    """What the run said last, if it was of trouble and nothing came of it: neither a way back nor another line."""
+    serious = [alarm for alarm in h.context.alarms if alarm[1] in ("NOT-FINITE", "GIVEN-UP", "ROLLBACK")]
+    last = max((images for images, _ in h.turns), default=-1)
+    return serious[-1] if serious and serious[-1][1] != "ROLLBACK" and serious[-1][0] >= last else None
+
+
+def given_up(h: History) -> Verdict | None:
+    """The run went back again and again, in vain."""
+    told = last_word(h)
+    if told is None or told[1] != "GIVEN-UP":
+        return None
+    images, _, message = told
+    code = next((code for code in HARD if code in message), "DIVERGED")
+    tries = sum(alarm[1] == "ROLLBACK" for alarm in h.context.alarms)
+    seen = f"the run went back {tries} times and ended: {message.rstrip('.')} (healthy: never)"
+    return Verdict(
+        code, "hard", images, "certain", seen,
+        "It met the same trouble with other batches and with a lower learning rate, so it is the settings or the data.",
+        f"a new run with {advice.hold_d_back(h.context) if code != 'NOT-FINITE' else advice.slower(h.context)}",
     )  # fmt: skip
 
 

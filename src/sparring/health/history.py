@@ -150,17 +150,19 @@ class History:
     # ── the score ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def score(self, index: int) -> Score | None:
-        """What the probe `index` is scored by: KID, or the energy distance of points."""
-        for name in ("kid", "energy_distance"):
-            value = self.at(index, name)
-            if value is not None and name == self._scored_by:
-                return Score(name, value, self.at(index, "kid_se") if name == "kid" else None)
-        return None
+        """What the probe `index` is scored by: KID, the energy distance of points, the errors of a classifier."""
+        value, name = self.at(index, self._scored_by), self._scored_by
+        if value is None:
+            return None
+        if name == "accuracy":
+            n = max(1, self.context.held_out)
+            return Score("errors", 1 - value, math.sqrt(max(value * (1 - value), 0.25 / n) / n))
+        return Score(name, value, self.at(index, "kid_se") if name == "kid" else None)
 
     @cached_property
     def _scored_by(self) -> str:
         """One score for the whole run: the one most probes have."""
-        counts = {name: len(self.series(name)) for name in ("kid", "energy_distance")}
+        counts = {name: len(self.series(name)) for name in ("accuracy", "energy_distance", "kid")}
         return max(counts, key=lambda name: counts[name])
 
     @cached_property

@@ -19,6 +19,7 @@ from sparring.health.words import count, number, percent, plus_minus
 __all__ = ["RULES", "Context", "Verdict", "judge"]
 
 RULES: tuple[Callable[[History], Verdict | None], ...] = (
+    duel.given_up,
     duel.not_finite,
     duel.diverged,
     collapse.mode_collapse,
@@ -65,7 +66,7 @@ def judge(
     found = [verdict for rule in RULES if (verdict := rule(h)) is not None]
     hard = {verdict.code for verdict in found if verdict.level == "hard"}
     found = [verdict for verdict in found if not hard & set(SUPERSEDED.get(verdict.code, ()))]
-    found = [_with_kept(verdict, context) for verdict in found]
+    found = [_with_kept(verdict, context) for k, verdict in enumerate(found) if not _said(found[:k], verdict)]
     if h.probes and not any(v.level in ("warn", "hard") or v.code in HARD for v in found):
         found += [verdict] if (verdict := healthy(h)) is not None else []
     return sorted(found, key=order)
@@ -84,8 +85,7 @@ def healthy(h: History) -> Verdict | None:
     if coverage is not None and real:
         parts.append(f"G covers {percent(min(1.0, coverage / real))} of what the data covers")
     if (score := h.score(last)) is not None:
-        way = _way(h)
-        parts.append(f"{trend.said(score)}{way}")
+        parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
         return None
     begun = h.probes[last][0] >= h.warm or c.alone
@@ -103,6 +103,11 @@ def _way(h: History) -> str:
     if better or found is None or found[0] == index:
         return " and falling" if better else ""
     return f" (best: {plus_minus(found[1].value, found[1].error)} at image {count(h.probes[found[0]][0])})"
+
+
+def _said(before: Sequence[Verdict], verdict: Verdict) -> bool:
+    """Whether a rule before has given this verdict: the run's own last word comes first."""
+    return any(other.code == verdict.code for other in before)
 
 
 def _with_kept(verdict: Verdict, context: Context) -> Verdict:
@@ -128,6 +133,8 @@ def table(
         rows.append((trend.NAMES["kid"].replace("G's samples", "samples"),
                      plus_minus(values["kid"], values.get("kid_se")), "falling"))  # fmt: skip
     add("energy_distance", trend.NAMES["energy_distance"], number, "falling")
+    add("accuracy", "held-out samples that are called by their class", percent, "rising")
+    add("accuracy_train", "the same of training samples", percent, "not far above")
     add("auc", "pairs that D orders rightly", percent, f"{percent(t.d_fooled)} to {percent(t.d_wins)}")
     add("auc_train", "the same with training data", percent, f"at most {percent(t.d_gap)} more")
     add("diversity", "variety of the samples beside the data's", percent, f"above {percent(t.low_diversity)}")

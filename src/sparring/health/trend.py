@@ -10,7 +10,12 @@ from sparring.health.history import History, Score, Streak
 from sparring.health.verdict import Verdict
 from sparring.health.words import count, number, percent, plus_minus, times
 
-NAMES = {"kid": "distance of G's samples from held-out data (KID)", "energy_distance": "energy distance from the data"}
+NAMES = {
+    "kid": "distance of G's samples from held-out data (KID)",
+    "energy_distance": "energy distance of G's samples from the data",
+    "errors": "share of held-out samples that are called by the wrong class",
+}
+"""What a score is, in words."""
 
 
 def said(score: Score) -> str:
@@ -64,8 +69,9 @@ def kid_rising(h: History) -> Verdict | None:
         "KID-RISING", "warn", longest.since, "certain" if much.confirmed else "likely",
         f"{said(now)}{factor}: that was {plus_minus(best.value, best.error)} at image {count(h.probes[index][0])} "
         f"(healthy: it falls, or stays within {h.t.noise:g} standard errors and {percent(h.t.worse)} of the best)",
-        "G has passed its best: D has learnt the training data by heart, or the steps have become too large for it.",
-        f"{advice.best(h.context)}, and a new run with {advice.slower(h.context)}",
+        "The best is past: the training data have been learnt by heart, or the steps have become too large.",
+        f"{advice.best(h.context)}, and a new run with {advice.slower(h.context)}" if now.name != "errors"
+        else f"a new run with {advice.augment(h.context)}",
     )  # fmt: skip
 
 
@@ -152,7 +158,7 @@ def memorising(h: History) -> Verdict | None:
 def few_images(h: History) -> Verdict | None:
     """So few images that what usually goes wrong should be known beforehand."""
     c = h.context
-    if c.kind != "images" or not 0 < c.images < h.t.few_images:
+    if c.kind != "images" or c.recipe == "classifier" or not 0 < c.images < h.t.few_images:
         return None
     tips = [advice.augment(c)] if max(end or 0.0 for end in ends(c.settings.get("augment"))) < 0.1 else []
     if narrow := advice.smaller(c):
@@ -165,3 +171,37 @@ def few_images(h: History) -> Verdict | None:
         "when the distance from held-out images stops falling: `--stop auto`.",
         f"{' and '.join(tips)}",
     )  # fmt: skip
+
+
+# ── when to stop ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def when_to_stop(h: History) -> str:
+    """What the trend says about more time, in a sentence or two."""
+    scores = h.scores
+    if not scores:
+        return (
+            "nothing was measured that could say it: runs of seconds have no probes, nor have those of older versions"
+        )
+    streak, best = rising(h), h.best_score()
+    assert best is not None
+    at = count(h.probes[best[0]][0])
+    if streak.confirmed:
+        value = plus_minus(best[1].value, best[1].error)
+        return (
+            f"stop: the {NAMES[best[1].name]} was best at image {at} ({value}), and worse since {count(streak.since)}"
+        )
+    found = gained(h)
+    if found is None:
+        if len(scores) == 1:
+            return "one look cannot say it: it takes probes while the run goes on"
+        return f"{len(scores)} probes are too few to say it; best so far: image {at}"
+    gain, noise, was, now = found
+    best_of = f"{NAMES[now.name]} went from {number(was.value)} to {number(now.value)} at best"
+    part = f"over the last {percent(h.t.plateau_window)} of the run the {best_of}; noise is {number(noise)}"
+    if gain > noise:
+        go = f"more time helps: {advice.more_time(h.context)}" if h.context.ended else "let it go on"
+        return f"not yet: {part}. {go[0].upper()}{go[1:]}"
+    if h.images < (rest := settles_at(h)) and not h.context.ended:
+        return f"wait until image {count(rest)}, where the learning rate comes to rest: {part}"
+    return f"now: {part}. More time with these settings will hardly help"
