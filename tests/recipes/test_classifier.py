@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from tests.contract.check_game import check_game
 from tests.train.arena import ALONE, TinyImages, match_of
 from torch import Tensor
@@ -101,13 +102,17 @@ def test_images_are_moved_and_their_frame_goes_on() -> None:
     assert torch.equal(game_of(augment=0.0).view(x, now), x)
 
 
-def test_labels_are_needed_and_images_of_some_size() -> None:
+def test_labels_are_needed_and_images_of_some_size(tmp_path: Path) -> None:
     assert Classifier.needs == {"label"}
     for space in (Space((3, 16, 16)), Space((3, 16, 16), 1), Space((3, 8, 8), 5), Space((2,), 5)):
         with pytest.raises(UsageError, match="NET-SHAPE|NET-CLASSES"):
             Classifier.build(ClassifierConfig(), space)
+    with pytest.raises(UsageError, match="POINTS-RECIPE"):
+        api.plan("ring", recipe="classifier", budget="64")
+    for k in range(12):
+        Image.new("RGB", (20, 20), (20 * k, 0, 0)).save(tmp_path / f"{k}.png")
     with pytest.raises(UsageError, match="DATA-UNLABELLED"):
-        api.plan("swissroll", recipe="classifier", budget="64")
+        api.plan(tmp_path, recipe="classifier", budget="64", size=16)
 
 
 def test_play_names_its_player() -> None:
