@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sparring.health.rules import judge
-from sparring.health.verdict import Context, Verdict
+from sparring.errors import SparringError
+from sparring.health.verdict import Verdict
 from sparring.health.words import number, percent
 from sparring.report.facts import Facts
 from sparring.report.html import verdict as box
 from sparring.report.panels import NORMAL
 from sparring.report.text import escape
+from sparring.runs.doctor import Diagnosis, diagnose
 
 TONE = {"fine": "good", "note": "noted", "warn": "warning", "hard": "error"}
 _CHANNELS = {1: "grey", 3: "colour", 4: "transparent"}
@@ -50,42 +51,22 @@ def _kind(shape: Any, unit: str) -> str:
 # ── what is wrong, or that nothing is ─────────────────────────────────────────────────────────────────────────────
 
 
-def context(facts: Facts, run: Path) -> Context:
-    """What a judge must know of the run, as far as its files tell."""
-    data, said = facts.said("data"), facts.said("run")
-    settings = facts.said("config")
-    objective, planned = str(settings.get("objective", "")), said.get("images")
-    classes = data.get("classes")
-    kept = f"the checkpoint of image {facts.best[0]:,} is kept" if facts.best is not None else ""
-    planned = planned if isinstance(planned, int) and not isinstance(planned, bool) else 0
-    return Context(
-        recipe=str(facts.recipe.get("recipe", "")), objective=objective, relative=objective.startswith("relativistic"),
-        images=_whole(facts.data.get("used")), held_out=_whole(facts.data.get("held_out")), kept=kept,
-        settings=settings, classes=len(classes) if isinstance(classes, list) else 0,
-        kind="points" if facts.unit == "points" else "images", planned=planned, stop=str(said.get("stop", "budget")),
-        ended=0 < planned <= facts.seen, run=str(run), data=str(data.get("source", "DATA")),
-        alarms=tuple((told.images, told.code, told.message) for told in facts.alarms),
-    )  # fmt: skip
-
-
-def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def verdicts(facts: Facts, run: Path) -> list[Verdict]:
-    """What `health` concludes from the log; nothing where the files are too strange to be judged."""
+def diagnosis(facts: Facts, run: Path) -> Diagnosis | None:
+    """What `sparring doctor` concludes from the files alone; nothing where they are too strange to be judged."""
+    if not facts.seen:
+        return None
     try:
-        return judge(facts.probes.rows(), facts.turns.rows(), context(facts, run))
-    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:  # settings edited by hand
-        facts.troubles.append(f"the run could not be judged: {error}")
-        return []
+        return diagnose(run, look=False)
+    except (SparringError, OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
+        why = error.what if isinstance(error, SparringError) else error  # of files that were edited by hand
+        facts.troubles.append(f"the run could not be judged: {why}")
+        return None
 
 
-def conclusion(facts: Facts, run: Path) -> str:
+def conclusion(facts: Facts, made: Diagnosis | None) -> str:
     """The box at the top."""
-    found = verdicts(facts, run)
-    best = best_of(facts)
-    kept = f'<p class="kept">{escape(best)}</p>' if best else ""
+    found = made.verdicts if made is not None else ()
+    kept = "".join(f'<p class="kept">{_marked(line)}</p>' for line in _checkpoint(facts, made))
     if not found:
         told = (
             "Nothing was measured while it was trained, so that nobody can say whether it is healthy: a run must be "
@@ -126,6 +107,14 @@ def _marked(text: str) -> str:
     return "".join(f"<code>{piece}</code>" if k % 2 else piece for k, piece in enumerate(pieces))
 
 
+def _checkpoint(facts: Facts, made: Diagnosis | None) -> list[str]:
+    """Which checkpoint is best, and when to stop."""
+    lines = [best] if (best := best_of(facts)) else []
+    if made is not None and made.stop and facts.probes.images:
+        lines.append(f"When to stop: {made.stop}" + "." * (made.stop[-1:] not in ".!?"))
+    return lines
+
+
 def best_of(facts: Facts) -> str:
     """Which checkpoint is best, and by what; "" where none is marked."""
     if facts.best is None:
@@ -136,7 +125,7 @@ def best_of(facts: Facts) -> str:
     last = facts.seen
     if images >= last:
         return f"{text} It is the last one too."
-    return f"{text} `sample` uses it, not the last one, unless --which last says so.".replace("`", "")
+    return f"{text} It is what `sparring sample` takes; `--which last` takes the last one."
 
 
 def _interval(facts: Facts, images: int) -> str:
@@ -146,6 +135,22 @@ def _interval(facts: Facts, images: int) -> str:
             reach = NORMAL * values["kid_se"]
             return f" (95 % interval {number(values['kid'] - reach)} to {number(values['kid'] + reach)})"
     return ""
+
+
+def last_probe(made: Diagnosis | None) -> str:
+    """What the last probe found, beside what is healthy, as a table."""
+    if made is None or not made.table:
+        return ""
+    body = "".join(
+        f'<tr><th>{escape(what[:1].upper() + what[1:])}</th><td data-label="now"><b>{escape(now)}</b></td>'
+        f'<td data-label="healthy">{escape(fine)}</td></tr>'
+        for what, now, fine in made.table
+    )
+    head = "<thead><tr><th></th><th>now</th><th>healthy</th></tr></thead>"
+    return (
+        f"<details><summary>In numbers, {escape(made.looked)}</summary>"
+        f'<table class="figures">{head}<tbody>{body}</tbody></table></details>'
+    )
 
 
 # ── evaluation.json ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,7 +167,7 @@ def evaluation(facts: Facts) -> tuple[str, str]:
     note = "; ".join(filter(None, (_side("real", facts.evaluation.get("real")),
                                    _side("generated", facts.evaluation.get("fake")))))  # fmt: skip
     command = facts.evaluation.get("command")
-    again = f"<pre>{escape(command)}</pre>" if isinstance(command, str) and command else ""
+    again = f'<pre class="commands">{escape(command)}</pre>' if isinstance(command, str) and command else ""
     return escape(note[:1].upper() + note[1:]) + "." * bool(note), (
         f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{again}'
     )

@@ -157,7 +157,8 @@ def _bounds(panel: Panel, log: bool) -> tuple[float, float]:
     if not values:
         return 0.0, 1.0
     if log:
-        return values[0] / 1.3, values[-1] * 1.3
+        reach = max(1.1, (values[-1] / values[0]) ** 0.05)
+        return values[0] / reach, values[-1] * reach
     low, high = values[0], values[-1]
     quarter, three = values[len(values) // 4], values[3 * len(values) // 4]
     reach = 6 * max(three - quarter, 1e-12)  # a single wild value must not flatten everything else
@@ -165,6 +166,7 @@ def _bounds(panel: Panel, log: bool) -> tuple[float, float]:
     for lows, highs in panel.bands.values():  # intervals are shown whole, unless they press the line flat
         low = max(min([low, *[v for v in lows if v is not None]]), low - (high - low))
         high = min(max([high, *[v for v in highs if v is not None]]), high + (high - low))
+    low, high = min([low, *panel.hints]), max([high, *panel.hints])
     margin = 0.05 * (high - low) or 0.5 * abs(high) or 0.5
     return low - margin, high + margin
 

@@ -29,7 +29,7 @@ def write(run: Path, *, name: str = "report.html") -> Path:
 
 def render(facts: Facts, run: Path) -> str:
     """The page as text."""
-    concluded = conclusions.conclusion(facts, run)
+    made = conclusions.diagnosis(facts, run)
     main, rest = panels.measured(facts)
     paid = panels.paid(facts)
     drawn = [panel for panel in (*main, *paid, *rest) if panel.drawn and panel.at]
@@ -41,14 +41,16 @@ def render(facts: Facts, run: Path) -> str:
 
     note, figures = conclusions.evaluation(facts)
     more = charted(rest)
-    measured = charted(main) + (f"<details><summary>More measures</summary>{more}</details>" if more else "")
+    measured = charted(main)
+    measured += f"<details><summary>More measures</summary>{more}</details>" if more else ""
+    measured += conclusions.last_probe(made)
     parts = [
-        _head(facts, concluded),
+        _head(facts, conclusions.conclusion(facts, made)),
         _troubles(facts),
         _game(facts),
         _grids(facts),
         section("What was measured", measured, _probes(facts)),
-        section("How it went", charted(paid)),
+        section("How it went", charted(paid), _UNDONE if facts.backs else ""),
         section("What happened on the way", _alarms(facts)),
         section("Nearest neighbours", _neighbours(facts), _NEIGHBOURS),
         section("Evaluation", figures, note),
@@ -65,6 +67,10 @@ def render(facts: Facts, run: Path) -> str:
 # ── what is told ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 _SETTINGS = "The whole of <code>recipe.yaml</code>, which is itself a valid <code>--recipe</code>."
+_UNDONE = (
+    "On the red stretches something failed: the run went back to where they begin, and played them again. What it did "
+    "there first is drawn faintly."
+)
 _NEIGHBOURS = (
     "Generated samples, and the training images that are most like them. Alike in kind is good; the same image again "
     "means that it was learnt by heart."
