@@ -34,11 +34,14 @@ def request(
     threads: int | None = None,
     begin: str | Path | None = None,
     freeze_d: int | None = None,
+    rescue: bool = True,
+    stop: str = "budget",
     **preparation: Any,
 ) -> Request:
     """The arguments of `train`, checked for form; `preparation`: see `options`."""
     from sparring.runs.plan import Request
 
+    _check_stop(stop)
     changes = tuple(f"{k}={v}" for k, v in set.items()) if isinstance(set, dict) else tuple(set)
     return Request(
         data=str(data),
@@ -52,7 +55,14 @@ def request(
         threads=threads,
         begin=Path(begin) if begin is not None else None,
         freeze_d=freeze_d,
+        rescue=rescue,
+        stop=stop,
     )
+
+
+def _check_stop(stop: str | None) -> None:
+    if stop not in (None, "auto", "budget"):
+        raise UsageError("ARGUMENT", "stop is budget or auto", where=str(stop), fix='stop="auto" ends a run early')
 
 
 def options(
@@ -141,6 +151,8 @@ def train(data: str | Path, **settings: Any) -> Run:
     budget: "20m" of time or "500k" images.   seed: of everything random.   device: "auto", "cpu", "cuda", "mps".
     set: changed settings, ``{"lr": 1e-4}``.   held_out: share of the images kept aside for measuring.
     begin: another run whose networks this one begins with.   freeze_d: how many of D's lowest layers then never move.
+    rescue: go back to the newest healthy checkpoint when numbers run away or the watch says that the run failed.
+    stop: "budget", or "auto": end as soon as no more progress is to be expected.
 
     Raises a `SparringError` that says what to mend. A stop (Ctrl-C) saves and raises `Interrupted`.
     """
@@ -149,13 +161,16 @@ def train(data: str | Path, **settings: Any) -> Run:
 
 def resume(
     path: str | Path, *, budget: str | Budget | None = None, device: str | None = None,
-    progress: Callable[..., None] | None = None,
+    rescue: bool | None = None, stop: str | None = None, progress: Callable[..., None] | None = None,
 ) -> Session:  # fmt: skip
-    """Go on with a run as if it had never stopped; iterate what is returned, or give it to `finish`."""
+    """Go on with a run as if it had never stopped; iterate what is returned, or give it to `finish`.
+
+    rescue, stop: from now on, as of `train`; None: as it was."""
     from sparring.runs import session
 
+    _check_stop(stop)
     given = parse_budget(budget) if isinstance(budget, str) else budget
-    return session.resume(path, budget=given, device=device, progress=progress)
+    return session.resume(path, budget=given, device=device, progress=progress, rescue=rescue, stop=stop)
 
 
 def finish(session: Session) -> Run:
@@ -170,16 +185,21 @@ def finish(session: Session) -> Run:
         raise Interrupted(
             "STOPPED", "stopped on request; everything is saved", fix=f"go on with: {first}sparring resume {path}"
         )
-    if session.lost is not None:
-        raise session.lost
+    for trouble in (session.lost, session.trouble):
+        if trouble is not None:
+            raise trouble
     return load(path)
 
 
-def load(path: str | Path, *, device: str = "auto") -> Run:
-    """Open a run for use: ``sparring.load("runs/cats").sample(16, seed=0)`` is a float tensor in [0, 1]."""
+def load(path: str | Path, *, which: str | int = "best", device: str = "auto") -> Run:
+    """Open a run for use: ``sparring.load("runs/cats").sample(16, seed=0)`` is a float tensor in [0, 1].
+
+    which: "best" (by what was measured on held-out data; the newest where nothing was), "last", or the images seen by
+    the checkpoint.
+    """
     from sparring.runs.run import Run
 
-    return Run(path, device=device)
+    return Run(path, which=which, device=device)
 
 
 def doctor(

@@ -134,6 +134,24 @@ class Turn(Event):
     rate: float | None = None
 
 
+PAID = ("real", "fake", "pair", "loss")
+"""The terms of a `Turn` that add up to what a player pays; the others are penalties, or only observed."""
+
+
+def paid(values: Mapping[str, Any]) -> dict[str, float]:
+    """What each player pays, in the order in which they come; values that are no numbers are left out.
+
+    >>> paid({"D/real": 0.5, "D/fake": 0.25, "G/fake": 1.0, "D/r1": 7.0, "D/D(x)": 0.61, "skill": 0.5})
+    {'D': 0.75, 'G': 1.0}
+    """
+    sums: dict[str, float] = {}
+    for key, value in values.items():
+        player, _, term = key.rpartition("/")
+        if term in PAID and isinstance(value, (int, float)):
+            sums[player] = sums.get(player, 0.0) + value
+    return sums
+
+
 @dataclass(frozen=True)
 class Sampled(Event):
     """Samples from the same latents as ever: `samples` (N, C, H, W) in [-1, 1], or points (N, D), on the CPU.

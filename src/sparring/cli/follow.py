@@ -60,6 +60,17 @@ def _end(session: Session, talk: Talk, seconds: float, *, as_json: bool) -> int:
     return STOPPED if stopped else 0
 
 
+def _ended(session: Session) -> str:
+    """How a run ended, in a word or two."""
+    reason = session.finished.reason if session.finished is not None else ""
+    if session.trouble is not None:
+        return "given up; the run is as it was"
+    if reason == "watch":
+        advice = session.loop.advice if session.loop is not None else ""
+        return f"ended early (--stop auto){': ' + advice if advice else ''}\ndone"
+    return "stopped" if reason in ("stopped", "data") else "done"
+
+
 def write_page(path: Path, talk: Talk) -> Path | None:
     """The run's report.html; a full disk costs the page, not the run."""
     from sparring import api

@@ -19,12 +19,14 @@ class Info(Command):
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """the run's directory, for example runs/cats"""
+    which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
+    """the checkpoint: best by what was measured (else the newest), last, or the images that it has seen"""
 
     def run(self, talk: Talk) -> int:
         from sparring import api
 
         try:
-            run = api.load(self.directory, device="cpu")
+            run = api.load(self.directory, which=self.which, device="cpu")
         except CheckpointError:
             self._show(api.info(self.directory), talk)  # what it was is known, whatever became of its checkpoints
             raise
@@ -37,6 +39,8 @@ class Info(Command):
                 value = ", ".join(f"{key} {number:,}" for key, number in value.items())
             if name == "classes":
                 value = f"{len(value)}: {', '.join(value)}"
+            if name == "checkpoints":
+                value = ", ".join(f"{images:,}" for images in value)
             if name == "remarks":
                 talk.remark(value)
             else:

@@ -25,6 +25,8 @@ class Interpolate(Command):
     """other seeds give other walks"""
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
     """only of this class, by its name or number; a walk never changes its class"""
+    which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
+    """the checkpoint: best by what was measured (else the newest), last, or the images that it has seen"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: RUN/walk.gif)")] = None
     """a .gif, or all colours in a .webp or .png; outside of RUN no file is ever overwritten"""
 
@@ -32,7 +34,7 @@ class Interpolate(Command):
         from sparring import api
 
         out = self.out if self.out is not None else self.directory / "walk.gif"
-        run = api.load(self.directory)
+        run = api.load(self.directory, which=self.which)
         talk.remark(run.remarks)
         talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label)))
         if self.out is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sparring.budget import duration
 from sparring.cli.talk import Talk
-from sparring.types import Alarm, Event, Probed, Sampled, Saved, Turn
+from sparring.types import Alarm, Event, Probed, Sampled, Saved, Turn, paid
 
 EVERY = 10.0
 """Seconds between plain lines."""
@@ -18,7 +18,12 @@ IN_FULL = 3
 """Images lost during a run that are each named on the screen; the log names more."""
 _SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))", "true_positive": "TPR", "true_negative": "TNR",
           "right": "right"}  # fmt: skip
-_PAID = ("real", "fake", "pair", "loss")
+_MEASURED = (
+    "modes", "high_quality", "reverse_kl", "smallest_share", "energy_distance", "accuracy", "accuracy_train", "kid",
+    "coverage", "diversity", "auc",
+)  # fmt: skip
+"""What is shown of a probe where any of it was measured; the rest is for the log, the page and the doctor."""
+_SHARES = ("high_quality", "accuracy", "accuracy_train", "coverage")
 
 
 def numbers(values: Mapping[str, float]) -> str:
@@ -27,15 +32,12 @@ def numbers(values: Mapping[str, float]) -> str:
     >>> numbers({"D/real": 0.5, "D/fake": 0.25, "G/fake": 1.0, "D/D(x)": 0.61, "D/gradient": 3.0})
     'D 0.750  G 1.000  D(x) 0.61'
     """
-    losses: dict[str, float] = {}
     seen = []
     for key, value in values.items():
-        player, _, term = key.rpartition("/")
-        if term in _PAID:
-            losses[player] = losses.get(player, 0.0) + value
-        elif term in _SKILL:
+        term = key.rpartition("/")[2]
+        if term in _SKILL:
             seen.append((list(_SKILL).index(term), f"{_SKILL[term]} {value:.2f}"))
-    return "  ".join([f"{player} {loss:.3f}" for player, loss in losses.items()] + [text for _, text in sorted(seen)])
+    return "  ".join([f"{player} {loss:.3f}" for player, loss in paid(values).items()] + [t for _, t in sorted(seen)])
 
 
 def measures(values: Mapping[str, float]) -> str:
@@ -43,10 +45,18 @@ def measures(values: Mapping[str, float]) -> str:
 
     >>> measures({"modes": 8.0, "high_quality": 0.7416, "reverse_kl": 0.01234})
     'modes 8  high quality 74.2 %  reverse kl 0.0123'
+    >>> measures({"kid": 0.0213, "kid_se": 0.0012, "saturated": 0.0, "coverage": 0.81})
+    'kid 0.0213 ± 0.0012  coverage 81.0 %'
     """
-    shares = ("high_quality", "accuracy", "accuracy_train")
-    told = {name: f"{100 * v:.1f} %" if name in shares else f"{v:.3g}" for name, v in values.items()}
-    return "  ".join(f"{name.replace('_', ' ')} {value}" for name, value in told.items())
+    names = [name for name in values if name in _MEASURED] or [
+        name for name in values if name not in ("spent", "share")
+    ]
+    told = []
+    for name in names:
+        value = f"{100 * values[name]:.1f} %" if name in _SHARES else f"{values[name]:.3g}"
+        around = f" ± {values[f'{name}_se']:.2g}" if f"{name}_se" in values else ""
+        told.append(f"{name.replace('_', ' ')} {value}{around}")
+    return "  ".join(told)
 
 
 class Live:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -28,16 +28,27 @@ class Resume(Command):
     """train for longer: +10m or +100k images more, or a new total in images"""
     processes: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """processes on this machine that share every batch"""
+    rescue: Annotated[
+        Literal["on", "off"] | None, tyro.conf.arg(metavar="on|off", help_behavior_hint="(default: as it was)")
+    ] = None
+    """from now on, as of `sparring train`"""
+    stop: Annotated[
+        Literal["budget", "auto"] | None,
+        tyro.conf.arg(metavar="budget|auto", help_behavior_hint="(default: as it was)"),
+    ] = None
+    """from now on, as of `sparring train`"""
     json: Flag = False
     """events as JSON lines on stdout"""
 
     def run(self, talk: Talk) -> int:
         budget = parse_budget(self.budget) if self.budget is not None else None
         if self.processes != 1 and not launched():
-            more = [] if self.budget is None else ["--budget", self.budget]
+            flags = {"--budget": self.budget, "--rescue": self.rescue, "--stop": self.stop}
+            more = [word for name, value in flags.items() if value is not None for word in (name, value)]
             return launch(self.processes, ["resume", os.fspath(self.directory), *more, *["--json"] * self.json])
         from sparring import api
 
         progress = None if talk.terminal else talk.progress  # a terminal shows the live line of the run instead
-        session = api.resume(self.directory, budget=budget, progress=progress)
+        rescue = None if self.rescue is None else self.rescue == "on"
+        session = api.resume(self.directory, budget=budget, rescue=rescue, stop=self.stop, progress=progress)
         return follow(session, talk, as_json=self.json)

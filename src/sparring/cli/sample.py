@@ -27,6 +27,8 @@ class Sample(Command):
     """below 1: safer, less varied samples; 1 is what was learned"""
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
     """only of this class, by its name or number; `sparring info RUN` lists the classes"""
+    which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
+    """the checkpoint: best by what was measured (else the newest), last, or the images that it has seen"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: RUN/generated)")] = None
     """where to put them; outside of RUN no file is ever overwritten"""
     grid: Flag = False
@@ -35,7 +37,7 @@ class Sample(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        run = api.load(self.directory)
+        run = api.load(self.directory, which=self.which)
         talk.remark(run.remarks)
         out = self.out if self.out is not None else self.directory / "generated"
         if self.out is None and self.label is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -47,6 +47,10 @@ class Train(Command):
     """begin with the networks of this run: its recipe and size too, unless others are asked for"""
     freeze_d: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: none)")] = None
     """with --from: this many of D's lowest layers never move (FreezeD); for very few images"""
+    rescue: Literal["on", "off"] = "on"
+    """on: when numbers run away or the run collapses, go back to the last healthy checkpoint; off: only say so"""
+    stop: Literal["budget", "auto"] = "budget"
+    """auto: end as soon as no more progress is to be expected; budget: only say so"""
     dry_run: Flag = False
     """show the plan and stop"""
     json: Flag = False
@@ -89,6 +93,8 @@ class Train(Command):
             "set": self.set,
             "begin": self.begin,
             "freeze_d": self.freeze_d,
+            "rescue": self.rescue == "on",
+            "stop": self.stop,
             **self.prepared.settings(),
         }
 
@@ -102,6 +108,8 @@ class Train(Command):
             "--device": self.device,
             "--from": self.begin,
             "--freeze-d": self.freeze_d,
+            "--rescue": self.rescue,
+            "--stop": self.stop,
         }
         flags = [str(word) for name, value in values.items() if value is not None for word in (name, value)]
         flags += [word for change in self.set for word in ("--set", change)]

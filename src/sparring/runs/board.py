@@ -17,7 +17,7 @@ from sparring.generate.landscape import Reading
 from sparring.generate.plane import Plane, animate
 from sparring.runs.directory import RunDirectory
 from sparring.train import log
-from sparring.types import Criticises, Event, Landscape, Probed, Sampled, SamplesByClass, Turn
+from sparring.types import Alarm, Criticises, Event, Landscape, Probed, Sampled, SamplesByClass, Turn, paid
 
 POINTS = 1000
 """Data points and samples in a picture."""
@@ -27,7 +27,6 @@ SHORTEST = 5.0
 """Seconds: runs that are planned to be shorter have plain pictures."""
 _FEWEST, _MOST = 8, 40  # pictures up to the horizon
 _COST, _SHARE = 0.15, 0.04  # seconds of a picture and its measures (one Xeon core); share of a run spent on them
-_PAID = ("real", "fake", "pair", "loss")
 _SEEN = ("D(x)", "D(G(z))")
 
 
@@ -49,17 +48,20 @@ class History:
     def hear(self, event: Event) -> None:
         if isinstance(event, (Turn, Probed)):
             self.add(event.images, event.values, measured=isinstance(event, Probed))
+        if isinstance(event, Alarm) and event.code == "ROLLBACK":
+            self.undo(event.images)
+
+    def undo(self, images: int) -> None:
+        """Forget what is later: the run has gone back to `images`."""
+        for name, (at, line) in self.curves.items():
+            keep = sum(moment <= images for moment in at)
+            self.curves[name] = at[:keep], line[:keep]
 
     def add(self, images: int, values: Mapping[str, Any], *, measured: bool) -> None:
         """`values` as of a `Turn`, by ``player/term``, or as of a `Probed`."""
         known = {name: value for name, value in values.items() if isinstance(value, (int, float))}
-        points = dict(known) if measured else {}
-        for key, value in known.items() if not measured else ():
-            player, _, term = key.rpartition("/")
-            if term in _PAID:
-                points[player] = points.get(player, 0.0) + value
-            elif term in _SEEN:
-                points[term] = value
+        seen = {term: value for name, value in known.items() if (term := name.rpartition("/")[2]) in _SEEN}
+        points = dict(known) if measured else paid(known) | seen
         for name, value in points.items():
             at, line = self.curves.setdefault(name, ([], []))
             at.append(images)

@@ -48,6 +48,8 @@ class Request:
     threads: int | None = None
     begin: Path | None = None  # a run whose networks this one begins with
     freeze_d: int | None = None
+    rescue: bool = True  # go back to the newest healthy checkpoint when numbers run away or the watch objects
+    stop: str = "budget"  # or "auto": end when nothing more is to be expected
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class Plan:
                 "rate": round(self.rate, 2),
                 "preset": self.recipe.preset,
                 "why": self.recipe.why,
+                "rescue": request.rescue,
+                "stop": request.stop,
                 "sparring": sparring.__version__,
                 "torch": str(torch.__version__),
                 **({"probes": self.probes.record()} if self.probes is not None else {}),

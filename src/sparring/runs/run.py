@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sparring.errors import CheckpointError
+from sparring.errors import CheckpointError, UsageError
 from sparring.generate import interpolate, sample
 from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory
@@ -19,27 +20,76 @@ from sparring.train.engine import choose_device
 from sparring.train.game import Game
 
 
-class Run:
-    """A run directory with its newest valid checkpoint.
+@dataclass(frozen=True)
+class Choice:
+    """A checkpoint, and why it is this one. reason: in words.   kind: "best", "last", or "asked" for by its images.
+    passed: what cannot be used, and why, a line each."""
 
-    path: the directory.   document: what recipe.yaml says.   images: how many the opened checkpoint had seen.
+    checkpoint: Checkpoint
+    reason: str
+    kind: str
+    passed: tuple[str, ...] = ()
+
+
+def choose(directory: RunDirectory, which: str | int = "best") -> Choice:
+    """The checkpoint of a run that is meant: "best" (by what was measured; the newest where nothing was, or where the
+    best one is damaged), "last", or the one at so many images. `CheckpointError` where there is none."""
+    store = Store(directory.checkpoints)
+    if which not in ("best", "last"):
+        return _at(store, which, directory)
+    best = store.best() if which == "best" else None
+    passed: tuple[str, ...] = ()
+    if best is not None:
+        images, value, measure = best
+        try:
+            found = store.at(images)
+        except CheckpointError as error:
+            lines = (error.why or error.what).splitlines()
+            passed = (f"the best checkpoint, at {images:,} images, cannot be used ({lines[0]})",)
+        else:
+            by = f"the best by {measure or 'what was measured'} {value:.3g} at {images:,} images"
+            return Choice(found, by, "best")
+    newest = store.newest()
+    if newest is None:
+        raise CheckpointError(
+            "RUN-EMPTY",
+            "the run has no checkpoint yet",
+            where=str(directory.path),
+            fix=f"train it: sparring resume {directory.path}",
+        )
+    return Choice(newest, f"the newest, at {newest.images:,} images", "last", (*passed, *newest.rejected))
+
+
+def _at(store: Store, which: str | int, directory: RunDirectory) -> Choice:
+    """The checkpoint at so many images."""
+    text = str(which).replace(",", "").replace("_", "")
+    there = store.moments
+    kept = ", ".join(f"{images}" for images in there) or "none"
+    if not text.isdecimal():
+        raise UsageError("WHICH", "which is best, last or the images seen", where=str(which), fix=f"there are {kept}")
+    if int(text) not in there:
+        raise CheckpointError(
+            "CHECKPOINT-MISSING", f"the run keeps no checkpoint at {int(text):,} images", where=str(directory.path),
+            fix=f"there are {kept}; or best, or last",
+        )  # fmt: skip
+    return Choice(store.at(int(text)), f"the one at {int(text):,} images", "asked")
+
+
+class Run:
+    """A run directory with one of its checkpoints.
+
+    path: the directory.   which: "best", "last", or images seen; see `choose`.   document: what recipe.yaml says.
+    images: how many the opened checkpoint had seen.   choice: why it is this one.
     game: on `device`, averaged players in place, in eval mode.
     """
 
-    def __init__(self, path: Path | str, *, device: str = "auto") -> None:
+    def __init__(self, path: Path | str, *, which: str | int = "best", device: str = "auto") -> None:
         self.directory = RunDirectory(path)
         said = self.directory.said()
         self.document: dict[str, Any] = said.values
-        checkpoint = Store(self.directory.checkpoints).newest()
-        if checkpoint is None:
-            raise CheckpointError(
-                "RUN-EMPTY",
-                "the run has no checkpoint yet",
-                where=str(self.directory.path),
-                fix=f"train it: sparring resume {self.directory.path}",
-            )
-        self.checkpoint: Checkpoint = checkpoint
-        self.images = checkpoint.images
+        self.choice = choose(self.directory, which)
+        self.checkpoint: Checkpoint = self.choice.checkpoint
+        self.images = self.checkpoint.images
         self.device = choose_device(device)
         self.game = self._open(recipe_of(said))
 
@@ -89,10 +139,14 @@ class Run:
 
     @property
     def remarks(self) -> list[str]:
-        """What a person who uses this run should know: damaged checkpoints passed over, training not finished."""
+        """What a person who uses this run should know: damaged checkpoints passed over, whether it is the best one,
+        training not finished."""
         planned = int(self.document["run"]["images"])
-        said = [f"passed over: {line}" for line in self.checkpoint.rejected]
-        if self.images < planned:
+        said = [f"passed over: {line}" for line in self.choice.passed]
+        if self.choice.kind == "best":
+            older = self.images < max(Store(self.directory.checkpoints).moments, default=0)
+            said.append(f"in use: {self.choice.reason}" + "; --which last for the newest" * older)
+        elif self.choice.kind == "last" and self.images < planned:
             said.append(f"the checkpoint in use has seen {self.images:,} of {planned:,} images")
         return said
 
@@ -101,7 +155,8 @@ class Run:
         counts = {name: sum(p.numel() for p in player.parameters()) for name, player in self.game.players.items()}
         return described(self.directory, self.document) | {
             "images": self.images,
-            "checkpoint": self.checkpoint.path.name,
+            "checkpoint": f"{self.checkpoint.path.name}: {self.choice.reason}",
+            "checkpoints": Store(self.directory.checkpoints).moments,
             "parameters": counts,
             "remarks": self.remarks,
         }

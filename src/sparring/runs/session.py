@@ -17,7 +17,7 @@ from PIL.Image import Image
 
 from sparring.budget import Budget
 from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen, stream_of
-from sparring.errors import DataError, UsageError
+from sparring.errors import CheckpointError, DataError, Diverged, UsageError
 from sparring.generate.grid import picture
 from sparring.generate.sample import rows_of, shown
 from sparring.runs import edits
@@ -37,6 +37,7 @@ from sparring.train.engine import choose_device, join
 from sparring.train.log import Log
 from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
+from sparring.train.rescue import Ladder
 from sparring.types import Alarm, Done, Event, Landscape, Sampled, Watch
 
 
@@ -77,6 +78,18 @@ class Session(Iterator[Event]):
             why=self.loop.lost or "another process of this run met it, and says what",
             fix=f"restore the files, then: sparring resume {quote(str(self.directory.path))}",
         )
+
+    @property
+    def trouble(self) -> Diverged | None:
+        """Why the run ended before its time, if it went back in vain: it is saved as it was before that."""
+        found = self.loop.trouble if self.loop is not None else None
+        if found is None:
+            return None
+        run = quote(str(self.directory.path))
+        return Diverged(
+            found.code, found.what, where=str(self.directory.path), why=found.why,
+            fix=f"{found.fix}; `sparring doctor {run}` tells more, and `sparring resume {run}` goes on from there",
+        )  # fmt: skip
 
     def close(self) -> None:
         """Let go of the run without saving (what is saved stays)."""
@@ -162,14 +175,18 @@ def start(
 def resume(
     path: Path | str, *, budget: Budget | None = None, device: str | None = None, watch: Watch | None = None,
     disk: Disk | None = None, pace: dict[str, Any] | None = None, progress: Callable[..., None] | None = None,
+    rescue: bool | None = None, stop: str | None = None,
 ) -> Session:  # fmt: skip
     """Go on with a run as if it had never stopped: everything comes from its directory.
 
     `budget` adds to it ("+10m") or names a new total in images; schedules stay at their end values beyond the horizon.
+    rescue, stop: from now on; None: as it was. A run from before there were any is not rescued.
     """
     directory = RunDirectory(path)
     said = directory.said()
-    document = said.values
+    written = said.values
+    changed = {name: value for name, value in (("rescue", rescue), ("stop", stop)) if value is not None}
+    document = {**written, "run": {**written["run"], **changed}}
     run, recipe = document["run"], recipe_of(said)
     request = request_of(document)
     where = choose_device(device or _device_of(run))
@@ -186,8 +203,8 @@ def resume(
         total = int(run["images"])
         if budget is not None:
             total = _extended(budget, document, recipe, dataset, where, rank, size, directory)
-            if rank == 0 and total != run["images"]:
-                directory.write_recipe({**document, "run": {**run, "images": total}})
+        if rank == 0 and (final := {**document, "run": {**run, "images": total}}) != written:
+            directory.write_recipe(final)
         loop = _loop(
             directory, recipe, dataset, document, total,
             device=where, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
@@ -222,19 +239,21 @@ def _loop(
     if drawn(dataset, game, seconds := planned_seconds(document)):
         settled = replace(settled, samples=moments(horizon, total, seconds))
     settled = replace(settled, **(pace or {}))
-    if watch is None:
+    if watch is None and rank == 0:  # who looks, looks for all
         watch = watch_of(
             dataset, game, settled.samples, probes=Probes.of(document), total=total, seed=seed,
             mirrored=recipe.config.flip, context=context_of(recipe, dataset, document, total, directory.path),
             kept=lambda: kept_in(store, match),
         )  # fmt: skip
-    loop = Loop(match, total=total, pace=settled, store=store, log=log, watch=watch)
+    rescue, _ = responses(document)
+    loop = Loop(match, total=total, pace=settled, store=store, log=log, watch=watch, rescue=rescue)
     loop.record = edits.record(recipe, document)
     if checkpoint is not None:
         loop.remarks = [f"passed over: {line}" for line in checkpoint.rejected]
         loop.load(checkpoint)
         if checkpoint.images >= total:
             loop.remarks.append(f"the run has seen all of its {total:,} images; add to it with --budget +10m")
+        loop.remarks += gone_back(loop.ladder)
     elif log is not None:
         log.truncate(0)  # killed before its first checkpoint: it begins again, and so does its log
     return loop
@@ -248,6 +267,31 @@ def recipe_of(said: Document) -> Recipe:
     name, config = of_document(said)
     run = said.values["run"]
     return Recipe(name, config, str(run.get("preset", "")), str(run.get("why", "")))
+
+
+def responses(document: dict[str, Any]) -> tuple[bool, str]:
+    """What recipe.yaml says under run.rescue and run.stop; `CheckpointError` if it is none of what it can be. A run of
+    before there were any is not rescued, and trains as long as it was told to."""
+    run = document["run"]
+    rescue, stop = run.get("rescue", False), run.get("stop", "budget")
+    switch = {True: True, "on": True, False: False, "off": False}
+    if not isinstance(rescue, bool | str) or rescue not in switch or stop not in ("budget", "auto"):
+        raise CheckpointError(
+            "RUN-RECIPE", "recipe.yaml does not say what is done when something goes wrong",
+            where=f"run.rescue: {rescue}, run.stop: {stop}",
+            fix="rescue is true or false, stop is budget or auto",
+        )  # fmt: skip
+    return switch[rescue], stop
+
+
+def gone_back(ladder: Ladder) -> list[str]:
+    """What a person should know of a run that was rescued before it goes on."""
+    if not ladder.attempt:
+        return []
+    times = "once" if ladder.attempt == 1 else f"{ladder.attempt} times"
+    images, to, code = ladder.history[-1]
+    slower = f"; it learns at {ladder.slower:g} of the planned rate since then" if ladder.halvings else ""
+    return [f"the run went back {times}, the last time from {images:,} to {to:,} images because of {code}{slower}"]
 
 
 def planned_seconds(document: dict[str, Any]) -> float:

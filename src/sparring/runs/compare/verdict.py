@@ -20,9 +20,9 @@ from sparring.runs.compare.measures import Measure, judge_of, measures_of
 from sparring.runs.compare.plan import Cell, Comparison, typed
 from sparring.runs.directory import write_atomically
 from sparring.runs.recipe import load, plain
+from sparring.types import paid
 
 _SHOWN = ("D loss", "G loss", "D(x)", "D(G(z))")
-_PAID = ("real", "fake", "pair", "loss")
 
 
 def record(comparison: Comparison) -> dict[str, Any]:
@@ -156,14 +156,9 @@ def _seeds(group: Mapping[str, Any], cell: Cell) -> list[dict[str, Any]]:
 
 def _equilibrium(terms: Mapping[str, float | None]) -> dict[str, float]:
     """Each player's loss, and how D sees things, of the last moments of a game."""
-    out: dict[str, float] = {}
+    out = {f"{player} loss": loss for player, loss in paid(terms).items()}  # None: of a seed that had diverged by then
     for key, value in terms.items():
-        player, _, term = key.rpartition("/")
-        if value is None:  # of a seed that had diverged by then
-            continue
-        if term in _PAID:
-            out[f"{player} loss"] = out.get(f"{player} loss", 0.0) + value
-        elif term in _SHOWN:
+        if value is not None and (term := key.rpartition("/")[2]) in _SHOWN:
             out[term] = value
     return dict(sorted(out.items(), key=lambda pair: _SHOWN.index(pair[0]) if pair[0] in _SHOWN else len(_SHOWN)))
 
