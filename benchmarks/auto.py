@@ -130,7 +130,7 @@ def main() -> None:
                 continue
             out = arguments.work / f"{cell}-seed{seed}"
             cost = train(arguments.data, cell, seed, out)
-            run = Run(out, device="cpu")
+            run = Run(out, which="last", device="cpu")
             picture(draw(run, 64, seed=0)).convert("RGB").save(target.with_suffix(".webp"), quality=85)
             record = {
                 "cell": cell,

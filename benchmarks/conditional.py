@@ -102,7 +102,7 @@ def main() -> None:
             began = time.process_time()
             settings = dict(change.split("=", 1) for change in ["flip=false", *changes])
             if out.exists():
-                run = api.load(out)
+                run = api.load(out, which="last")
             else:
                 run = api.train("fashion", recipe=recipe, set=settings, budget=str(arguments.images), out=out,
                                      seed=seed, device="cpu")  # fmt: skip

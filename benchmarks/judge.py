@@ -47,4 +47,4 @@ def judge(run: Run, samples: int = SAMPLES, seed: int = 1) -> dict[str, Any]:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for path in sys.argv[1:]:
-        print(path, json.dumps(judge(Run(path, device="cpu"))))
+        print(path, json.dumps(judge(Run(path, which="last", device="cpu"))))

@@ -36,7 +36,7 @@ def main() -> None:
     command = ["train", arguments.data, "--size", "64", "--budget", arguments.budget, "--out", str(path)]
     if arguments.run is None:
         subprocess.run([sys.executable, "-m", "sparring", *command], check=True)
-    run = Run(path, device="cpu")
+    run = Run(path, which="last", device="cpu")
     turns = [line for line in read(path / "log.jsonl") if line["event"] == "turn"]
     seconds, seen = 0.0, 0
     for turn in turns:
