@@ -10,7 +10,10 @@ from PIL import Image
 from tests.report.reader import Reader
 
 from sparring.report import write
-from sparring.report.facts import MOST_POINTS, Told, read
+from sparring.report.curves import Axes, Panel, chart, logarithmic
+from sparring.report.facts import MOST_POINTS, Back, Told, read
+from sparring.report.panels import band
+from sparring.runs.doctor import diagnose
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e"
 
@@ -173,3 +176,212 @@ def test_a_conditional_run_says_what_each_row_shows(run):
                     {"data": {"classes": ["cat"] * 17}}, {"data": {"classes": 3}}):  # fmt: skip
         (run / "recipe.yaml").write_text(yaml.safe_dump(said | changed))
         assert "Row by row" not in write(run).read_text("utf-8")
+
+
+# ── what was measured, and what is concluded ──────────────────────────────────────────────────────────────────────
+
+
+def probed(images, **values):
+    return json.dumps({"event": "probed", "images": images, "values": values}) + "\n"
+
+
+def alarm(images, code, message):
+    return json.dumps({"event": "alarm", "images": images, "code": code, "message": message}) + "\n"
+
+
+RECIPE = {
+    "recipe": "dcgan",
+    "config": {"lr": 2e-4},
+    "data": {"source": "photos", "kind": "images", "shape": [3, 64, 64], "crop": "center", "background": [255] * 3,
+             "held_out": 0.05, "fingerprint": "x", "classes": []},
+    "run": {"seed": 7, "images": 64000, "horizon": 64000, "device": "cpu", "threads": 1, "processes": 1,
+            "probes": {"samples": 256, "moments": [6400, 64000]}},
+}  # fmt: skip
+HEALTHY = {
+    "kid": 0.05, "kid_se": 0.01, "auc": 0.8, "auc_train": 0.82, "coverage": 0.8, "coverage_self": 0.97,
+    "coverage_raw": 0.79, "diversity": 0.9, "diversity_raw": 0.9, "precision": 0.6, "copies": 0.0, "contrast": 1.0,
+    "spent": 1.0, "share": 0.021,
+}  # fmt: skip
+
+
+@pytest.fixture
+def measured(run):
+    (run / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    with (run / "log.jsonl").open("a") as log:
+        for k in range(1, 11):
+            log.write(probed(6400 * k, **{**HEALTHY, "kid": 0.5 / k}))
+    # probes stand between the turns of a real log
+    lines = sorted((run / "log.jsonl").read_text().splitlines(), key=lambda line: json.loads(line)["images"])
+    (run / "log.jsonl").write_text("\n".join(lines) + "\n")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "best.json").write_text('{"images": 57600, "value": 0.0556, "measure": "KID"}')
+    return run
+
+
+def shown(page):
+    return " ".join(" ".join(parsed(page).shown).split())
+
+
+def titles(page):
+    return re.findall(r"<figcaption><h3>([^<]*)</h3>", page.read_text("utf-8"))
+
+
+def test_the_first_sentence_says_what_was_trained_on_what(measured):
+    text = shown(write(measured))
+    assert "A generator (recipe dcgan) was trained on 950 colour images of 64×64 pixels of “photos”" in text
+    assert "50 more were held out for measuring. It has seen 64,000 images, each about 67.4 times." in text
+
+
+def test_the_verdict_is_that_of_the_doctor_with_the_best_checkpoint(measured):
+    page = write(measured)
+    source, text = page.read_text("utf-8"), shown(page)
+    found = diagnose(measured, look=False).verdicts
+    assert [verdict.code for verdict in found if verdict.level in ("warn", "hard")] == []
+    assert any(verdict.code == "HEALTHY" for verdict in found)
+    for verdict in found:
+        assert verdict.code in text
+    assert 'class="verdict good"' in source or 'class="verdict noted"' in source
+    # 0.5/9 ± 1.96 · 0.01
+    assert "Best checkpoint: image 57,600, KID 0.0556 (95 % interval 0.036 to 0.0752)." in text
+    assert "10 times, by 256 samples each; it took 2.1 % of the time" in text
+
+
+def test_a_collapse_is_on_top_in_red_with_what_to_try(measured):
+    with (measured / "log.jsonl").open("a") as log:
+        for k in range(1, 6):
+            fallen = {"diversity": 0.05, "diversity_raw": 0.05, "coverage": 0.02, "coverage_raw": 0.02, "auc": 0.999}
+            log.write(probed(64000 + 640 * k, **{**HEALTHY, **fallen, "kid": 0.9}))
+    page = write(measured)
+    assert 'class="verdict error"' in page.read_text("utf-8")
+    text = shown(page)
+    assert "Mode collapse" in text and "Try" in text and text.index("MODE-COLLAPSE") < text.index("Samples")
+
+
+def test_charts_appear_exactly_where_there_are_values(measured):
+    page = write(measured)
+    expected = ["KID", "Coverage", "Variety", "How well D tells them apart", "Precision", "Copies", "Contrast"]
+    assert [title for title in titles(page) if title in expected] == expected
+    assert not {"Energy distance", "Modes", "Checkerboard", "What D believes of held-out data"} & set(titles(page))
+    assert "spent" not in titles(page) and "share" not in titles(page)
+    (measured / "log.jsonl").write_text(turn(64, **{"D/real": 0.5}) + probed(64, strange=1.0, coverage_self=0.97))
+    assert titles(write(measured)) == ["strange", "Losses"]  # what is only compared with draws nothing
+
+
+def test_the_interval_is_where_it_belongs():
+    panel = Panel("KID", "", {"KID": [0.5, 0.3]}, (0.0, 1.0), at=[0, 100], bands={"KID": band([0.5, 0.3], [0.1, 0.05])})
+    path = re.search(r'class="band c0" d="([^"]*)"', chart(panel, 0))[1]
+    # from 1000 · (1 − (0.5 + 1.96 · 0.1)), over the second point, and back below
+    assert path == "M0.0 304.0L1000.0 602.0L1000.0 798.0L0.0 696.0Z"
+    log = Axes(0, 100, 0.01, 1.0, log=True)
+    assert [round(log.top(y), 6) for y in (1.0, 0.1, 0.01, 0.0)] == [0, 500, 1000, 1000]
+    gaps = Axes(0, 100, 0.0, 1.0).area([0, 50, 100], [0.1, None, 0.2], [0.3, 0.4, 0.4])
+    assert gaps == "M0.0 700.0L1000.0 600.0L1000.0 800.0L0.0 900.0Z"
+
+
+def test_an_axis_goes_by_powers_of_ten_only_where_that_shows_more():
+    def panel(*values):
+        return Panel("KID", "", {"KID": list(values)}, at=list(range(len(values))), log=True)
+
+    assert logarithmic(panel(1.0, 0.3, 0.04)) and not logarithmic(panel(1.0, 0.3, 0.06))
+    assert not logarithmic(panel(1.0, 0.3, -0.001))  # KID is unbiased: near 0 it may be below
+    assert chart(panel(1.0, 0.3, -0.001), 0) and chart(panel(1.0, 0.01, None), 0)
+
+
+def test_a_rollback_is_shown_and_what_is_undone_is_not_counted(run):
+    lines = [turn(k * 640, **{"D/real": 1.0}) for k in range(1, 51)]
+    lines += [turn(k * 640, **{"D/real": 9.0}) for k in range(51, 61)] + [probed(38400, kid=3.0)]
+    lines += [alarm(38400, "NOT-FINITE", "a gradient was not finite"), alarm(32000, "ROLLBACK", "back to 32,000")]
+    lines += [turn(k * 640, **{"D/real": 1.0}) for k in range(51, 101)] + [probed(64000, kid=0.5)]
+    (run / "log.jsonl").write_text("".join(lines))
+    facts = read(run)
+    assert facts.turns.images == [k * 640 for k in range(1, 101)] and set(facts.turns.lines["D/real"]) == {1.0}
+    assert facts.probes.rows() == [(64000, {"kid": 0.5})]
+    assert facts.backs == [Back(38400, 32000, "back to 32,000")]
+    ((turns, probes),) = facts.undone
+    assert turns.images == [k * 640 for k in range(51, 61)] and probes.rows() == [(38400, {"kid": 3.0})]
+    page = write(run)
+    source, text = page.read_text("utf-8"), shown(page)
+    assert 'class="back"' in source and "undone" in source and "On the red stretches something failed" in text
+    assert "at 32,000 images: back to 32,000" in text and "ROLLBACK" in text
+    check_alone(page)
+
+
+def test_images_that_go_back_without_a_word_are_a_rollback_too(run):
+    (run / "log.jsonl").write_text("".join(turn(images, a=1.0) for images in (64, 128, 192, 96, 160)))
+    facts = read(run)
+    assert facts.turns.images == [64, 96, 160] and [(b.since, b.to) for b in facts.backs] == [(192, 96)]
+
+
+def test_an_evaluation_is_a_table_with_n_features_intervals_and_warnings(measured):
+    figure = {"value": 0.0412, "interval": [0.036, 0.0464], "method": "jackknife", "better": "lower", "n_real": 3000,
+              "n_fake": 2500, "features": "efficientnet-lite0 2 at 112 px"}  # fmt: skip
+    refused = {"value": None, "interval": None, "method": "", "better": "higher", "n_real": 0, "n_fake": 0,
+               "features": "", "refused": f"no classes {HOSTILE}"}  # fmt: skip
+    record = {
+        "real": {"what": "photos", "split": "held-out", "n": 3000},
+        "fake": {"what": "x", "n": 2500, "weights": "ema"},
+        "metrics": {"kid": figure, "fd": {**figure, "warning": "few samples: read kid"}, "inception_score": refused,
+                    "odd": 3, HOSTILE: {"value": "x", "interval": [1]}},
+        "neighbours": [{"fake": 3, "real": f"a{HOSTILE}.png", "distance": 0.25}, {"fake": 1}, 7],
+        "command": f"sparring evaluate {HOSTILE}",
+    }  # fmt: skip
+    (measured / "evaluation.json").write_text(json.dumps(record))
+    page = write(measured)
+    check_alone(page)
+    text = shown(page)
+    for word in ("0.0412", "0.036 to 0.0464", "jackknife", "3,000, 2,500", "efficientnet-lite0 2 at 112 px",
+                 "few samples: read kid", "no classes", "held-out", "from averaged weights"):  # fmt: skip
+        assert word in text, word
+    assert read(measured).nearest == [(3, f"a{HOSTILE}.png", 0.25)]
+    assert "(distance 0.25)" in text
+    (measured / "evaluation.json").write_text("{")
+    assert "evaluation.json could not be read" in shown(write(measured))
+    (measured / "evaluation.json").unlink()
+    assert "Evaluation" not in re.findall("<h2>([^<]*)</h2>", write(measured).read_text("utf-8"))
+
+
+def test_neighbours_are_shown_by_name(measured):
+    assert "Nearest neighbours" not in shown(write(measured))
+    Image.new("RGB", (40, 20)).save(measured / "neighbours.png")
+    (measured / "neighbours.json").write_text(json.dumps([{"fake": 0, "real": "cats/1.png", "distance": 1.5}]))
+    page = write(measured)
+    assert "Nearest neighbours" in shown(page) and "cats/1.png" in shown(page)
+    assert any("nearest training images" in a.get("alt", "") for tag, a in parsed(page).tags if tag == "img")
+
+
+def test_damage_to_what_was_measured_leaves_a_page(measured):
+    (measured / "checkpoints" / "best.json").write_text('{"images": "x"}')
+    (measured / "neighbours.json").write_text("nonsense")
+    (measured / "neighbours.png").write_bytes(b"")
+    with (measured / "log.jsonl").open("a") as log:
+        log.write('{"event": "probed", "images": 64000, "values": {"kid": "x"}}\n')
+        log.write('{"event": "probed", "images": 1e400, "values": {"kid": 1}}\n')
+        log.write(probed(64640, kid=float("nan"), auc=1e300))
+    page = write(measured)
+    check_alone(page)
+    assert "2 of the lines in log.jsonl" in shown(page) and "neighbours.json could not be read" in shown(page)
+    assert "Best checkpoint" not in shown(page)
+
+
+def test_settings_edited_into_nonsense_still_give_a_page(measured):
+    for config in ({"gamma": {"start": "x"}, "lr": [1], "augment": None}, [1], "x", None):
+        (measured / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "config": config}))
+        assert "KID" in titles(write(measured))
+
+
+def test_commands_to_type_next_fit_what_was_trained(measured):
+    text = shown(write(measured))
+    for command in ("sample", "sample", "evaluate", "doctor", "resume"):
+        assert f"sparring {command} " in text
+    assert "--which last" in text
+    points = {**RECIPE, "recipe": "gan", "data": {**RECIPE["data"], "kind": "points", "shape": [2]}}
+    (measured / "recipe.yaml").write_text(yaml.safe_dump(points))
+    assert "sparring evaluate" not in shown(write(measured)) and "points of 2 numbers" in shown(write(measured))
+
+
+def test_a_phone_is_told_its_width_and_no_part_asks_for_more(measured):
+    page = write(measured)
+    (viewport,) = [a["content"] for tag, a in parsed(page).tags if tag == "meta" and a.get("name") == "viewport"]
+    assert viewport == "width=device-width, initial-scale=1"
+    widths = [float(rem) for rem in re.findall(r"min-width: ([\d.]+)rem", page.read_text("utf-8"))]
+    assert all(width * 16 <= 330 for width in widths)

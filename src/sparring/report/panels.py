@@ -84,9 +84,9 @@ def measured(facts: Facts) -> tuple[list[Panel], list[Panel]]:
     rest: list[Panel] = []
     for kind in _measured():
         names = [name for name in kind.lines if name in left]
+        left = [name for name in left if name not in names]
         if not set(names) - set(kind.aside):
             continue
-        left = [name for name in left if name not in names]
         panel = Panel(
             kind.title, kind.note, {kind.lines[name]: facts.probes.lines[name] for name in names}, kind.bounds,
             kind.hints, facts.probes.images, aside=tuple(kind.lines[name] for name in kind.aside), log=kind.log,
