@@ -309,9 +309,11 @@ def diverged(h: History) -> Verdict | None:
 
 
 def _finding(h: History, index: int) -> bool:
-    """Whether low contrast is on its way up: a young generator begins grey."""
+    """Whether low contrast is, or may be, on its way up: a young generator begins grey."""
     contrast = h.at(index, "contrast")
-    return contrast is not None and contrast < h.t.contrast_low and h.rising("contrast", index)
+    if contrast is None or contrast >= h.t.contrast_low:
+        return False
+    return h.context.alone or h.rising("contrast", index)
 
 
 def _diverged(h: History, level: str, since: int, sure: str, seen: str) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from sparring.health import advice
 from sparring.health.advice import ends
@@ -41,7 +42,12 @@ def worse(h: History, index: int, share: float) -> bool | None:
 
 def rising(h: History) -> Streak:
     """For how many probes in a row the score has been worse than the best before."""
-    return h.streak(lambda index: worse(h, index, h.t.worse), h.t.probes)
+    return _worse_since(h, h.t.worse, h.t.probes)
+
+
+def _worse_since(h: History, share: float, asked: float) -> Streak:
+    """Probes are compared here, so that as many are asked for where a look is all there is beside them."""
+    return replace(h.streak(lambda index: worse(h, index, share), asked), asked=max(1, round(asked)))
 
 
 def improving(h: History, index: int) -> bool | None:
@@ -58,9 +64,9 @@ def improving(h: History, index: int) -> bool | None:
 def kid_rising(h: History) -> Verdict | None:
     """The score has turned."""
     streak = rising(h)
-    much = h.streak(lambda index: worse(h, index, h.t.much_worse - 1), h.t.probes_sure)
+    much = _worse_since(h, h.t.much_worse - 1, h.t.probes_sure)
     found, now = h.best_score(), h.score(len(h.probes) - 1) if h.probes else None
-    if h.context.alone or not (streak.confirmed or much.confirmed) or found is None or now is None:
+    if not (streak.confirmed or much.confirmed) or found is None or now is None:
         return None
     index, best = found
     longest = streak if streak.length >= much.length else much
@@ -105,7 +111,7 @@ def settles_at(h: History) -> int:
 def plateau(h: History) -> Verdict | None:
     """Nothing has improved beyond noise over the last part of the run."""
     found = gained(h)
-    if h.context.alone or found is None:
+    if found is None:
         return None
     gain, noise, was, now = found
     if gain > noise:

@@ -50,6 +50,8 @@ Row = tuple[int, dict[str, float]]
 STORY = ("ROLLBACK", "NOT-FINITE", "GIVEN-UP", "DISK", "DATA-BROKEN", "DATA-LOST")
 """Alarms that are told as what has happened on the way; verdicts of the past are judged anew instead."""
 MOST_STORY = 8
+JUDGED = {"auc", "kid", "diversity", "coverage", "accuracy"}
+"""What a probe has measured if the health of a run was looked at: of points, pictures alone are counted too."""
 
 
 @dataclass
@@ -131,16 +133,15 @@ def diagnose(
         told.turns = [row for row in told.turns if row[0] <= moment]
         context = replace(context, alarms=())
     values: dict[str, float] = {}
-    looked = "no probe in its log"
+    looked, probes = "no probe in its log", len(told.probes)
     if told.probes:
         values, looked = dict(told.probes[-1][1]), f"at image {told.probes[-1][0]:,} (its last probe)"
     if look:
         try:
             seen, where = _look(directory, said, recipe, which, progress)
             values, looked = seen, f"at image {where:,} ({_name(which)} checkpoint, looked at now)"
-            context = replace(context, alone=not told.probes)
-            if not told.probes or where > told.probes[-1][0]:
-                told.probes.append((where, seen))
+            context = replace(context, alone=not any(JUDGED & values.keys() for _, values in told.probes))
+            told.probes = joined(told.probes, (where, seen))
         except (SparringError, OSError, ValueError, KeyError) as error:
             why = (error.what + (f" ({error.why})" if error.why else "")) if isinstance(error, SparringError) else error
             troubles.append(f"no fresh look: {str(why).splitlines()[0]}")
@@ -149,7 +150,7 @@ def diagnose(
     document = said.values if said is not None else {}
     return Diagnosis(
         run=directory.path, about=_about(document), state=state, images=told.images or (moment or 0),
-        planned=context.planned, probes=len(told.probes) - (context.alone and len(told.probes)),
+        planned=context.planned, probes=probes,
         verdicts=tuple(verdicts), signals=values, looked=looked, table=tuple(table(values, context)),
         stop=when_to_stop(history), checkpoint=_checkpoint(directory), story=_story(told),
         settings=_settings(directory, document, verdicts), troubles=(*troubles, *told.troubles),
@@ -187,9 +188,22 @@ def heard(log: Path) -> Told:
         told.troubles.append("log.jsonl is missing: nothing has been logged yet")
     except OSError as error:
         told.troubles.append(f"log.jsonl could not be read: {error.strerror or error}")
+    looks = [row for row in told.probes if JUDGED & row[1].keys()]
+    told.probes = looks or told.probes  # of points more is counted in between, for the pictures
     if strange:
         told.troubles.append(f"{strange} of the lines in log.jsonl could not be read")
     return told
+
+
+def joined(probes: list[Row], look: Row) -> list[Row]:
+    """The probes with a fresh look among them: as one more at the end, or beside what was counted at the same images.
+    A look at an earlier checkpoint than the last probe saw adds nothing to judge by."""
+    images, values = look
+    if not probes or images > probes[-1][0]:
+        return [*probes, look]
+    if images == probes[-1][0]:
+        return [*probes[:-1], (images, {**values, **probes[-1][1]})]
+    return probes
 
 
 def _hear(record: dict[str, Any], told: Told) -> bool:
@@ -301,7 +315,13 @@ def _moment(directory: RunDirectory, which: str) -> int | None:
         best = store.best() if which == "best" else None
         return best[0] if best is not None else max(store.moments, default=None)
     if which.isdecimal():
-        return int(which)
+        moments = Store(directory.checkpoints).moments
+        if int(which) in moments:
+            return int(which)
+        raise UsageError(
+            "RUN-WHICH", "there is no checkpoint of so many images", where=f"--which {which}",
+            fix=f"there are {', '.join(map(str, moments)) or 'none'}; or --which last, --which best",
+        )  # fmt: skip
     raise UsageError(
         "RUN-WHICH", "a checkpoint is named by what it is, or by the images it has seen", where=f"--which {which}",
         fix="--which last, --which best, or --which and a number",
