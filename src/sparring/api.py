@@ -36,9 +36,11 @@ def request(
     freeze_d: int | None = None,
     rescue: bool = True,
     stop: str = "budget",
+    log: str | Sequence[str] = (),
     **preparation: Any,
 ) -> Request:
     """The arguments of `train`, checked for form; `preparation`: see `options`."""
+    from sparring.runs.loggers import names_of
     from sparring.runs.plan import Request
 
     _check_stop(stop)
@@ -57,6 +59,7 @@ def request(
         freeze_d=freeze_d,
         rescue=rescue,
         stop=stop,
+        log=names_of(log),
     )
 
 
@@ -153,6 +156,7 @@ def train(data: str | Path, **settings: Any) -> Run:
     begin: another run whose networks this one begins with.   freeze_d: how many of D's lowest layers then never move.
     rescue: go back to the newest healthy checkpoint when numbers run away or the watch says that the run failed.
     stop: "budget", or "auto": end as soon as no more progress is to be expected.
+    log: other programs that are told what happens: "tensorboard", "wandb", or both with a comma.
 
     Raises a `SparringError` that says what to mend. A stop (Ctrl-C) saves and raises `Interrupted`.
     """
@@ -161,16 +165,19 @@ def train(data: str | Path, **settings: Any) -> Run:
 
 def resume(
     path: str | Path, *, budget: str | Budget | None = None, device: str | None = None,
-    rescue: bool | None = None, stop: str | None = None, progress: Callable[..., None] | None = None,
+    rescue: bool | None = None, stop: str | None = None, log: str | Sequence[str] | None = None,
+    progress: Callable[..., None] | None = None,
 ) -> Session:  # fmt: skip
     """Go on with a run as if it had never stopped; iterate what is returned, or give it to `finish`.
 
-    rescue, stop: from now on, as of `train`; None: as it was."""
+    rescue, stop, log: from now on, as of `train`; None: as it was."""
     from sparring.runs import session
+    from sparring.runs.loggers import names_of
 
     _check_stop(stop)
     given = parse_budget(budget) if isinstance(budget, str) else budget
-    return session.resume(path, budget=given, device=device, progress=progress, rescue=rescue, stop=stop)
+    told = names_of(log) if log is not None else None
+    return session.resume(path, budget=given, device=device, progress=progress, rescue=rescue, stop=stop, log=told)
 
 
 def finish(session: Session) -> Run:

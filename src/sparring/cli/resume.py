@@ -37,18 +37,22 @@ class Resume(Command):
         tyro.conf.arg(metavar="budget|auto", help_behavior_hint="(default: as it was)"),
     ] = None
     """from now on, as of `sparring train`"""
+    log: Annotated[str | None, tyro.conf.arg(metavar="NAME,NAME", help_behavior_hint="(default: as it was)")] = None
+    """from now on, as of `sparring train`; none ends it"""
     json: Flag = False
     """events as JSON lines on stdout"""
 
     def run(self, talk: Talk) -> int:
         budget = parse_budget(self.budget) if self.budget is not None else None
         if self.processes != 1 and not launched():
-            flags = {"--budget": self.budget, "--rescue": self.rescue, "--stop": self.stop}
+            flags = {"--budget": self.budget, "--rescue": self.rescue, "--stop": self.stop, "--log": self.log}
             more = [word for name, value in flags.items() if value is not None for word in (name, value)]
             return launch(self.processes, ["resume", os.fspath(self.directory), *more, *["--json"] * self.json])
         from sparring import api
 
         progress = None if talk.terminal else talk.progress  # a terminal shows the live line of the run instead
         rescue = None if self.rescue is None else self.rescue == "on"
-        session = api.resume(self.directory, budget=budget, rescue=rescue, stop=self.stop, progress=progress)
+        session = api.resume(
+            self.directory, budget=budget, rescue=rescue, stop=self.stop, log=self.log, progress=progress
+        )
         return follow(session, talk, as_json=self.json)

@@ -51,6 +51,8 @@ class Train(Command):
     """on: when numbers run away or the run collapses, go back to the last healthy checkpoint; off: only say so"""
     stop: Literal["budget", "auto"] = "budget"
     """auto: end as soon as no more progress is to be expected; budget: only say so"""
+    log: Annotated[str | None, tyro.conf.arg(metavar="NAME,NAME", help_behavior_hint="(default: none)")] = None
+    """also tell: tensorboard (RUN/tensorboard), wandb, or both with a comma"""
     dry_run: Flag = False
     """show the plan and stop"""
     json: Flag = False
@@ -95,6 +97,7 @@ class Train(Command):
             "freeze_d": self.freeze_d,
             "rescue": self.rescue == "on",
             "stop": self.stop,
+            "log": self.log or (),
             **self.prepared.settings(),
         }
 
@@ -110,6 +113,7 @@ class Train(Command):
             "--freeze-d": self.freeze_d,
             "--rescue": self.rescue,
             "--stop": self.stop,
+            "--log": self.log,
         }
         flags = [str(word) for name, value in values.items() if value is not None for word in (name, value)]
         flags += [word for change in self.set for word in ("--set", change)]

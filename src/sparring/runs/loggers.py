@@ -201,6 +201,14 @@ def names_of(text: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name != NONE))
 
 
+def names_in(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those that recipe.yaml asks for; `UsageError` if that cannot be."""
+    said = document["run"].get("log") or ()
+    if not isinstance(said, (str, list, tuple)):
+        raise UsageError("LOG-NAME", "run.log is a list of names", where=f"run.log: {said}", fix="log: [tensorboard]")
+    return names_of(said)
+
+
 def check(names: Sequence[str]) -> None:
     """`UsageError` for a logger whose package is not installed: before anything is trained."""
     missing = [name for name in names if importlib.util.find_spec(LOGGERS[name].module) is None]

@@ -16,7 +16,7 @@ import sparring
 from sparring.budget import Budget, duration
 from sparring.data import Dataset, Options, open_data, stream_of
 from sparring.errors import UsageError
-from sparring.runs import auto, compatible, transfer
+from sparring.runs import auto, compatible, loggers, transfer
 from sparring.runs.directory import free_directory
 from sparring.runs.observe import cost_of
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
@@ -48,6 +48,7 @@ class Request:
     threads: int | None = None
     begin: Path | None = None  # a run whose networks this one begins with
     freeze_d: int | None = None
+    log: tuple[str, ...] = ()  # programs that are told what happens (`runs.loggers`)
     rescue: bool = True  # go back to the newest healthy checkpoint when numbers run away or the watch objects
     stop: str = "budget"  # or "auto": end when nothing more is to be expected
 
@@ -102,6 +103,7 @@ class Plan:
                 "why": self.recipe.why,
                 "rescue": request.rescue,
                 "stop": request.stop,
+                **({"log": list(request.log)} if request.log else {}),
                 "sparring": sparring.__version__,
                 "torch": str(torch.__version__),
                 **({"probes": self.probes.record()} if self.probes is not None else {}),
@@ -145,6 +147,7 @@ class Plan:
 
 def make(request: Request, *, progress: Callable[..., None] | None = None) -> Plan:
     """Open the data, choose and check the recipe, time a discarded copy, and turn the budget into images once."""
+    loggers.check(request.log)
     request = transfer.with_origin(request)
     asked = compatible.before_data(request)
     origin = Origin.of(request.begin) if request.begin is not None else None

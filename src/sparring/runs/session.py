@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +20,13 @@ from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen
 from sparring.errors import CheckpointError, DataError, Diverged, UsageError
 from sparring.generate.grid import picture
 from sparring.generate.sample import rows_of, shown
-from sparring.runs import edits
+from sparring.runs import edits, loggers
 from sparring.runs import plan as plans
 from sparring.runs.board import POINTS, Board, board_of, drawn, moments
 from sparring.runs.directory import RunDirectory
 from sparring.runs.document import Document
 from sparring.runs.lock import RunLock
+from sparring.runs.loggers import Loggers
 from sparring.runs.plan import Plan, Request
 from sparring.runs.probes import Probes
 from sparring.runs.recipe import Recipe, of_document
@@ -55,6 +56,7 @@ class Session(Iterator[Event]):
         self._real: torch.Tensor | None = None  # points that a picture of points is laid over
         self._rows: int | None = None  # of a picture of images, if each class has one
         self._board: Board | None = None  # draws a game on the plane
+        self._loggers: Loggers | None = None  # tell other programs
         self._events = self._run(begin)
 
     def __next__(self) -> Event:
@@ -106,6 +108,9 @@ class Session(Iterator[Event]):
                     dataset, self.loop.match.game, seconds=planned_seconds(self.directory.document()),
                     total=self.loop.total, logged=self.directory.log,
                 )  # fmt: skip
+                document = self.directory.document()
+                self._loggers = Loggers(loggers.names_in(document), self.directory, document, self.loop.match.images)
+                stack.callback(self._loggers.close)
             if self._stop:
                 self.loop.stop()
             yield from self._messages()
@@ -117,6 +122,8 @@ class Session(Iterator[Event]):
                 if isinstance(event, Done):
                     self.finished = event
                     yield from self._film(event)
+                if self._loggers is not None:
+                    yield from self._loggers.hear(event)
                 yield event
 
     def _messages(self) -> list[Alarm]:
@@ -175,18 +182,20 @@ def start(
 def resume(
     path: Path | str, *, budget: Budget | None = None, device: str | None = None, watch: Watch | None = None,
     disk: Disk | None = None, pace: dict[str, Any] | None = None, progress: Callable[..., None] | None = None,
-    rescue: bool | None = None, stop: str | None = None,
+    rescue: bool | None = None, stop: str | None = None, log: Sequence[str] | None = None,
 ) -> Session:  # fmt: skip
     """Go on with a run as if it had never stopped: everything comes from its directory.
 
     `budget` adds to it ("+10m") or names a new total in images; schedules stay at their end values beyond the horizon.
-    rescue, stop: from now on; None: as it was. A run from before there were any is not rescued.
+    rescue, stop, log: from now on; None: as it was. A run from before there were any is not rescued.
     """
     directory = RunDirectory(path)
     said = directory.said()
     written = said.values
     changed = {name: value for name, value in (("rescue", rescue), ("stop", stop)) if value is not None}
+    changed |= {"log": list(log)} if log is not None else {}
     document = {**written, "run": {**written["run"], **changed}}
+    loggers.check(loggers.names_in(document))
     run, recipe = document["run"], recipe_of(said)
     request = request_of(document)
     where = choose_device(device or _device_of(run))
