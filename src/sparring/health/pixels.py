@@ -19,6 +19,7 @@ FILLS = (127.5, 0.0)
 _NEAR = 6.0  # levels from a fill that still count as it: G draws it with a network
 _EVEN = 2.0  # levels between the darkest and the lightest pixel of an image that is constant
 _LIVELY = 12.0  # standard deviation, in levels, of what is left of an image beside its border or hole
+_COMMON = 0.1  # share of reals beyond which such borders or holes are how the data looks, and no sign of anything
 _PIECE, _SPECTRA = 32, 128  # images at a time; images whose spectrum is taken
 _BORDER, _WINDOW = 1 / 16, 1 / 4  # of a side: the least border and the least hole that count
 
@@ -71,7 +72,7 @@ class Pixels:
             "saturated": self.saturated - real.saturated,
             "constant": self.constant,
             "checkerboard": self.checkerboard / real.checkerboard if real.checkerboard > 0 else math.nan,
-            "leak": max(f - r for f, r in zip(self.filled, real.filled, strict=True)),
+            "leak": max(f - r if r <= _COMMON else 0.0 for f, r in zip(self.filled, real.filled, strict=True)),
         }
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from sparring.health.baseline import CLASS, Baseline, covered, inside, repeated
 from sparring.health.look import Logits, Look, Sight
 from sparring.health.pixels import Pixels, worst
-from sparring.metrics import diversity
+from sparring.metrics import diversity, neighbours
 from sparring.metrics.kernel import kid
 
 Signals = dict[str, float]
@@ -41,7 +41,12 @@ def signals(look: Look, baseline: Baseline | None) -> Signals:
         points by their coordinates.
     contrast: standard deviation of pixels, or coordinates, fake / real, of the channel where it is furthest from 1.
     saturated: share of values that are 0 or 255, minus that of reals.   constant: share of images of one colour.
-    class_diversity: the least over classes of a class's diversity ratio, over the median of all (labelled games).
+    class_kl: of labelled data, KL of the classes of fakes against those of reals in nats, 0 on average for equal laws;
+        class_least: the least over classes of the share of fakes over the share of reals. A sample is of the class of
+        the nearest training sample, in the features of the judge.
+    class_match: of a game that is asked for classes, the share of fakes that are of the class asked for;
+        class_match_real: of held-out samples and their own class.
+    class_diversity: the least over classes of a class's diversity ratio, over the median of all.
     checkerboard: energy of fakes near the highest frequencies over that of reals.
     leak: share of fakes with a border or hole as augmentation leaves, minus that of reals (`health.pixels`).
     """
@@ -51,7 +56,7 @@ def signals(look: Look, baseline: Baseline | None) -> Signals:
     if baseline is not None and look.fake is not None:
         values |= of_law(look.fake, look.raw, baseline)
         values |= of_pixels(look.fake, baseline)
-        if look.fake.labels is not None and baseline.reals.labels is not None:
+        if baseline.reals.labels is not None:
             values |= of_classes(look.fake, baseline)
         if baseline.copies is not None:
             values["copies"] = baseline.copies.found(look.fake.likeness)
@@ -87,16 +92,47 @@ def of_pixels(fake: Sight, baseline: Baseline) -> Signals:
 
 
 def of_classes(fake: Sight, baseline: Baseline) -> Signals:
-    """`class_diversity`, where two classes or more have enough samples; each compared at the n that both sides have."""
-    labels, reals = fake.labels, baseline.reals.labels
-    assert labels is not None and reals is not None
+    """Which classes fakes belong to, by the label of the nearest training sample; held-out reals are sorted alike.
+
+    `class_least`, `class_kl`; of a game that was asked for classes also `class_match`, `class_match_real`, and
+    `class_diversity` where two classes or more have enough samples: each is compared at the n that both sides have.
+    """
+    train, real = baseline.train, baseline.real
+    if train.labels is None or real.labels is None:
+        return {}
+    made, true = (train.labels[neighbours.nearest(x.features, train.features)[1]] for x in (fake, real))
+    every = int(torch.cat([made, true]).max()) + 1
+    counts, usual = torch.bincount(made, minlength=every).double(), torch.bincount(true, minlength=every).double()
+    p, q = counts / counts.sum(), usual / usual.sum()
+    known = q * len(made) >= CLASS  # of a rarer class none at all may be chance
+    values = {"class_kl": _divergence(counts, usual)}
+    if known.any():
+        values["class_least"] = float((p / q)[known].min())
+    if fake.labels is not None:
+        values["class_match"] = float((made == fake.labels).double().mean())
+        values["class_match_real"] = float((true == real.labels).double().mean())
+        values |= _diversity_by_class(fake, fake.labels, baseline)
+    return values
+
+
+def _diversity_by_class(fake: Sight, labels: Tensor, baseline: Baseline) -> Signals:
+    reals = baseline.reals
+    assert reals.labels is not None
     ratios = []
-    for k in torch.unique(reals).tolist():
-        made, true = fake.features[labels == k], baseline.reals.features[reals == k]
+    for k in torch.unique(reals.labels).tolist():
+        made, true = fake.features[labels == k], reals.features[reals.labels == k]
         n = min(len(made), len(true))
         if n >= CLASS:
             ratios.append(diversity.vendi(made[:n], baseline.width) / diversity.vendi(true[:n], baseline.width))
     return {"class_diversity": min(ratios) / statistics.median(ratios)} if len(ratios) > 1 else {}
+
+
+def _divergence(counts: Tensor, usual: Tensor) -> float:
+    """KL(p ‖ q) in nats of two histograms (K,), half a sample added to every class, less what it is on average for two
+    samples of the same law: (K − 1) / 2 · (1/n + 1/m)."""
+    n, m = float(counts.sum()), float(usual.sum())
+    p, q = (counts + 0.5) / (n + 0.5 * len(counts)), (usual + 0.5) / (m + 0.5 * len(counts))
+    return float((p * (p / q).log()).sum()) - 0.5 * (len(counts) - 1) * (1 / n + 1 / m)
 
 
 def of_logits(logits: Logits) -> Signals:
