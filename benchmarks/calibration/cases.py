@@ -108,6 +108,7 @@ _PLAN: Mapping[str, str] = {
     "class-without-noise": "digits-classes fashion-classes",
     "labels-shuffled": "ring-classes",
     "ema-frozen": "ring-relativistic digits-dcgan",
+    "ema-slow": "digits-dcgan",
     "augment-1": "digits-r3 fashion-r3",
     "two-hundred": "digits-r3",
     "gamma-0": "ring-relativistic grid-relativistic digits-r3",
@@ -115,7 +116,7 @@ _PLAN: Mapping[str, str] = {
 }
 _SOFT = (
     "scaled-down", "scaled-up", "chequer", "class-ignored", "class-without-noise", "labels-shuffled", "ema-frozen",
-    "augment-1", "two-hundred", "gamma-0", "gamma-500",
+    "ema-slow", "augment-1", "two-hundred", "gamma-0", "gamma-500",
 )  # fmt: skip
 """Faults that need not end a game: they are played last."""
 _MORE: tuple[tuple[str, str, tuple[int, ...]], ...] = ()

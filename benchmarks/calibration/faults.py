@@ -247,6 +247,7 @@ FAULTS: Mapping[str, Fault] = {
               settings=("play=D:4,G:1", "penalty=none")),
         Fault("two-hundred", "only 200 training samples, no penalty", keep=200, settings=("penalty=none",)),
         # averages
+        Fault("ema-slow", "G's average forgets nothing", settings=("ema_images=1000000000", "ema_share=1")),
         Fault("ema-frozen", "G's average never moves", frozen=True),
         # transient: for the rescue
         Fault("once-nan", "a NaN in one batch", stream=with_nan, later=True, once=1),

@@ -147,14 +147,27 @@ def revisit(case: Case) -> Iterator[tuple[Prepared, dict[str, Any], int]]:
     """A played run at each of its moments: (the run with its weights as they were, its record, the moment's number)."""
     record = json.loads((folder_of(case) / "run.json").read_text())
     prepared = prepare(case)
+    for number in range(len(record["probes"])):
+        put_back(prepared, record, number)
+        yield prepared, record, number
+
+
+def at(case: Case, moment: int = -1) -> Prepared:
+    """A played run as it was at one of its moments; −1 is the last."""
+    record = json.loads((folder_of(case) / "run.json").read_text())
+    prepared = prepare(case)
+    put_back(prepared, record, range(len(record["probes"]))[moment])
+    return prepared
+
+
+@torch.no_grad()
+def put_back(prepared: Prepared, record: dict[str, Any], number: int) -> None:
     match = prepared.match
     files = match.tensors()
-    for number, state in enumerate(record["probes"]):
-        stored = load_file(folder_of(case) / f"{number:02d}.safetensors")
-        with torch.no_grad():
-            for stem in STEMS:
-                for name, tensor in files.get(stem, {}).items():
-                    tensor.copy_(stored[f"{stem}|{name}"])
-        match.round, match.drawn = int(state["round"]), int(state["drawn"])
-        match.arm()
-        yield prepared, record, number
+    stored = load_file(folder_of(prepared.case) / f"{number:02d}.safetensors")
+    for stem in STEMS:
+        for name, tensor in files.get(stem, {}).items():
+            tensor.copy_(stored[f"{stem}|{name}"])
+    state = record["probes"][number]
+    match.round, match.drawn = int(state["round"]), int(state["drawn"])
+    match.arm()
