@@ -21,6 +21,7 @@ from sparring.health.look import Logits, Look, Sight
 from sparring.health.pixels import Pixels
 from sparring.health.signals import signals
 from sparring.metrics import features
+from sparring.metrics.extractors import PixelFeatures
 from sparring.metrics.features import Extractor, quantise
 from sparring.runs.board import reading
 from sparring.runs.probes import SIZES, Cost, held_out_most
@@ -113,7 +114,7 @@ class Observer:
         """Averaged players, players as they are, D, each as far as the game has it."""
         game, fake, raw = match.game, None, None
         with self._on(match.engine.device):
-            if self.baseline is not None and isinstance(game, Samples):
+            if isinstance(game, Samples) and self.baseline is not None:
                 with match.averages.applied():
                     fake = self._made(match)
                 raw = self._made(match) if match.averages.players else None
@@ -228,6 +229,12 @@ class Observer:
             network.to("cpu")
 
 
+def judge_of(game: object) -> Extractor | None:
+    """The judge of an `Observer` of this game; None: the usual one. What makes no samples is not compared with
+    anything: pixels cost nothing."""
+    return None if isinstance(game, Samples) else PixelFeatures()
+
+
 def cost_of(match: Match, dataset: Dataset, rate: float, besides: Callable[[Match], object] | None = None) -> Cost:
     """What probing this game costs on this machine, from one small piece of each part: a second or two on a CPU.
 
@@ -244,12 +251,13 @@ def cost_of(match: Match, dataset: Dataset, rate: float, besides: Callable[[Matc
         return clock() - began
 
     count = max(1, min(_FEW, len(dataset.train)))
-    eyes = Observer(dataset, samples=_FEW, held_out=_FEW)
+    eyes = Observer(dataset, samples=_FEW, held_out=_FEW, judge=judge_of(match.game))
+    makes = isinstance(match.game, Samples)
     with eyes._on(match.engine.device):
         fixed = seconds(lambda: eyes._sight(dataset.train[:count], None))  # the judge is loaded
         real = seconds(lambda: eyes._trained)
         thumbnail = seconds(lambda: eyes._thumbnails(np.arange(count)))
-    _ = eyes.baseline  # so that it is no part of the look
+    _ = eyes.baseline if makes else None  # so that it is no part of the look
     seen: list[Look] = []
     match.step()
     fake = seconds(lambda: seen.append(eyes.look(match)))
@@ -258,7 +266,7 @@ def cost_of(match: Match, dataset: Dataset, rate: float, besides: Callable[[Matc
     n, width = SIZES[-1], eyes._trained.features.shape[1]
     spots = torch.from_numpy(np.random.Generator(np.random.Philox(0)).standard_normal((3 * n, width))).float()
     made, real_, train = (Sight(part) for part in spots.split(n))
-    algebra = seconds(lambda: signals(Look(made, made), Baseline.of(real_, train, n)))
+    algebra = seconds(lambda: signals(Look(made, made), Baseline.of(real_, train, n))) if makes else 0.0
     each = seconds(lambda: besides(match)) if besides is not None else 0.0
     slower = _slower(match, rate) if alone else 1.0
     parts = (max(0.0, fixed - real), real / count, fake / _FEW, thumbnail / count, algebra, each)

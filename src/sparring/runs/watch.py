@@ -27,7 +27,7 @@ from sparring.health.words import count
 from sparring.losses.adversarial import OBJECTIVES
 from sparring.metrics.energy import energy_distance, mean_distance
 from sparring.metrics.modes import modes
-from sparring.runs.observe import Observer
+from sparring.runs.observe import Observer, judge_of
 from sparring.runs.probes import Probes
 from sparring.runs.recipe import Recipe
 from sparring.runs.settings import plain
@@ -211,7 +211,9 @@ def watch_of(
     points = dataset.kind == "points" and isinstance(game, Samples)
     if probes is None:
         return PointsWatch(measure_of(dataset), moments) if points else None
-    eyes = Observer(dataset, samples=probes.samples, reference=probes.reference, seed=seed, mirrored=mirrored)
+    eyes = Observer(
+        dataset, samples=probes.samples, reference=probes.reference, seed=seed, mirrored=mirrored, judge=judge_of(game)
+    )
     return RunWatch(
         eyes, probes.until(total or probes.moments[-1]),
         measure=measure_of(dataset) if points else None, shown=moments if points else (),
