@@ -47,9 +47,16 @@ def _end(session: Session, talk: Talk, seconds: float, *, as_json: bool) -> int:
     if leads:
         page = write_page(path, talk)
         images = done.images if done is not None else 0
-        talk.say(f"{'stopped' if stopped else 'done'} at {images:,} images after {duration(seconds)}")
+        talk.say(f"{_ended(session)} at {images:,} images after {duration(seconds)}")
         makes = session.loop is None or isinstance(session.loop.match.game, Samples)
-        talk.say("\n".join(places(path, page) + (following(path, stopped, makes) if session.lost is None else [])))
+        failed = session.lost is not None or session.trouble is not None
+        talk.say("\n".join(places(path, page) + (following(path, stopped, makes) if not failed else [])))
+    if session.trouble is not None:
+        if leads:
+            talk.trouble(str(session.trouble))
+            if as_json:
+                talk.record(record(session.trouble))
+        return session.trouble.exit_code if leads else STOPPED  # the others leave without a word to torchrun
     if session.lost is not None:
         talk.trouble(str(session.lost))
         if leads:
