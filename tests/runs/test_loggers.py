@@ -6,8 +6,11 @@ import sys
 import types
 
 import pytest
+import yaml
 from PIL import Image
 
+from sparring import api
+from sparring.cli import main
 from sparring.errors import UsageError
 from sparring.runs import loggers
 from sparring.runs.directory import RunDirectory
@@ -229,3 +232,54 @@ def test_what_is_missing_or_unknown_is_said_with_the_command_that_mends_it(monke
         check(["tensorboard", "wandb"])
     assert "pip install 'sparring[tensorboard]' && pip install wandb" in str(error.value)
     check([])
+
+
+# ── in a run ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+NANO = ["width=4", "z=4", "batch=8"]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(24):
+        Image.new("RGB", (16, 16), (number, 90, 200 - number)).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def logged(out):
+    """What the run's own log says was paid: (images, name, value)."""
+    records = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [(r["images"], name, value) for r in records if r["event"] == "turn" for name, value in r["values"].items()]
+
+
+def test_a_run_tells_what_its_log_says_stopped_and_resumed(photos, tmp_path):
+    out = tmp_path / "run"
+    running = api.steps(photos, recipe="dcgan", size=16, out=out, budget="80", held_out=0, set=NANO, device="cpu",
+                        log="tensorboard")  # fmt: skip
+    for event in running:
+        if event.images >= 40:
+            running.stop()
+    said = yaml.safe_load((out / "recipe.yaml").read_text())
+    assert said["run"]["log"] == ["tensorboard"]
+    for event in api.resume(out):  # it keeps what it was told
+        assert not (isinstance(event, Alarm) and event.code == "LOG-LOST")
+    assert len(list((out / "tensorboard").iterdir())) == 2
+    told = [row for row in seen(RunDirectory(out)) if not row[1].startswith("speed/")]
+    assert [row[:2] for row in told] == [row[:2] for row in logged(out)]
+    assert [row[2] for row in told] == pytest.approx([row[2] for row in logged(out)], rel=1e-6)
+
+    for _ in api.resume(out, budget="+16", log="none"):
+        pass
+    assert yaml.safe_load((out / "recipe.yaml").read_text())["run"]["log"] == []
+    assert max(row[0] for row in seen(RunDirectory(out))) == 80 < max(row[0] for row in logged(out))
+
+
+def test_what_is_missing_is_said_before_there_is_a_run(photos, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loggers.importlib.util, "find_spec", lambda name: None)
+    for name, word in (("wandb", "pip install wandb"), ("tensorbord", "LOG-NAME")):
+        code = main(["train", str(photos), "--out", str(tmp_path / "none"), "--budget", "80", "--log", name])
+        assert code == 2 and word in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()

@@ -47,6 +47,10 @@ class Demo(Command):
             api.save_walk(self.out, self.out / "walk.gif", frames=60, seed=0)
         page = write_page(self.out, talk)
         talk.say("\n".join(places(self.out, page) + following(self.out, stopped)))
+        for verdict in api.doctor(self.out, look=False).verdicts:
+            talk.say(f"verdict: {verdict.sentence()}")
+        if page is not None:
+            talk.say(f"all of it on one page, for a browser:\n  {page.resolve().as_uri()}")
         talk.data(str(page or self.out))
         return 75 if stopped else 0
 
@@ -62,6 +66,9 @@ class Demo(Command):
             "checkpoints",
             "report.html",
             "walk.gif",
+            "evaluation.json",
+            "neighbours.json",
+            "neighbours.png",
             "lock",
             "generated",
         }
