@@ -30,6 +30,7 @@ class RunDirectory:
     samples/      grids from the same latents over time             checkpoints/  what `resume` reads
     data.npz      every image by name, content and label: so that a run goes on although its files have changed
     game.gif      the pictures of a game on the plane as an animation
+    neighbours.png, neighbours.json   ten samples with their nearest training images
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -39,6 +40,7 @@ class RunDirectory:
         self.manifest = self.path / "data.npz"
         self.log = self.path / "log.jsonl"
         self.film = self.path / "game.gif"
+        self.neighbours = self.path / "neighbours.png"
         self.samples = self.path / "samples"
         self.checkpoints = self.path / "checkpoints"
 

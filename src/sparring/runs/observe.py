@@ -69,6 +69,11 @@ class Observer:
         """(m,) rows of `dataset.train` that fakes are held against: row k of `Copies.reference` is number rows[k]."""
         return self._reference
 
+    @property
+    def known(self) -> Baseline | None:
+        """The baseline if it has been measured already."""
+        return self.__dict__.get("baseline")
+
     @cached_property
     def baseline(self) -> Baseline | None:
         """What is known of the data; None where there is too little of it."""
@@ -109,6 +114,11 @@ class Observer:
         return Sight(self._embed(tensor), tensor if self.dataset.kind == "images" else None, labels)
 
     # ── the game ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def signals(self, match: Match) -> dict[str, float]:
+        """What `health.signals` has to say of a look at this game."""
+        seen = self.look(match)
+        return signals(seen, self.baseline if seen.fake is not None else None)
 
     def look(self, match: Match) -> Look:
         """Averaged players, players as they are, D, each as far as the game has it."""

@@ -20,7 +20,7 @@ from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen
 from sparring.errors import CheckpointError, DataError, Diverged, UsageError
 from sparring.generate.grid import picture
 from sparring.generate.sample import rows_of, shown
-from sparring.runs import edits, loggers
+from sparring.runs import edits, loggers, neighbours
 from sparring.runs import plan as plans
 from sparring.runs.board import POINTS, Board, board_of, drawn, moments
 from sparring.runs.directory import RunDirectory
@@ -31,7 +31,7 @@ from sparring.runs.plan import Plan, Request
 from sparring.runs.probes import Probes
 from sparring.runs.recipe import Recipe, of_document
 from sparring.runs.transfer import Origin, adopt
-from sparring.runs.watch import context_of, kept_in, watch_of
+from sparring.runs.watch import RunWatch, context_of, kept_in, watch_of
 from sparring.train.checkpoint import Store
 from sparring.train.disk import Disk
 from sparring.train.engine import choose_device, join
@@ -122,6 +122,7 @@ class Session(Iterator[Event]):
                 if isinstance(event, Done):
                     self.finished = event
                     yield from self._film(event)
+                    yield from self._nearest(event)
                 if self._loggers is not None:
                     yield from self._loggers.hear(event)
                 yield event
@@ -155,6 +156,16 @@ class Session(Iterator[Event]):
             self._board.film(self.directory)
         except OSError as error:
             yield Alarm(done.images, "DISK", f"the animation could not be written ({error})")
+
+    def _nearest(self, done: Done) -> Iterator[Event]:
+        """Ten samples beside their nearest training images, if the run has got to its end."""
+        if self.loop is None or not isinstance(self.loop.watch, RunWatch) or done.reason not in ("budget", "watch"):
+            return
+        try:
+            if self.loop.engine.leads:
+                neighbours.write(self.directory, self.loop.watch.observer, self.loop.match)
+        except OSError as error:
+            yield Alarm(done.images, "DISK", f"the picture of nearest images could not be written ({error})")
 
 
 def start(

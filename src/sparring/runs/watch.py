@@ -21,7 +21,6 @@ from sparring.contest import ContestConfig
 from sparring.data import Dataset
 from sparring.health.response import alarms, decide
 from sparring.health.rules import judge
-from sparring.health.signals import signals
 from sparring.health.verdict import Context
 from sparring.health.words import count
 from sparring.losses.adversarial import OBJECTIVES
@@ -79,7 +78,7 @@ class PointsWatch:
 
 class RunWatch:
     """Looks at the players at `moments` (images seen): held-out data, averaged samples, samples of the players as they
-    are, what D says; `signals` has the meaning of each number.
+    are, what D says; `health.signals` has the meaning of each number.
 
     observer: sees data and game.   moments: of the probes.
     measure, shown: of points, what is counted of `SAMPLES` samples at the moments of the pictures too, and there alone.
@@ -133,7 +132,7 @@ class RunWatch:
         if probed:
             if self.distance is not None and made is not None and "energy_distance" not in values:
                 values |= self.distance(made)
-            values |= signals(self.observer.look(view), self.observer.baseline)
+            values |= self.observer.signals(view)
         values = finite(values)
         if not probed:
             return Opinion(values, judged=False)
