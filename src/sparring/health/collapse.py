@@ -88,7 +88,7 @@ def _doubles(h: History, index: int) -> bool | None:
 
 
 def _poor(h: History, index: int) -> bool | None:
-    late = h.context.alone or h.probes[index][0] >= 0.5 * h.context.planned
+    late = h.context.alone or h.probes[index][0] >= h.t.late * h.context.planned
     covered = _below(h, index, "coverage", _self(h, index, h.t.low_coverage)) if late else None
     return _any(
         _below(h, index, "diversity", h.t.low_diversity), covered, _doubles(h, index), averaged_gone(h, index)
@@ -105,7 +105,7 @@ def mode_collapse(h: History) -> Verdict | None:
         return None
     last = len(h.probes) - 1
     diversity = h.at(last, "diversity")
-    extreme = diversity is not None and diversity < 0.5 * h.t.collapse_diversity
+    extreme = diversity is not None and diversity < h.t.extreme
     confirmed = streak.confirmed or (extreme and streak.length >= h.asked(h.t.probes_sure))
     both = bool(diversity_gone(h, last)) and bool(coverage_gone(h, last))
     return Verdict(

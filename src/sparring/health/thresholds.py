@@ -28,8 +28,10 @@ class Thresholds:
     rising_least: float
     low_diversity: float
     collapse_diversity: float
+    extreme: float
     fallen: float
     fallen_from: float
+    late: float
     low_coverage: float
     collapse_coverage: float
     raw_diversity: float

@@ -166,16 +166,16 @@ def few_images(h: History) -> Verdict | None:
     c = h.context
     if c.kind != "images" or c.recipe == "classifier" or not 0 < c.images < h.t.few_images:
         return None
-    tips = [advice.augment(c)] if max(end or 0.0 for end in ends(c.settings.get("augment"))) < 0.1 else []
+    tips = [advice.augment(c)] if max(end or 0.0 for end in ends(c.settings.get("augment"))) <= 0 else []
     if narrow := advice.smaller(c):
         tips.append(f"half the width ({narrow})")
-    tips.append(f"starting from a run on similar images (`sparring train {c.data} --from {c.run} --freeze-d 2`)")
+    tips.append(f"starting from a run on many similar images (`sparring train {c.data} --from ANOTHER --freeze-d 1`)")
     return Verdict(
         "FEW-IMAGES", "note", 0, "certain",
         f"there are {c.images:,} training images (from {h.t.few_images:,.0f} on this is no concern)",
         "D learns so few by heart within minutes; then what it tells G is worth nothing, and G may copy them. Stop "
         "when the distance from held-out images stops falling: `--stop auto`.",
-        f"{' and '.join(tips)}",
+        "; ".join(tips),
     )  # fmt: skip
 
 
