@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sparring.chance import permutation
 from sparring.errors import SparringError
-from sparring.metrics.uncertainty import GROUPS, Measured, by_groups, groups, wilson
+from sparring.metrics.uncertainty import HALVES, Measured, by_halves, halves, wilson
 
 EXACT = 32
 """Dimensions up to which distances come from differences."""
@@ -75,30 +75,30 @@ def nearest_other(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Neighbours:
-    """The nearest other samples of each of n, with what is left of them when a group of samples is left out.
+    """The nearest other samples of each of n, also among a half of them.
 
-    squared: (n, K) squared distances, the nearest first;   which: (n, K) of which sample.
+    squared: (n, K) squared distances, the nearest first;   which: (n, K) of which sample. Both on the CPU.
     """
 
     def __init__(self, x: Tensor, k: int) -> None:
         """x: (n, d); for questions about the k-th nearest, 1 ≤ k < n."""
         if k >= len(x):
             raise _few(f"{len(x)} samples have no neighbour number {k}")
-        more = min(len(x) - 1, 2 * k + 6)  # so that k are left when a tenth of all samples is missing
+        more = min(len(x) - 1, 4 * k + 14)  # of a random half fewer than k are left once in 10,000 cases
         found = [slab.topk(more, largest=False) for _, slab in squared_distances(x, x, same=True)]
-        self.squared = torch.cat([f.values for f in found])
-        self.which = torch.cat([f.indices for f in found])
+        self.squared = torch.cat([f.values for f in found]).cpu()
+        self.which = torch.cat([f.indices for f in found]).cpu()
 
     def radius(self, k: int) -> Tensor:
         """(n,) squared distance to the k-th nearest: of the ball that `prdc` builds manifolds of."""
         return self.squared[:, k - 1]
 
-    def radius_without(self, k: int, group: Tensor, out: int) -> Tensor:
-        """As `radius` among the samples that are not of the group `out`, group (n,) int64; −1 for those that are."""
-        left = (group[self.which] != out).cumsum(1) >= k
-        place = torch.where(left.any(1), left.to(torch.uint8).argmax(1), left.shape[1] - 1)
-        radius = self.squared.gather(1, place[:, None])[:, 0]
-        return radius.masked_fill(group == out, -1.0)
+    def radius_within(self, k: int, kept: Tensor) -> Tensor:
+        """As `radius` of and among the samples that are kept, (n,) bool with c of them: (c,)."""
+        squared, which = self.squared[kept], self.which[kept]
+        enough = kept[which].cumsum(1) >= k
+        place = torch.where(enough.any(1), enough.to(torch.uint8).argmax(1), enough.shape[1] - 1)
+        return squared.gather(1, place[:, None])[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,15 +205,11 @@ def duplicates(fake: Tensor, real: Tensor, quantile: float = QUANTILE, seed: int
     threshold = _quantile(near, quantile)
     found = torch.nonzero(distance <= threshold).flatten()
     found = found[distance[found].argsort(stable=True)]
-    count = min(GROUPS, n)
-    group_fake, group_real = (torch.from_numpy(groups(n, count, seed, f"duplicates/{s}")) for s in ("fake", "real"))
-    fewer_fake, fewer_real = [], []
-    for out in range(count):
-        kept = of_fake.radius_without(1, group_fake, out)
-        fewer_fake.append(_share(kept[group_fake != out] <= threshold))
-        kept = of_real.radius_without(1, group_real, out)
-        fewer_real.append(_share(distance <= _quantile(kept[group_real != out], quantile)))
-    share = by_groups(len(found) / n, fewer_fake, fewer_real, trials=n)
+    replicates = []
+    for kept_fake, kept_real in zip(*(halves(n, HALVES, seed, f"duplicates/{side}") for side in ("fake", "real"))):
+        limit = _quantile(of_real.radius_within(1, kept_real), quantile)
+        replicates.append(_share(of_fake.radius_within(1, kept_fake) <= limit))
+    share = by_halves(len(found) / n, replicates, trials=n)
     null = _share(near <= threshold)
     return Duplicates(share, null, math.sqrt(threshold), rows[found], rows[of_fake.which[found, 0]], n)
 

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sparring.chance import permutation
 from sparring.metrics.neighbours import Neighbours, squared_distances
-from sparring.metrics.uncertainty import GROUPS, Measured, by_groups
+from sparring.metrics.uncertainty import HALVES, Measured, by_halves, halves
 
 
 @dataclass(frozen=True)
@@ -54,46 +53,32 @@ def prdc(real: Tensor, fake: Tensor, k_manifold: int = 3, k_ball: int = 5, seed:
 
     k_manifold: of precision and recall; k_ball: of density and coverage. A distance that equals the radius counts.
 
-    Samples are not independent here: one real sample more changes the balls around others. So the intervals are of a
-    jackknife that leaves out a tenth of the reals, then of the fakes, at a time, balls included. They say how far other
-    samples of the same laws would move the value at this n and m.
+    Samples are not independent here: one real sample more changes the balls around others. So the intervals are from
+    random halves of both sides, each with balls of its own (see `uncertainty.by_halves`). They say how far other
+    samples of the same laws would move the value at this n and m, and are careful: up to √2 too wide.
 
     >>> x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
     >>> same = prdc(x, x)
     >>> same.precision.value, same.recall.value, same.coverage.value
     (1.0, 1.0, 1.0)
     """
-    n, m, count = len(real), len(fake), min(GROUPS, len(real), len(fake))
-    group_real, group_fake = _ordered(n, count), _ordered(m, count)
-    real, fake = (x[permutation(seed, f"prdc/{s}", 0, len(x))] for x, s in ((real, "real"), (fake, "fake")))
+    real, fake = real.cpu(), fake.cpu()
     near_real, near_fake = Neighbours(real, max(k_manifold, k_ball)), Neighbours(fake, k_manifold)
-
-    def radii(near: Neighbours, k: int, group: Tensor) -> list[Tensor]:
-        return [near.radius_without(k, group.to(near.which.device), out) for out in range(count)] + [near.radius(k)]
-
-    cross = _Cross(n, m, group_fake, count)
-    manifold, balls = radii(near_real, k_manifold, group_real), radii(near_real, k_ball, group_real)
-    of_fake = radii(near_fake, k_manifold, group_fake)
+    wholes = (torch.ones(1, len(x), dtype=torch.bool) for x in (real, fake))
+    parts = (halves(len(x), HALVES, seed, f"prdc/{side}") for x, side in ((real, "real"), (fake, "fake")))
+    counts = []
+    for of_real, of_fake in (*zip(*wholes), *zip(*parts)):
+        manifold, ball = (near_real.radius_within(k, of_real) for k in (k_manifold, k_ball))
+        counts.append(_Counts(of_real, of_fake, manifold, ball, near_fake.radius_within(k_manifold, of_fake)))
     for rows, slab in squared_distances(real, fake):
-        cross.see(rows, slab, manifold, balls, of_fake)
-
-    def without(shares: Tensor, group: Tensor) -> list[float]:
-        """The mean of shares, one per sample, over all but one group."""
-        return [float(shares[group != out].double().mean()) for out in range(count)]
-
-    def means(shares: Tensor) -> list[float]:
-        """The mean over all samples of what the other side's sample gives without one of its groups, (count, ·)."""
-        return shares[:count].double().mean(1).tolist()
-
-    covered = [float(cross.covered[out][group_real != out].double().mean()) for out in range(count)]
-    # a ball holds a fake that is not of the group `out`
-    held = [float((cross.held.sum(0) - cross.held[out] > 0).double().mean()) for out in range(count)]
-    dense = [balls / (k_ball * m) for balls in cross.inside]
+        for count in counts:
+            count.see(rows, slab)
+    precision, recall, density, coverage = zip(*(count.measures(k_ball) for count in counts))
     return PRDC(
-        by_groups(_mean(cross.on_real[-1]), means(cross.on_real), without(cross.on_real[-1], group_fake), trials=m),
-        by_groups(_mean(cross.on_fake[-1]), means(cross.on_fake), without(cross.on_fake[-1], group_real), trials=n),
-        by_groups(dense[-1], dense[:count], without(cross.balls / k_ball, group_fake)),
-        by_groups(_mean(cross.covered[-1]), covered, held, trials=n),
+        by_halves(precision[0], precision[1:], trials=len(fake)),
+        by_halves(recall[0], recall[1:], trials=len(real)),
+        by_halves(density[0], density[1:]),
+        by_halves(coverage[0], coverage[1:], trials=len(real)),
     )
 
 
@@ -109,39 +94,31 @@ def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> DensityCoverage:
     return DensityCoverage(found.density, found.coverage)
 
 
-class _Cross:
-    """What the distances from reals (n) to fakes (m) say: with all samples (at the place `count`) and, at the places
-    before it, with each group left out of the side whose balls are asked."""
+class _Counts:
+    """What the distances between some reals and some fakes say.
 
-    def __init__(self, n: int, m: int, group_fake: Tensor, count: int) -> None:
-        self.count = count
-        self.sizes = torch.bincount(group_fake, minlength=count).tolist()
-        self.on_real = torch.zeros(count + 1, m, dtype=torch.bool)  # is a fake on the manifold of reals
-        self.on_fake = torch.zeros(count + 1, n, dtype=torch.bool)  # is a real on the manifold of fakes
-        self.covered = torch.zeros(count + 1, n, dtype=torch.bool)  # does a real ball hold a fake
-        self.held = torch.zeros(count, n, dtype=torch.int64)  # does it hold one of this group of fakes
-        self.inside = [0] * (count + 1)  # pairs of a fake in a real ball
-        self.balls = torch.zeros(m, dtype=torch.int64)  # in how many balls a fake is
+    reals, fakes: bool, which take part, n and m of them.   manifold, ball: (n,) squared radii of those reals for either
+    purpose;   of_fake: (m,) of those fakes.
+    """
 
-    def see(
-        self, rows: slice, slab: Tensor, manifold: list[Tensor], balls: list[Tensor], of_fake: list[Tensor]
-    ) -> None:
-        """slab: (rows, m) squared distances; the radii of all samples, squared, once for every group left out."""
-        for out in range(self.count + 1):
-            self.on_real[out] |= (slab <= manifold[out][rows, None]).any(0).cpu()
-            self.on_fake[out, rows] = (slab <= of_fake[out]).any(1).cpu()
-            inside = slab <= balls[out][rows, None]
-            self.covered[out, rows] = inside.any(1).cpu()
-            self.inside[out] += int(inside.count_nonzero())
-        self.balls += inside.sum(0).cpu()
-        for group, columns in enumerate(torch.split(inside, self.sizes, dim=1)):
-            self.held[group, rows] = columns.any(1).long().cpu()
+    def __init__(self, reals: Tensor, fakes: Tensor, manifold: Tensor, ball: Tensor, of_fake: Tensor) -> None:
+        self.reals, self.fakes = reals.nonzero().flatten(), fakes.nonzero().flatten()
+        self.manifold, self.ball, self.of_fake = manifold[:, None], ball[:, None], of_fake
+        self.on_real = torch.zeros(len(self.fakes), dtype=torch.bool)  # is a fake on the manifold of reals
+        self.on_fake = self.inside = self.covered = 0  # reals on that of fakes; pairs of fake and ball; balls with one
 
+    def see(self, rows: slice, slab: Tensor) -> None:
+        """slab: squared distances of all fakes from a run of all reals."""
+        first, last = torch.searchsorted(self.reals, torch.tensor([rows.start, rows.stop])).tolist()
+        if slab.shape[1] > len(self.fakes) or last - first < len(slab):
+            slab = slab[self.reals[first:last] - rows.start].index_select(1, self.fakes)
+        self.on_real |= (slab <= self.manifold[first:last]).any(0)
+        self.on_fake += int((slab <= self.of_fake).any(1).sum())
+        inside = slab <= self.ball[first:last]
+        self.covered += int(inside.any(1).sum())
+        self.inside += int(inside.count_nonzero())
 
-def _ordered(n: int, count: int) -> Tensor:
-    """(n,) groups one after the other, as equal as can be: of samples that were shuffled."""
-    return torch.arange(n) * count // n
-
-
-def _mean(which: Tensor) -> float:
-    return float(which.double().mean())
+    def measures(self, k: int) -> tuple[float, float, float, float]:
+        """Precision, recall, density, coverage."""
+        n, m = len(self.reals), len(self.fakes)
+        return int(self.on_real.sum()) / m, self.on_fake / n, self.inside / (k * m), self.covered / n
