@@ -763,11 +763,12 @@ def test_who_looks_while_a_run_saves_finds_the_newer_one(tmp_path: Path) -> None
 @pytest.mark.parametrize("seed", range(40))
 def test_random_lives(tmp_path: Path, seed: int) -> None:
     """Saves, full disks, kills, resumes, marks, holds, rollbacks, in any order. Always: the newest that was saved (or
-    the one whose save was broken off) is found, whole; at least two are valid once two were; the best stays.
+    the one whose save was broken off) is found, whole; at least two are valid once two were; the best stays, and so
+    does the newest healthy one, to which a rollback goes.
     """
     dice = random.Random(seed)
     keep = dice.choice((2, 2, 3))
-    images, last, saved, best = 0, None, 0, None
+    images, last, saved, best, sound = 0, None, 0, None, 0
     stranger = tmp_path / "000000000000"
     save(Store(tmp_path, disk=Watched(), run="stranger"), 0)
     for _ in range(60):
@@ -784,13 +785,16 @@ def test_random_lives(tmp_path: Path, seed: int) -> None:
                     store.mark_best(last, dice.random())
                     best = last
             elif what == "rollback":
-                valid = [n for n, path in store._entries() if path != stranger and n != last]
-                if valid and best is not None and best <= max(valid):
-                    images = last = max(valid)
+                back = store.newest_healthy(images)
+                assert (back.images if back is not None else 0) == sound
+                if back is not None and (best is None or best <= back.images):
+                    images = last = back.images
                     store.forget_after(last)
+                    save(store, last)  # again, as the loop does
                     saved = 1
             else:
                 images += dice.choice((0, 10, 10, 20)) if images else 10
+                sound = 0 if images == sound and what == "hold" else sound
                 save(store, images, healthy=what != "hold")
                 saved, last = saved + (images != last), images
         except (OSError, Death):
@@ -810,6 +814,9 @@ def test_random_lives(tmp_path: Path, seed: int) -> None:
         assert len(set(whole)) >= min(saved, 2), (what, whole)
         assert len(set(whole)) <= 2 * keep + 3
         assert best is None or best in whole
+        healthy = [n for n in whole if Store(tmp_path, run="r").at(n).manifest.healthy]
+        assert max(healthy, default=0) >= sound and len(set(healthy)) <= 2 * keep + 2
+        sound = max(healthy, default=0)
         assert stranger.exists()
     with contextlib.suppress(FileNotFoundError):
         save(Store(tmp_path, keep, Watched(), run="r"), images + 10)
