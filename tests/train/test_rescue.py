@@ -445,7 +445,7 @@ class Counting(Dying):
 @pytest.mark.parametrize(("fault", "kills"), [("watch", 9), ("twice", 9), ("always", 6)])
 def test_a_kill_at_any_file_operation_around_going_back_changes_nothing(fault: str, kills: int, tmp_path: Path) -> None:
     """Killed before an operation on files (writing, renaming, removing; of log, checkpoints and mark): tensors, state,
-    log, mark and pictures are those of a run that was never touched. (Every seventh operation was tried once: 307 kills.)"""
+    log, mark and pictures are those of a run that was never touched. (Every seventh of them was tried: 307 kills.)"""
     counting = Counting()
     truth = played(tmp_path / "whole", counting, fault, {}, 0)
     operations = counting.operations
