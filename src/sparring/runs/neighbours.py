@@ -22,10 +22,10 @@ SIDE = 64
 
 
 def write(directory: RunDirectory, observer: Observer, match: Match) -> bool:
-    """``neighbours.png`` and ``neighbours.json`` of a run on images: the first samples of its pictures in the upper row,
-    below each its nearest training image by thumbnails (`health.copies`), mirrored ones too where training mirrors.
+    """``neighbours.png`` and ``neighbours.json`` of a run on images: the first samples of its pictures above,
+    below each its nearest training image by thumbnails (`health.copies`), mirrored too where training mirrors.
 
-    Only where data and thumbnails have been looked at already, so that it costs next to nothing; whether it did. OSError.
+    Only where the data has been looked at already, so that it costs next to nothing; returns whether it did. OSError.
     """
     copies = observer.known.copies if observer.known is not None else None
     if copies is None or observer.dataset.kind != "images" or not isinstance(match.game, Samples):

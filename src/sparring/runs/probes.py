@@ -19,6 +19,7 @@ REFERENCE = 20_000
 """Training images that samples are held against at most."""
 LEAST_REFERENCE = 0.2
 """Share of the training images with fewer of which copies are not looked for."""
+_BEYOND = 200  # moments beyond the horizon, at most
 _FIRST, _EARLY = 0.02, 0.2  # of the run: the first probe; until when they are log-spaced
 _MARGIN = 0.8  # of the allowance that is planned with: what is timed for a moment may take longer in the run
 
@@ -158,6 +159,6 @@ def extended(planned: tuple[int, ...], total: int) -> tuple[int, ...]:
     last = planned[-1]
     if total <= last:
         return tuple(moment for moment in planned if moment <= total)
-    step = max(1, last - planned[-2] if len(planned) > 1 else last)
+    step = max(1, last - planned[-2] if len(planned) > 1 else last, math.ceil((total - last) / _BEYOND))
     count = max(1, math.floor((total - last) / step))
     return (*planned, *(last + step * k for k in range(1, count)), total)
