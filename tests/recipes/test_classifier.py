@@ -28,7 +28,7 @@ from sparring.train.match import Match
 from sparring.types import Batch, Classifies, Sampled, Samples, Space
 
 NOW = Now(0, images=100, horizon=400, round=4, turn=0, samples=range(8))
-SMALL = {"width": 4, "batch": 16, "memory_format": "contiguous"}
+SMALL = {"width": 4, "batch": 16, "augment": 0.0, "memory_format": "contiguous"}
 
 
 def game_of(classes: int = 5, **settings: object) -> Classifier:

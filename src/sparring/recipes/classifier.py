@@ -26,8 +26,7 @@ class ClassifierConfig(Training):
     smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each label that is spread over all classes (label smoothing, Szegedy et al. 2016, section 7)."""
     augment: Fraction = Ramp(1.0, 1.0)
-    """Probability with which an image is moved by up to an eighth of its sides: 1 % of clothes fewer are taken for
-    something else than without."""
+    """Probability with which an image is moved by up to an eighth of its sides."""
     play: str = "C:1"
     """Who moves when: there is only C."""
     lr: Fraction = Ramp(3e-3, 3e-5)

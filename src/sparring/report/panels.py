@@ -58,6 +58,9 @@ def _measured() -> tuple[Kind, ...]:
         Kind("Quality and evenness", "Share of samples within three standard deviations of a mode (98.9 % is perfect), "
              "and what the rarest mode has of its share.",
              {"high_quality": "high quality", "smallest_share": "smallest share"}, share, (0.989,)),
+        Kind("How often the class is guessed", "Share of images whose class is guessed right. Where held-out images "
+             "fall behind, it learns by heart.", {"accuracy": "held-out data", "accuracy_train": "training data"},
+             share),
         Kind("Modes", "With at least one of 2,500 samples within three standard deviations.", {"modes": "modes"}),
         Kind("Reverse KL", "Of the high-quality samples over the modes, to equal shares; 0 is even, in nats.",
              {"reverse_kl": "reverse KL"}),
@@ -118,10 +121,12 @@ SKILL = {  # the first line is blue, the second orange: generated and real, as i
     "D(x)": "D(x), real",
 }
 RATES = {"true_negative": "generated called generated (TNR)", "true_positive": "real called real (TPR)"}
+PLAYED = "Each player lowers its own. Neither goes to zero in a healthy game."
 PAID = ("real", "fake", "pair", "loss")
 OTHERS = {
     "r1": ("Gradient penalty on real {unit}", "R1 before its weight: the mean squared slope of D there."),
     "r2": ("Gradient penalty on generated {unit}", "R2 before its weight: the mean squared slope of D there."),
+    "right": ("How often the class is guessed", "Share of the images of its batches whose class is guessed right."),
     "gradient": ("Gradients", "The norm of each player’s gradient."),
 }
 
@@ -149,7 +154,9 @@ def paid(facts: Facts) -> list[Panel]:
     right = f"On real and on generated {facts.unit}. Both at 1 for long: D has won."
     even = {"bounds": (0.0, 1.0), "hints": (0.5,)}
     panels = [
-        panel("Losses", "Each player lowers its own. Neither goes to zero in a healthy game.", _by_player(costs)),
+        panel(
+            "Losses", PLAYED if len({key.split("/")[0] for key in costs}) > 1 else "What is lowered.", _by_player(costs)
+        ),
         panel("What D believes", "Mean probability of being real. At 0.5 D is only guessing.", probabilities, **even),
         panel("How often D is right", right, rates, **even),
     ]
