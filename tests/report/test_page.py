@@ -324,16 +324,23 @@ def test_an_evaluation_is_a_table_with_n_features_intervals_and_warnings(measure
                     "odd": 3, HOSTILE: {"value": "x", "interval": [1]}},
         "neighbours": [{"fake": 3, "real": f"a{HOSTILE}.png", "distance": 0.25}, {"fake": 1}, 7],
         "command": f"sparring evaluate {HOSTILE}",
+        "null": {"kid": {**figure, "value": 0.0007}, "fd": 7},
+        "warnings": [f"few images {HOSTILE}"],
+        "memorisation": {"share": 0.4, "null": 0.01, "samples": 2500, "copies": [{"fake": 9, "real": f"b{HOSTILE}"}]},
     }  # fmt: skip
     (measured / "evaluation.json").write_text(json.dumps(record))
     page = write(measured)
     check_alone(page)
     text = shown(page)
-    for word in ("0.0412", "0.036 to 0.0464", "jackknife", "3,000, 2,500", "efficientnet-lite0 2 at 112 px",
-                 "few samples: read kid", "no classes", "held-out", "from averaged weights"):  # fmt: skip
+    words = [
+        "0.0412", "0.036 to 0.0464", "jackknife", "3,000, 2,500", "efficientnet-lite0 2 at 112 px", "held-out",
+        "few samples: read kid", "no classes", "from averaged weights", "0.0007", "few images", "40 % of 2500 samples",
+        "unseen real ones: 1 %", "sample 9",
+    ]  # fmt: skip
+    for word in words:
         assert word in text, word
-    assert read(measured).nearest == [(3, f"a{HOSTILE}.png", 0.25)]
-    assert "(distance 0.25)" in text
+    assert read(measured).nearest == [("3", f"a{HOSTILE}.png", 0.25)]
+    assert "sample 3" in text and ".png (0.25)" in text
     (measured / "evaluation.json").write_text("{")
     assert "evaluation.json could not be read" in shown(write(measured))
     (measured / "evaluation.json").unlink()

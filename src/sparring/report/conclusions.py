@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -151,60 +149,3 @@ def last_probe(made: Diagnosis | None) -> str:
         f"<details><summary>In numbers, {escape(made.looked)}</summary>"
         f'<table class="figures">{head}<tbody>{body}</tbody></table></details>'
     )
-
-
-# ── evaluation.json ───────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def evaluation(facts: Facts) -> tuple[str, str]:
-    """(note, table) of what `sparring evaluate` found, as HTML; empty where it has not been run."""
-    metrics = facts.evaluation.get("metrics")
-    if not isinstance(metrics, dict) or not metrics:
-        return "", ""
-    figures = [(str(name), figure) for name, figure in metrics.items() if isinstance(figure, Mapping)]
-    heads = "".join(f"<th>{word}</th>" for word in ("", "value", "95 % interval", "real, generated", "features"))
-    body = "".join(_figure(name, figure) for name, figure in figures)
-    note = "; ".join(filter(None, (_side("real", facts.evaluation.get("real")),
-                                   _side("generated", facts.evaluation.get("fake")))))  # fmt: skip
-    command = facts.evaluation.get("command")
-    again = f'<pre class="commands">{escape(command)}</pre>' if isinstance(command, str) and command else ""
-    return escape(note[:1].upper() + note[1:]) + "." * bool(note), (
-        f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{again}'
-    )
-
-
-_ARROWS = {"lower": "↓", "higher": "↑"}
-
-
-def _figure(name: str, figure: Mapping[str, Any]) -> str:
-    value, bounds = figure.get("value"), figure.get("interval")
-    better = _ARROWS.get(str(figure.get("better")), "")
-    mark = f' <small title="better when {escape(figure.get("better"))}">{better}</small>' if better else ""
-    between = "–"
-    if isinstance(bounds, (list, tuple)) and len(bounds) == 2 and all(_finite(bound) for bound in bounds):
-        between = f"{number(bounds[0])} to {number(bounds[1])}"
-        between += f" <small>{escape(figure['method'])}</small>" if figure.get("method") else ""
-    shown = f"<b>{number(float(value))}</b>" if _finite(value) else "–"  # type: ignore[arg-type]
-    sizes = ", ".join(f"{n:,}" for n in (figure.get("n_real"), figure.get("n_fake")) if isinstance(n, int) and n)
-    cells = [("value", shown), ("95 % interval", between), ("real, generated", escape(sizes or "–")),
-             ("features", escape(figure.get("features") or "–"))]  # fmt: skip
-    columns = "".join(f'<td data-label="{label}">{cell}</td>' for label, cell in cells)
-    row = f"<tr><th>{escape(name.replace('_', ' '))}{mark}</th>{columns}</tr>"
-    said = figure.get("refused") or figure.get("warning")
-    return row + (f'<tr class="said"><td colspan="5">{escape(said)}</td></tr>' if said else "")
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _side(name: str, side: Any) -> str:
-    if not isinstance(side, Mapping):
-        return ""
-    n, what = side.get("n"), side.get("what")
-    shown = Path(str(what)).name or str(what) if what else ""
-    parts = [f"{n:,}" if isinstance(n, int) else "", f"of {shown}" if shown else ""]
-    split, weights, images = side.get("split"), side.get("weights"), side.get("images")
-    parts += [f"({split})" if split else "", "from averaged weights" if weights == "ema" else ""]
-    parts += [f"at image {images:,}" if isinstance(images, int) else ""]
-    return f"{name}: " + " ".join(part for part in parts if part)

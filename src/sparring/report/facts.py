@@ -83,8 +83,8 @@ class Facts:
     evaluation: dict[str, Any] = field(default_factory=dict)
     neighbours: Path | None = None
     """A picture of samples beside their nearest training images."""
-    nearest: list[tuple[int, str, float | None]] = field(default_factory=list)
-    """(sample, name of the nearest training image, distance)."""
+    nearest: list[tuple[str, str, float | None]] = field(default_factory=list)
+    """(sample, name of a training image near it, distance), for each sample the nearest first."""
     troubles: list[str] = field(default_factory=list)
     """What could not be read, in plain words."""
 
@@ -184,16 +184,16 @@ def _best(path: Path, facts: Facts) -> tuple[int, float, str] | None:
     return best if math.isfinite(best[1]) else None
 
 
-def _nearest(found: Any) -> list[tuple[int, str, float | None]]:
+def _nearest(found: Any) -> list[tuple[str, str, float | None]]:
     """Pairs of a sample and its nearest training image; what is none is passed over."""
     if isinstance(found, dict):
         found = next((found[key] for key in ("neighbours", "pairs", "nearest") if key in found), None)
     pairs = []
     for k, pair in enumerate(found if isinstance(found, list) else ()):
         if isinstance(pair, dict) and "real" in pair:
-            fake, distance = pair.get("fake", k), pair.get("distance")
+            distance = pair.get("distance")
             number = float(distance) if isinstance(distance, (int, float)) and math.isfinite(distance) else None
-            pairs.append((fake if isinstance(fake, int) else k, str(pair["real"]), number))
+            pairs.append((str(pair.get("fake", k)), str(pair["real"]), number))
     return pairs
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from sparring.health.verdict import HARD
 from sparring.recipes import RECIPES
-from sparring.report import conclusions, panels
+from sparring.report import conclusions, evaluation, panels
 from sparring.report.curves import Axes, Panel, Values, chart, short, ticks
 from sparring.report.facts import Facts, Told, read
 from sparring.report.html import asset, document, flat, head, listed, picture, replaced, rows, section, table
 from sparring.report.text import escape as _e
-from sparring.types import HasLatents, Samples
+from sparring.types import Classifies, HasLatents, Samples
 
 MOST_FRAMES = 40
 """Sample grids on the page; of more, evenly chosen ones with the first and the last."""
@@ -39,7 +39,7 @@ def render(facts: Facts, run: Path) -> str:
         inside = "".join(charts[id(panel)] for panel in group if id(panel) in charts)
         return f'<div class="charts">{inside}</div>' if inside else ""
 
-    note, figures = conclusions.evaluation(facts)
+    note, figures = evaluation.evaluation(facts)
     more = charted(rest)
     measured = charted(main)
     measured += f"<details><summary>More measures</summary>{more}</details>" if more else ""
@@ -72,8 +72,8 @@ _UNDONE = (
     "there first is drawn faintly."
 )
 _NEIGHBOURS = (
-    "Generated samples, and the training images that are most like them. Alike in kind is good; the same image again "
-    "means that it was learnt by heart."
+    "Samples in the first row, and below each the training images that are most like it. Alike in kind is good; the "
+    "same image again means that it was learnt by heart."
 )
 
 
@@ -221,11 +221,7 @@ def _neighbours(facts: Facts) -> str:
     if facts.neighbours is not None:
         image = f'<img src="{picture(facts.neighbours)}" alt="Samples and their nearest training images">'
         out = f'<div class="frames neighbours">{image}</div>'
-    if facts.nearest:
-        named = ((f"sample {fake}", f"{real}" + (f"   (distance {distance:.3g})" if distance is not None else ""))
-                 for fake, real, distance in facts.nearest[:50])  # fmt: skip
-        out += f"<details><summary>by name</summary>{table(named)}</details>"
-    return out
+    return out + evaluation.neighbours(facts)
 
 
 def _walk(facts: Facts) -> str:
@@ -303,6 +299,11 @@ def _next(facts: Facts, run: Path) -> str:
             "all measures, by more samples and with intervals",
         ),
         (makes, f"sparring doctor {place}", "what is happening in it, with one fresh look"),
+        (
+            kind is not None and issubclass(kind, Classifies),
+            f"sparring evaluate ANOTHER-RUN --features classifier:{place}",
+            "judge another run by its features",
+        ),
         (True, f"sparring resume {place} --budget +10m", "train for ten more minutes"),
     ]
     text = "\n".join(f"<em># {_e(what)}</em>\n{_e(command)}" for fits, command, what in lines if fits)
