@@ -88,7 +88,7 @@ SIGNS = {
     "EMA-LAG": (lambda p, n: since(p, n, coverage=0.2), 3, "warn", {}),
     "CHECKERBOARD": (lambda p, n: since(p, n, checkerboard=6.0), 3, "note", {}),
     "AUGMENT-LEAK": (lambda p, n: since(p, n, leak=0.3), 2, "warn", {"settings": {"augment": 0.5}}),
-    "KID-RISING": (lambda p, n: since(p, n, kid=0.2), 3, "warn", {}),
+    "KID-RISING": (lambda p, n: since(p, n, kid=0.2, coverage=0.6), 3, "warn", {}),
 }
 
 
@@ -109,7 +109,7 @@ def turned(code):
         case "D-WINS":
             return since(stuck(probes, 6), 6, auc=0.999, auc_train=1.0), turns
         case "D-OVERFITS":
-            return since(probes, 3, auc=0.7, auc_train=0.95, kid=0.3), turns
+            return since(probes, 3, auc=0.7, auc_train=0.95, kid=0.3, coverage=0.6), turns
         case "EMA-FROZEN":
             return [(i, {**v, "kid": 0.4321}) for i, v in probes], turns
         case "PLATEAU":

@@ -146,8 +146,8 @@ def test_a_collapse_to_nearly_nothing_is_told_one_probe_earlier():
 
 def test_points_are_judged_by_the_level_of_coverage():
     """Where healthy runs end is known of points (reliability, 4.5); of images only a fall counts."""
-    low = [(i, {**v, "coverage": 0.3, "coverage_raw": 0.3, "diversity": 0.9, "diversity_raw": 0.9})
-           for i, v in healthy_probes()]  # fmt: skip
+    lacking = {"coverage": 0.3, "coverage_raw": 0.3, "diversity": 0.9, "diversity_raw": 0.9}
+    low = [(i, {**v, **lacking, "kid": 0.1 + 0.001 * k}) for k, (i, v) in enumerate(healthy_probes())]
     assert levels(judge(low, [], context("gan-points")))["MODE-COLLAPSE"] == "hard"
     assert levels(judge(low, [], context())) == {"HEALTHY": "fine"}
 
@@ -174,6 +174,21 @@ def test_a_gradient_alone_has_not_diverged_the_game():
     found = levels(judge(healthy_probes(), turns, context()))
     assert found == {"GRADIENT-JUMP": "warn"}
     assert "DIVERGED" not in levels(judge(since(healthy_probes(), 1, coverage=0.1), healthy_turns(), context()))
+
+
+def test_more_variety_than_the_data_has_is_no_best_to_fall_from():
+    """On points noise is more various than data: its Vendi score falls while G learns."""
+    probes = [(i, {**v, "diversity": max(1.0, 20 - 4 * k)}) for k, (i, v) in enumerate(healthy_probes())]
+    probes = [(i, {**v, "diversity_raw": v["diversity"]}) for i, v in probes]
+    assert levels(judge(probes, [], context("gan-points"))) == {"HEALTHY": "fine"}
+
+
+def test_samples_that_cover_more_are_not_worse():
+    """A lucky early score is no best beside a generator that has since found most of the data."""
+    probes = [(i, {**v, "kid": 0.10 if k == 2 else 0.15}) for k, (i, v) in enumerate(healthy_probes())]
+    assert "KID-RISING" not in levels(judge(probes, [], context()))
+    flat = [(i, {**v, "coverage": 0.4, "coverage_raw": 0.4}) for i, v in probes]
+    assert levels(judge(flat, [], context()))["KID-RISING"] == "warn"
 
 
 def test_a_jump_long_ago_is_forgotten():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparring.health import advice
+from sparring.health import advice, trend
 from sparring.health.history import History
 from sparring.health.verdict import Verdict
 from sparring.health.words import number, percent
@@ -11,10 +11,12 @@ from sparring.health.words import number, percent
 
 
 def _fallen(h: History, index: int, name: str) -> bool | None:
-    """Whether a signal has fallen below a share of its own best."""
+    """Whether a signal has fallen below a share of its own best. More variety than the data has is noise, and no best
+    to fall from."""
     value, best = h.at(index, name), h.best_before(index, name)
     if value is None:
         return None
+    best = None if best is None else min(1.0, best)
     return best is not None and best >= h.t.fallen_from and value < h.t.fallen * best and not h.rising(name, index)
 
 
@@ -44,9 +46,12 @@ def diversity_gone(h: History, index: int) -> bool | None:
 
 
 def coverage_gone(h: History, index: int) -> bool | None:
-    """Much of what the data cover is not covered (any more). How much is usual late in a run is known of points; on
-    images a young generator covers little and yet all kinds, so that there only a fall counts."""
-    level = _below(h, index, "coverage", _self(h, index, h.t.collapse_coverage)) if h.context.kind == "points" else None
+    """Much of what the data cover is not covered (any more). How much is usual late in a run is known of points, and
+    is asked of them once they get no better; on images a young generator covers little and yet all kinds, so that there
+    only a fall counts."""
+    level = None
+    if h.context.kind == "points" and not trend.improving(h, index):
+        level = _below(h, index, "coverage", _self(h, index, h.t.collapse_coverage))
     return _any(level, _fallen(h, index, "coverage"))
 
 

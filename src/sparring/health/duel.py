@@ -258,10 +258,11 @@ def off_scale(h: History, index: int) -> str:
     return ""
 
 
-def damage(h: History, index: int) -> str:
-    """What shows at a probe that the game has suffered, in words; "" if nothing does."""
+def damage(h: History, index: int, *, patient: bool = False) -> str:
+    """What shows at a probe that the game has suffered, in words; "" if nothing does. patient: a D that is always right
+    is no damage while G gets better."""
     t, auc = h.t, h.at(index, "auc")
-    if auc is not None and (auc >= t.d_wins or auc <= t.d_fooled):
+    if auc is not None and (auc >= t.d_wins or auc <= t.d_fooled) and not (patient and trend.improving(h, index)):
         return _told(auc, f"healthy: {percent(t.d_fooled)} to {percent(t.d_wins)}")
     coverage, real, best = h.at(index, "coverage"), h.at(index, "coverage_self"), h.best_before(index, "coverage")
     if coverage is not None and best is not None and best >= t.fallen_from and coverage < t.fallen * best:
@@ -282,8 +283,9 @@ def diverged(h: History) -> Verdict | None:
         return None
     last = len(h.probes) - 1
     harm = damage(h, last) if h.probes[last][0] >= h.warm else ""
+    kept_up = damage(h, last, patient=True) if harm else ""
     leap, high = _highest(h, h.t.leap), _penalty_high(h)
-    if harm and (leap or high):
+    if kept_up and (leap or high):
         if leap:
             size, since = times(leap.times), leap.images
             cause = f"the norm of {leap.name[0]}'s gradient was {size} its usual size (healthy: below {h.t.jump:g})"
@@ -291,7 +293,7 @@ def diverged(h: History) -> Verdict | None:
             assert high is not None
             size, since = times(high[1]), high[2]
             cause = f"the penalty {high[0][2:]} was {size} its usual size (healthy: below {h.t.penalty_high:g})"
-        return _diverged(h, "hard", since, "certain", f"{cause} at image {count(since)}, and {harm}")
+        return _diverged(h, "hard", since, "certain", f"{cause} at image {count(since)}, and {kept_up}")
 
     def lost(index: int) -> bool | None:
         if all(h.at(index, name) is None for name in ("contrast", "saturated", "constant")):

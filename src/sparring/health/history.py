@@ -137,15 +137,24 @@ class History:
 
     def rising(self, name: str, index: int) -> bool:
         """Whether a signal that should be high is on its way up at the probe `index`: well above its value some probes
-        ago. With nothing to compare with it may be, except where one look is all there is."""
-        earlier = [value for k in range(index) if (value := self.at(k, name)) is not None]
+        ago; of the first one the next tells. With nothing to compare with it may be, except where one look is all."""
         value = self.at(index, name)
         if value is None:
             return False
-        if not earlier:
-            return not self.context.alone
-        back = earlier[-min(len(earlier), round(self.t.probes))]
-        return value > back + max(self.t.rising * back, self.t.rising_least)
+        earlier = [known for k in range(index) if (known := self.at(k, name)) is not None]
+        if earlier:
+            return self._above(value, earlier[-min(len(earlier), round(self.t.probes))])
+        later = (known for k in range(index + 1, len(self.probes)) if (known := self.at(k, name)) is not None)
+        following = next(later, None)
+        return self._above(following, value) if following is not None else not self.context.alone
+
+    def _above(self, value: float, other: float) -> bool:
+        return value > other + max(self.t.rising * other, self.t.rising_least)
+
+    def risen(self, name: str, since: int, until: int) -> bool:
+        """Whether a signal is well above what it was at an earlier probe."""
+        was, now = self.at(since, name), self.at(until, name)
+        return was is not None and now is not None and self._above(now, was)
 
     # ── the score ────────────────────────────────────────────────────────────────────────────────────────────────
 

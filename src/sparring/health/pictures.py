@@ -59,8 +59,8 @@ def checkerboard(h: History) -> Verdict | None:
 def augment_leak(h: History) -> Verdict | None:
     """Borders or holes that only the augmentation makes."""
     strength = ends(h.context.settings.get("augment"))
-    if h.context.settings and max(end or 0.0 for end in strength) == 0.0:
-        return None  # nothing is augmented, so nothing can leak
+    if max(end or 0.0 for end in strength) == 0.0:
+        return None  # nothing is augmented, or nobody knows: then nothing leaks
 
     def shows(index: int) -> bool | None:
         value = h.at(index, "leak")

@@ -30,11 +30,14 @@ def difference_error(a: Score, b: Score) -> float:
 
 
 def worse(h: History, index: int, share: float) -> bool | None:
-    """Whether a probe scores worse than the best before it, beyond noise and by more than `share` of the best."""
+    """Whether a probe scores worse than the best before it, beyond noise and by more than `share` of the best. Where
+    more of the data are covered since then, samples are not worse, only otherwise."""
     now, best = h.score(index), h.best_score(index)
     if now is None:
         return None
     if best is None:
+        return False
+    if h.risen("coverage", best[0], index):
         return False
     margin = max(h.t.noise * difference_error(now, best[1]), share * abs(best[1].value))
     return now.value > best[1].value + margin
