@@ -33,7 +33,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,8 @@ def live(recipe: str, run: Path, board: mmap.mmap, at: int | None, after: bool) 
     if RunDirectory(run).is_run:
         session = sessions.resume(run, disk=disk, pace=PACE)
     else:
-        session = sessions.start(plans.make(request(recipe, run)), disk=disk, pace=PACE)
+        plan = replace(plans.make(request(recipe, run)), rate=1e6, probes=None)  # when it is drawn goes by its rate
+        session = sessions.start(plan, disk=disk, pace=PACE)
     disk.session = session
     for event in session:
         if not word(board, READY):
