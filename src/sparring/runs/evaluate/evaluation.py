@@ -290,8 +290,11 @@ def _classes(scene: Scene) -> list[dict[str, Any]]:
 def _into_run(
     run: str, record: dict[str, Any], library: Library | None, fake: Seen, fake_side: Side, rows: list[list[int]]
 ) -> None:
-    """evaluation.json and neighbours.png of a run. A run that cannot be written keeps what it has."""
-    path = RunDirectory(run).path
+    """evaluation.json, and neighbours.png with neighbours.json, of a run, each whole or not at all."""
+    directory = RunDirectory(run)
     if library is not None and rows:
-        write_atomically(path / "neighbours.png", memorisation.picture(library, fake, fake_side, rows))
-    write_atomically(path / "evaluation.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        picture, named = memorisation.picture(library, fake, fake_side, rows), record["neighbours"]
+        write_atomically(directory.neighbours, picture)
+        names = json.dumps(named, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(directory.neighbours.with_suffix(".json"), names)
+    write_atomically(directory.path / "evaluation.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")

@@ -209,8 +209,7 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
 
 def open_run(path: str, which: str = "best", device: str = "auto") -> Run:
     """The run with the checkpoint that is asked for: "best", "last", or images seen."""
-    named: Any = {} if which == "best" else {"which": which if which == "last" else int(which)}
-    return Run(path, device=device, **named)
+    return Run(path, which=which, device=device)
 
 
 @torch.no_grad()

@@ -21,8 +21,8 @@ def of(real: Side, fake: Side, n_real: int, n_fake: int) -> list[str]:
         if n < 200:
             said.append(f"{role}: {n:,} images are too few to say anything fine; some thousands are usual")
     if real.key == fake.key:
-        return [*said, "both sides are the same images: every number below is that of a perfect copy"]
-    if copied := same_files(real, fake):
+        said.append("both sides are the same images: every number is that of a perfect copy")
+    elif copied := same_files(real, fake):
         said.append(f"{copied:,} of {len(fake):,} files of FAKE are, byte for byte, files of REAL")
     return said + _unlike(real, fake)
 
