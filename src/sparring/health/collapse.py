@@ -50,9 +50,19 @@ def coverage_gone(h: History, index: int) -> bool | None:
     is asked of them once they get no better; on images a young generator covers little and yet all kinds, so that there
     only a fall counts."""
     level = None
-    if h.context.kind == "points" and not trend.improving(h, index):
+    if h.context.kind == "points" and not trend.improving(h, index) and not elsewhere(h, index):
         level = _below(h, index, "coverage", _self(h, index, h.t.collapse_coverage))
     return _any(level, _fallen(h, index, "coverage"))
+
+
+def elsewhere(h: History, index: int) -> bool | None:
+    """Whether points lie where no data are: next to nothing is covered, by samples more various than the data, and that
+    gets no better. That is no collapse."""
+    lost = _below(h, index, "coverage", _self(h, index, h.t.lost_coverage))
+    diversity, better = h.at(index, "diversity"), trend.improving(h, index)
+    if h.context.kind != "points" or lost is None or diversity is None or better is None:
+        return None
+    return lost and diversity > 1 and not better
 
 
 def averaged_gone(h: History, index: int) -> bool | None:

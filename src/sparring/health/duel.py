@@ -296,15 +296,18 @@ def diverged(h: History) -> Verdict | None:
         return _diverged(h, "hard", since, "certain", f"{cause} at image {count(since)}, and {kept_up}")
 
     def lost(index: int) -> bool | None:
-        if all(h.at(index, name) is None for name in ("contrast", "saturated", "constant")):
-            return None
+        away = collapse.elsewhere(h, index)
+        if away or all(h.at(index, name) is None for name in ("contrast", "saturated", "constant")):
+            return away
         dead = (h.at(index, "constant") or 0.0) > h.t.dead
         return dead or (bool(off_scale(h, index)) and bool(damage(h, index)) and not _finding(h, index))
 
     streak = h.streak(lost, h.t.probes_sure)
     if not streak.begun:
         return None
-    seen = "; ".join(part for part in (off_scale(h, last), harm) if part)
+    away = f"G covers {percent(h.now('coverage') or 0.0)} of the data (healthy: most of it), and gets no closer"
+    parts = (away if collapse.elsewhere(h, last) else "", off_scale(h, last), harm)
+    seen = "; ".join(part for part in parts if part)
     sure = "likely" if h.context.alone else "certain"
     level = "hard" if streak.confirmed else "note"
     return _diverged(h, level, streak.since, sure if streak.confirmed else "possible", seen)

@@ -75,6 +75,7 @@ class Thresholds:
     plateau_probes: float
     plateau_noise: float
     plateau_gain: float
+    gain_unsure: float
     rollback_after: float
 
     def digest(self) -> str:

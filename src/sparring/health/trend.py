@@ -60,8 +60,14 @@ def improving(h: History, index: int) -> bool | None:
     if now is None or not earlier:
         return None
     back = earlier[-min(len(earlier), round(h.t.probes))]
-    noise = max(h.t.plateau_noise * difference_error(now, back), h.t.plateau_gain * abs(back.value))
-    return back.value - now.value > noise
+    return back.value - now.value > _noise(h, back, now)
+
+
+def _noise(h: History, was: Score, now: Score) -> float:
+    """What an improvement must exceed to be one."""
+    error = difference_error(was, now)
+    share = h.t.plateau_gain if error else h.t.gain_unsure
+    return max(h.t.plateau_noise * error, share * abs(was.value))
 
 
 def kid_rising(h: History) -> Verdict | None:
@@ -98,8 +104,7 @@ def gained(h: History) -> tuple[float, float, Score, Score] | None:
         return None
     was = min((score for _, score in before), key=lambda score: score.value)
     now = min((score for _, score in within), key=lambda score: score.value)
-    noise = max(h.t.plateau_noise * difference_error(was, now), h.t.plateau_gain * abs(was.value))
-    return was.value - now.value, noise, was, now
+    return was.value - now.value, _noise(h, was, now), was, now
 
 
 def settles_at(h: History) -> int:
