@@ -119,7 +119,11 @@ _SOFT = (
     "ema-slow", "augment-1", "two-hundred", "gamma-0", "gamma-500",
 )  # fmt: skip
 """Faults that need not end a game: they are played last."""
-_MORE: tuple[tuple[str, str, tuple[int, ...]], ...] = ()
+_MORE: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("twenty", "digits-classes fashion-classes digits-r3 digits-mlp", (1, 2)),
+    ("twenty-d4", "digits-mlp", (1, 2)),
+    ("saturating", "ring-bce digits-mlp", (1,)),
+)
 """(fault, grounds, seeds) beyond seed 0."""
 
 

@@ -3,8 +3,10 @@
 At a moment the averaged samples are one of STATES. A run has the outcome of its end: the state that its last two
 moments share, or the worse one. It set in (`onset`) at the first moment of the unbroken bad end, but not before the
 moment from which on every healthy run of the same ground is out of trouble, since a generator that has just begun looks
-like one that has failed. A run that ends neither fine nor bad is left out of the score, as is one with a fault that is
-measured to have done something that is none of the outcomes (an average that stands still, classes mixed up).
+like one that has failed. What is learnt by heart is few images, and not called a collapse as well. A run is healthy if
+it ends fine and was fine ever since healthy runs of its ground all are. What is neither is left out of the score, as is
+a fault that is measured to have done something that is none of the outcomes (an average that stands still, classes
+mixed up), and a run on fewer training images than the doctor needs to say anything of G.
 """
 
 from __future__ import annotations
@@ -51,8 +53,8 @@ class Label:
 
 
 def state(values: Mapping[str, float], usual: float = FD_FINE) -> str:
-    """What the samples of one moment are. usual: the Fréchet distance at which healthy runs of this ground end; images
-    that are `FD_TIMES` as far away are not fine.
+    """What the samples of one moment are. usual: of an end, the Fréchet distance at which healthy runs of this ground
+    end; images that are `FD_TIMES` as far away are not fine.
 
     >>> state({"finite": 1.0, "modes": 0.25, "near": 0.9, "spread": 1.0})
     'collapsed'
@@ -101,21 +103,34 @@ def usual_distance(healthy: Sequence[Sequence[Truth]]) -> float:
     return ends[len(ends) // 2] if ends else FD_FINE
 
 
-def label(truths: Sequence[Truth], ended: str, begin: int, usual: float = FD_FINE, soft: str = "") -> Label:
+def settled(healthy: Sequence[Sequence[Truth]]) -> int:
+    """The moment from which on all of these runs are fine, if they end fine."""
+    latest = 0
+    for truths in healthy:
+        states = [state(truth["ema"]) for truth in truths]
+        if states and states[-1] == "fine":
+            latest = max([latest, *(k + 1 for k, s in enumerate(states) if s != "fine")])
+    return latest
+
+
+def label(
+    truths: Sequence[Truth], ended: str, begin: int, usual: float = FD_FINE, soft: str = "", fine: int | None = None
+) -> Label:
     """What a run is called.
 
-    begin, usual: the `warm` and the `usual_distance` of its ground.
+    begin, usual, fine: the `warm`, `usual_distance` and `settled` of its ground.
     soft: what else its fault was measured to have done ("" for nothing).
     """
     if ended != "budget":
         return Label({"not-finite": len(truths)})
     outcomes: dict[str, int] = {}
-    states = [state(truth["ema"], usual) for truth in truths]
-    last = states[-LAST:]
+    states = [state(truth["ema"]) for truth in truths]
+    last = [state(truth["ema"], usual) for truth in truths[-LAST:]]
     if all(s in BAD for s in last):
         outcomes[min(last, key=STATES.index)] = onset([s in BAD for s in states], begin)
     copies = [truth["ema"].get("copies", 0.0) for truth in truths]
     if min(copies[-LAST:]) >= COPIES:
+        outcomes.pop("collapsed", None)
         outcomes["memorising"] = onset([c >= COPIES for c in copies], 0)
     apart = [truth["d"].get("apart", 0.0) for truth in truths]
     if min(apart[-SATURATED_LAST:]) >= SATURATED:
@@ -126,6 +141,8 @@ def label(truths: Sequence[Truth], ended: str, begin: int, usual: float = FD_FIN
         return Label({}, False, soft)
     if any(s != "fine" for s in last):
         return Label({}, False, f"ends {last[-1]}" if last[-1] != "fine" else "not fine for long")
+    if any(s != "fine" for s in states[begin if fine is None else fine :]):
+        return Label({}, False, "was not fine for a while")
     if max(copies[-LAST:]) >= NO_COPIES:
         return Label({}, False, "some copies")
     if max(apart[-SATURATED_LAST:]) >= NOT_SATURATED:
@@ -147,13 +164,13 @@ def onset(bad: Sequence[bool], begin: int) -> int:
 
 def besides(fault: str, truths: Sequence[Truth], twins: Sequence[Sequence[Truth]]) -> str:
     """What a fault did that is none of the outcomes, measured at the end beside healthy runs of the same ground."""
-    last, raw = truths[-1]["ema"], truths[-1]["raw"]
+    last, raw = truths[-1]["ema"], truths[-1].get("raw", {})
 
     def usual(name: str) -> float:
         values = sorted(truth[-1]["ema"].get(name, 0.0) for truth in twins if truth)
         return values[len(values) // 2] if values else 0.0
 
-    if state(raw) == "fine" and state(last) in BAD:
+    if raw and state(raw) == "fine" and state(last) in BAD:
         return "the average is worse than the players"
     if "right" in last and last["right"] < 0.6 * usual("right"):
         return "classes are mixed up"

@@ -68,10 +68,10 @@ def curves(code: str, run: str, what: str, title: str, log: bool = False) -> Pic
 
 
 PICTURES: Sequence[Picture] = (
-    pair("HEALTHY", "digits-r3.none.0", "the data", what="ema"),
+    Picture("HEALTHY", (Panel("digits-r3.none.0", "train", "data"), Panel("digits-r3.none.0", "ema", "healthy"))),
     curves("NOT-FINITE", "ring-relativistic.nan-gradient-d.0", "D/gradient", "ends where a gradient was NaN", log=True),
     pair("DIVERGED", "grid-relativistic.d-slow.0", "diverged"),
-    pair("MODE-COLLAPSE", "digits-dcgan.d-slow.0", "mode collapse"),
+    pair("MODE-COLLAPSE", "digits-mlp.twenty-d4.0", "mode collapse"),
     Picture("MEMORISING", (
         Panel("digits-classes.none.0", "ema", "healthy"),
         Panel("digits-classes.twenty.0", "ema", "memorising 20 images"),
@@ -83,7 +83,7 @@ PICTURES: Sequence[Picture] = (
         Panel("digits-r3.twenty.0", "auc", "held-out data"), Panel("digits-r3.twenty.0", "auc_train", "training data"),
     )),
     curves("G-STARVED", "digits-r3.saturating.0", "G/gradient", "G is starved", log=True),
-    pair("LOW-DIVERSITY", "digits-dcgan.twenty-d4.0", "low diversity"),
+    pair("LOW-DIVERSITY", "digits-r3.eight.0", "low diversity"),
     pair("CLASS-COLLAPSE", "digits-classes.class-without-noise.0", "class 0 has collapsed"),
     pair("OUTPUT-RANGE", "cats-r3.scaled-up.0", "output range"),
     Picture("EMA-LAG", (
@@ -129,7 +129,7 @@ def figure_of(picture: Picture) -> Figure:
             _curves(figure.subplots(), picture)
             return figure
         count = len(picture.panels)
-        figure = Figure(figsize=(3.2 * count, 3.4), layout="constrained")
+        figure = Figure(figsize=(3.2 * count, 3.6), layout="constrained")
         for axes, panel in zip(np.atleast_1d(figure.subplots(1, count)), picture.panels, strict=True):
             axes.set_title(panel.title)
             axes.grid(False)

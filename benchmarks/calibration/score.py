@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.calibration import labels
 from benchmarks.calibration.cases import Case
 from benchmarks.calibration.labels import HARD, Label
+from sparring.health.baseline import FEWEST
 from sparring.health.rules import judge
 from sparring.health.thresholds import Thresholds
 from sparring.health.verdict import Context
@@ -102,7 +103,10 @@ def labelled(records: Sequence[Mapping[str, Any]]) -> list[Run]:
         twins = healthy.get(case.ground, [])
         begin, usual = labels.warm(twins), labels.usual_distance(twins)
         soft = "" if case.fault == "none" or not record["truth"] else labels.besides(case.fault, record["truth"], twins)
-        found.append(Run(record, labels.label(record["truth"], record["ended"], begin, usual, soft), case.held_out))
+        label = labels.label(record["truth"], record["ended"], begin, usual, soft, labels.settled(twins))
+        if record["train"] < FEWEST:
+            label = Label({}, False, f"fewer than {FEWEST} training samples: nothing is measured of G")
+        found.append(Run(record, label, case.held_out))
     return found
 
 

@@ -144,11 +144,11 @@ class Truth:
             self.theirs, self.named = self.look(self.real)
 
     @torch.no_grad()
-    def __call__(self, match: Match) -> dict[str, Values]:
-        """``{"ema": {…}, "raw": {…}, "d": {…}}``"""
+    def __call__(self, match: Match, raw: bool = True) -> dict[str, Values]:
+        """``{"ema": {…}, "raw": {…}, "d": {…}}``; raw: whether the players as they are are looked at too."""
         with match.averages.applied():
             ema = self._of(match)
-        return {"ema": ema, "raw": self._of(match), "d": self._critic(match)}
+        return {"ema": ema, **({"raw": self._of(match)} if raw else {}), "d": self._critic(match)}
 
     def _of(self, match: Match) -> Values:
         game, points = match.game, self.whole.kind == "points"

@@ -137,7 +137,7 @@ def watch(case: Case) -> dict[str, Any]:
             heard += 1
         values = dict(eyes.look(prepared.match).values)
         rows.append((prepared.match.images, plain({k: v for k, v in values.items() if k not in ("spent", "share")})))
-        truths.append(plain(truth(prepared.match)))
+        truths.append(plain(truth(prepared.match, raw=case.fault.startswith("ema"))))
     if judge is not None and judge.new and judge.known:
         save_file(judge.known, kept)
     if prepared is None:
