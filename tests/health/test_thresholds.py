@@ -96,6 +96,7 @@ def test_every_verdict_is_explained_in_the_documents():
     assert re.findall(r"^### ([A-Z-]+): (.+)$", text, re.M) == list(TITLES.items())
     for path in (ROOT / "docs" / "images" / "doctor").glob("*.webp"):
         assert path.stem.upper() in TITLES, path.name
+        assert f"(images/doctor/{path.name})" in text, f"docs/doctor.md does not show {path.name}"
         assert path.stat().st_size < 60_000, path.name
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _WIDTH = 100
 _GLUE = "\0"
-_NOTHING = "nothing to complain of in what is known of it"
+_NOTHING = "nothing to complain of in what was measured"
+_LITTLE = "nothing wrong in its log, which says little: losses and gradients alone do not show what samples are like"
 _LEVELS = {"note": "note", "warn": "warning", "hard": "serious"}
 
 
@@ -56,7 +57,7 @@ def lines(found: Diagnosis) -> list[str]:
         said += _paragraph("seen", f"{verdict.seen}.") + (_paragraph("means", verdict.means) if verdict.means else [])
         said += [*(_paragraph("try", verdict.advice) if verdict.advice else []), ""]
     if not found.verdicts:
-        said += [_NOTHING if found.signals or found.images else "nothing is known of it yet", ""]
+        said += [_NOTHING if found.signals else _LITTLE if found.images else "nothing is known of it yet", ""]
     if found.table:
         said += _table(found)
     said += _paragraph("when to stop", found.stop, 14) + _paragraph("checkpoint", found.checkpoint, 14)

@@ -89,7 +89,9 @@ def healthy(h: History) -> Verdict | None:
     if not parts:
         return None
     begun = h.probes[last][0] >= h.warm or c.alone
-    means = "" if begun else f"It has only begun: what G lacks is judged from image {count(h.warm)} on."
+    means = f"It has only begun: what G lacks is judged from image {count(h.warm)} on."
+    if begun:
+        means = "One look says nothing of where it is going." if c.alone else "Nothing here wants mending."
     return Verdict("HEALTHY", "fine", h.probes[last][0], "likely", "; ".join(parts), means)
 
 

@@ -183,7 +183,7 @@ def few_images(h: History) -> Verdict | None:
         f"there are {c.images:,} training images (from {h.t.few_images:,.0f} on this is no concern)",
         "D learns so few by heart within minutes; then what it tells G is worth nothing, and G may copy them. Stop "
         "when the distance from held-out images stops falling: `--stop auto`.",
-        "; ".join(tips),
+        ", or ".join(tips),
     )  # fmt: skip
 
 
