@@ -127,11 +127,15 @@ def kind_of(source: Source) -> str:
 def refuse_points(text: str) -> None:
     """`UsageError` for data of 2-D points."""
     if text in points.NAMES:
-        raise UsageError(
-            "EVALUATE-POINTS", "this is data of 2-D points, and evaluate judges images", where=text,
-            why="points need no judge network: what is wrong with samples of them can be counted",
-            fix="a run on points measures itself: see its report.html, or `sparring doctor RUN`",
-        )  # fmt: skip
+        raise _points("this is data of 2-D points", text)
+
+
+def _points(what: str, where: str) -> UsageError:
+    return UsageError(
+        "EVALUATE-POINTS", f"{what}, and evaluate judges images", where=where,
+        why="points need no judge network: what is wrong with samples of them can be counted",
+        fix="a run on points measures itself: see its report.html, or `sparring doctor RUN`",
+    )  # fmt: skip
 
 
 # ── rows ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -160,9 +164,6 @@ def data_of(run: str | Path, progress: Progress | None = None) -> tuple[Dataset,
     Raises `DataError` where they are not there any more, `UsageError` for points."""
     directory = RunDirectory(run)
     document = directory.document()
-    if document["data"]["kind"] != "images":
-        refuse_points(document["data"]["source"])
-        raise UsageError("EVALUATE-POINTS", "this is a run on points, and evaluate judges images", where=str(run))
     request = session.request_of(document)
     manifest = Manifest.load(directory.manifest)
     if manifest is not None:
@@ -181,6 +182,8 @@ def _options_of(document: dict[str, Any]) -> Options:
 def options_of_run(run: str | Path) -> dict[str, Any]:
     """How images are prepared to be held against samples of a run: as its training data were."""
     document = RunDirectory(run).document()
+    if document["data"]["kind"] != "images":
+        raise _points("this is a run on 2-D points", str(run))
     return replace(_options_of(document), channels=int(document["data"]["shape"][0])).record()
 
 
@@ -197,9 +200,6 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
             "EVALUATE-CANNOT", f"a run of {run.document['recipe']} makes no samples of its own", where=wanted.text,
             fix="evaluate a run that generates images",
         )  # fmt: skip
-    if len(run.document["data"]["shape"]) != 3:
-        refuse_points(run.document["data"]["source"])
-        raise UsageError("EVALUATE-POINTS", "this is a run on points, and evaluate judges images", where=wanted.text)
     if wanted.weights == "raw":
         use_raw(run)
     side = Drawn(run, n, wanted.seed, wanted.weights, class_shares(run))
