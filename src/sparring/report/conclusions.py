@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sparring.errors import SparringError
 from sparring.health.verdict import Verdict
@@ -12,7 +12,9 @@ from sparring.report.facts import Facts
 from sparring.report.html import verdict as box
 from sparring.report.panels import NORMAL
 from sparring.report.text import escape
-from sparring.runs.doctor import Diagnosis, diagnose
+
+if TYPE_CHECKING:
+    from sparring.runs.doctor import Diagnosis
 
 TONE = {"fine": "good", "note": "noted", "warn": "warning", "hard": "error"}
 _CHANNELS = {1: "grey", 3: "colour", 4: "transparent"}
@@ -53,6 +55,8 @@ def diagnosis(facts: Facts, run: Path) -> Diagnosis | None:
     """What `sparring doctor` concludes from the files alone; nothing where they are too strange to be judged."""
     if not facts.seen:
         return None
+    from sparring.runs.doctor import diagnose  # here: the page of a check needs no torch
+
     try:
         return diagnose(run, look=False)
     except (SparringError, OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
