@@ -34,7 +34,7 @@ from sparring.health.thresholds import usual
 RECORD = "record.json"
 RESULTS = Path(__file__).parents[1] / "results"
 FOLDER = RESULTS / "calibration"
-RESCUED = FOLDER / "rescue.json"
+RESCUED = FOLDER / "rescued" / "rescue.jsonl"
 STEPS = ("play", "watch", "fit", "rescue", "score", "pictures")
 
 
@@ -96,15 +96,17 @@ def fit() -> None:
 
 def saved(names: list[str], until: float) -> None:
     """Runs whose fault passes, as far as there is time."""
-    rows: list[dict[str, Any]] = json.loads(RESCUED.read_text()) if RESCUED.exists() else []
-    done = {row["run"] for row in rows}
+    folder = runs.STATE / "rescue"
+    folder.mkdir(parents=True, exist_ok=True)
     for case in [Case.named(name) for name in names] or rescue.planned():
-        if time.monotonic() > until:
-            break
-        if case.name not in done:
-            rows.append(rescue.play(case))
-            RESCUED.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
-            say(f"{case.name}: {rows[-1]['ended']}, back {rows[-1]['went_back']}, score {rows[-1]['score']}")
+        path = folder / f"{case.name}.json"
+        if time.monotonic() < until and not path.exists():
+            row = rescue.play(case)
+            path.write_text(json.dumps(row))
+            say(f"{case.name}: {row['ended']}, back {row['went_back']}, score {row['score']}")
+    if rows := [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]:
+        RESCUED.parent.mkdir(parents=True, exist_ok=True)
+        RESCUED.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def result() -> dict[str, Any]:
@@ -117,7 +119,6 @@ def result() -> dict[str, Any]:
         if case.fault == "none" and run.record["ended"] == "budget":
             healthy.setdefault(case.ground, []).append(score_at_end(run.record))
     halves = {"scored": [r for r in every if r.scored], "fitted": [r for r in every if not r.scored]}
-    rows = json.loads(RESCUED.read_text()) if RESCUED.exists() else []
     return {
         "claim": "how often the doctor finds what is wrong with a run, and how often it cries wolf",
         "command": "make bench-calibration", "thresholds": present.digest(),
@@ -126,7 +127,7 @@ def result() -> dict[str, Any]:
         "judge": f"efficientnet-lite0 at {watched.SIZE} px",
         **{name: score.scored(some, present) for name, some in halves.items()},
         "all": score.scored(every, present),
-        "rescue": rescue.judged(rows, healthy),
+        "rescue": rescue.judged(rescue.read(RESCUED), healthy),
         "separation": score.separation(every),
         "labels": {run.name: {**labels_of(run), "half": "scored" if run.scored else "fitted"} for run in every},
         "machine": describe(torch.get_num_threads()),

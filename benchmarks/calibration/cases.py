@@ -120,9 +120,9 @@ _SOFT = (
 )  # fmt: skip
 """Faults that need not end a game: they are played last."""
 _MORE: tuple[tuple[str, str, tuple[int, ...]], ...] = (
-    ("twenty", "digits-classes fashion-classes digits-r3 digits-mlp", (1, 2)),
-    ("twenty-d4", "digits-mlp", (1, 2)),
-    ("saturating", "ring-bce digits-mlp", (1,)),
+    ("twenty", "digits-classes fashion-classes digits-r3 digits-mlp", (1,)),
+    ("twenty-d4", "digits-mlp", (1,)),
+    ("saturating", "ring-bce", (1,)),
 )
 """(fault, grounds, seeds) beyond seed 0."""
 

@@ -68,7 +68,9 @@ def curves(code: str, run: str, what: str, title: str, log: bool = False) -> Pic
 
 
 PICTURES: Sequence[Picture] = (
-    Picture("HEALTHY", (Panel("digits-r3.none.0", "train", "data"), Panel("digits-r3.none.0", "ema", "healthy"))),
+    Picture("HEALTHY", (
+        Panel("digits-classes.none.0", "train", "data"), Panel("digits-classes.none.0", "ema", "healthy"),
+    )),
     curves("NOT-FINITE", "ring-relativistic.nan-gradient-d.0", "D/gradient", "ends where a gradient was NaN", log=True),
     pair("DIVERGED", "grid-relativistic.d-slow.0", "diverged"),
     pair("MODE-COLLAPSE", "digits-mlp.twenty-d4.0", "mode collapse"),
@@ -99,7 +101,9 @@ PICTURES: Sequence[Picture] = (
     pair("CHECKERBOARD", "cats-r3.chequer.0", "checkerboard"),
     pair("AUGMENT-LEAK", "fashion-r3.augment-1.0", "augmentation leaks"),
     curves("KID-RISING", "digits-r3.z-constant-later.0", "kid", "rises again"),
-    curves("PLATEAU", "digits-dcgan.none.1", "kid", "no progress any more"),
+    Picture("PLATEAU", (
+        Panel("fashion-r3.none.1", "kid", "still learning"), Panel("emoji-r3.none.1", "kid", "no progress any more"),
+    )),
     Picture("FEW-IMAGES", (
         Panel("emoji-r3.none.0", "train", "1,547 images"), Panel("emoji-r3.eight.0", "train", "8 images"),
         Panel("emoji-r3.eight.0", "ema", "what becomes of 8"),
