@@ -15,8 +15,8 @@ from sparring.chance import Dice
 from sparring.health.baseline import Baseline
 from sparring.health.copies import Copies, thumbnails
 from sparring.health.look import Look, Sight
-from sparring.health.rules import Context, judge
-from sparring.health.signals import signals
+from sparring.health.rules import Context, Verdict, judge
+from sparring.health.signals import divergence, signals
 from sparring.metrics import features
 
 N = 128
@@ -126,6 +126,29 @@ def test_its_digits_are_ones_and_sevens(lenet: LeNet5, digits: Tensor, collapsed
     made, real = (torch.bincount(lenet.digit(x), minlength=10) / len(x) for x in (collapsed, digits))
     assert float(made[1] + made[7]) > 0.45 > 0.3 > float(real[1] + real[7])
     assert float(made.max()) > 0.3 > 0.15 > float(real.max()) and int(made.argmax()) == 1
+
+
+def verdict_of(lenet: LeNet5, real: Tensor, fake: Tensor) -> tuple[Verdict, ...]:
+    """What the doctor says of `fake` (n, 1, 28, 28): variety by LeNet's features, classes by its digits."""
+    half = len(real) // 2
+    law = Baseline.of(Sight(lenet.embed(real[:half])), Sight(lenet.embed(real[half:])), len(fake))
+    values = signals(Look(Sight(lenet.embed(fake))), law)
+    del values["contrast"]  # of points, and these are features
+    read, true = (torch.bincount(lenet.digit(x), minlength=10).numpy() for x in (fake, real))
+    p, q = read / read.sum(), true / true.sum()
+    values |= {"diversity_raw": values["diversity"], "coverage_raw": values["coverage"]}
+    values |= {"share_kl": divergence(read, true), "share_least": float((p / q).min())}
+    return tuple(judge([(0, values)], [], Context(alone=True, ended=True)))
+
+
+def test_the_doctor_calls_it_collapsed_and_halves_of_the_data_healthy(
+    lenet: LeNet5, digits: Tensor, collapsed: Tensor
+) -> None:
+    real, other = digits[: 2 * DIGITS // 3], digits[2 * DIGITS // 3 :]
+    found = verdict_of(lenet, real, collapsed)
+    assert found[0].code == "MODE-COLLAPSE" and found[0].level == "hard", found
+    assert "one class comes" in found[0].seen and "variety" in found[0].seen
+    assert [verdict.code for verdict in verdict_of(lenet, real, other)] == ["HEALTHY"]
 
 
 def test_data_against_data_is_healthy(

@@ -284,6 +284,21 @@ def test_a_hard_verdict_says_what_is_kept():
     assert "kept" not in found[0].sentence()
 
 
+def test_classes_that_hardly_ever_come_are_a_collapse_though_each_sample_looks_right():
+    """Only an evaluation by a classifier knows of them; a class that is a little rarer is no sign."""
+    alone = context(alone=True, planned=0)
+
+    def found(**shares):
+        return {
+            verdict.code: verdict.level for verdict in judge([(1, {**histories.healthy_probe(9), **shares})], [], alone)
+        }
+
+    assert found(share_kl=0.33, share_least=0.18)["MODE-COLLAPSE"] == "hard"
+    assert "MODE-COLLAPSE" not in found(share_kl=0.05, share_least=0.18)
+    assert "MODE-COLLAPSE" not in found(share_kl=0.33, share_least=0.6)
+    assert "MODE-COLLAPSE" not in found(share_kl=0.33)
+
+
 WORSE = {  # what makes each of them worse, at the last probe
     "DIVERGED": {"coverage": -1, "constant": 1, "kid": 1},
     "MODE-COLLAPSE": {"diversity": -1, "diversity_raw": -1, "coverage": -1, "coverage_raw": -1},

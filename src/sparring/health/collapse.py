@@ -117,7 +117,7 @@ def mode_collapse(h: History) -> Verdict | None:
     """Diversity or coverage gone, on the averaged and on the raw players."""
     streak = h.streak(lambda index: _collapsed(h, index), h.t.probes)
     if not streak.begun:
-        return None
+        return _classes_gone(h)
     last = len(h.probes) - 1
     diversity = h.at(last, "diversity")
     extreme = diversity is not None and diversity < h.t.extreme
@@ -128,6 +128,31 @@ def mode_collapse(h: History) -> Verdict | None:
         "possible" if not confirmed else "certain" if both and not h.context.alone else "likely",
         _variety(h, last, h.t.collapse_diversity),
         f"G has found a few {h.context.what} that D accepts, and makes little else. It seldom recovers by itself.",
+        f"a new run with {advice.spread_out(h.context)}",
+    )  # fmt: skip
+
+
+def _classes_gone(h: History) -> Verdict | None:
+    """Whole classes of the data hardly ever come, as a classifier reads the samples: the collapse of a G whose samples
+    each look right. Only an evaluation has a classifier."""
+
+    def gone(index: int) -> bool | None:
+        apart, rarest = h.at(index, "share_kl"), h.at(index, "share_least")
+        if apart is None or rarest is None:
+            return None
+        return apart > h.t.class_shares and rarest < h.t.class_rare
+
+    streak = h.streak(gone, h.t.probes)
+    apart, rarest = h.now("share_kl"), h.now("share_least")
+    if not streak.confirmed or apart is None or rarest is None:
+        return None
+    variety = _variety(h, len(h.probes) - 1, h.t.low_diversity)
+    return Verdict(
+        "MODE-COLLAPSE", "hard", streak.since, "likely",
+        f"as a classifier reads the samples, one class comes {percent(rarest)} as often as in the data (healthy: above "
+        f"{percent(h.t.class_rare)}), and the classes differ by {number(apart)} nats beyond chance (healthy: below "
+        f"{number(h.t.class_shares)})" + (f"; {variety}" if variety else ""),
+        f"G makes some kinds of {h.context.what} far too often and others hardly ever, however right each looks.",
         f"a new run with {advice.spread_out(h.context)}",
     )  # fmt: skip
 

@@ -81,8 +81,8 @@ class History:
     def warm(self) -> float:
         """Images before which a generator is not judged by what it lacks."""
         t, planned = self.t, self.context.planned
-        if planned <= 0:
-            return t.warm_up_images
+        if planned <= 0:  # of samples that come from nowhere in particular nobody says that they are young
+            return 0.0 if self.context.alone else t.warm_up_images
         return min(max(t.warm_up_share * planned, t.warm_up_images), t.warm_up_most * planned)
 
     def asked(self, probes: float) -> int:

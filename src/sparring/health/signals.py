@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import statistics
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sparring.health.baseline import CLASS, Baseline, covered, inside, repeated
@@ -105,7 +108,7 @@ def of_classes(fake: Sight, baseline: Baseline) -> Signals:
     counts, usual = torch.bincount(made, minlength=every).double(), torch.bincount(true, minlength=every).double()
     p, q = counts / counts.sum(), usual / usual.sum()
     known = q * len(made) >= CLASS  # of a rarer class none at all may be chance
-    values = {"class_kl": _divergence(counts, usual)}
+    values = {"class_kl": divergence(counts.numpy(), usual.numpy())}
     if known.any():
         values["class_least"] = float((p / q)[known].min())
     if fake.labels is not None:
@@ -127,12 +130,12 @@ def _diversity_by_class(fake: Sight, labels: Tensor, baseline: Baseline) -> Sign
     return {"class_diversity": min(ratios) / statistics.median(ratios)} if len(ratios) > 1 else {}
 
 
-def _divergence(counts: Tensor, usual: Tensor) -> float:
+def divergence(counts: NDArray[Any], usual: NDArray[Any]) -> float:
     """KL(p ‖ q) in nats of two histograms (K,), half a sample added to every class, less what it is on average for two
     samples of the same law: (K − 1) / 2 · (1/n + 1/m)."""
     n, m = float(counts.sum()), float(usual.sum())
     p, q = (counts + 0.5) / (n + 0.5 * len(counts)), (usual + 0.5) / (m + 0.5 * len(counts))
-    return float((p * (p / q).log()).sum()) - 0.5 * (len(counts) - 1) * (1 / n + 1 / m)
+    return float((p * np.log(p / q)).sum()) - 0.5 * (len(counts) - 1) * (1 / n + 1 / m)
 
 
 def of_logits(logits: Logits) -> Signals:

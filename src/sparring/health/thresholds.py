@@ -39,6 +39,8 @@ class Thresholds:
     duplicates: float
     duplicates_times: float
     class_diversity: float
+    class_shares: float
+    class_rare: float
     d_wins: float
     d_saturated: float
     d_fooled: float

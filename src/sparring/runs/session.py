@@ -203,7 +203,7 @@ def resume(
     directory = RunDirectory(path)
     said = directory.said()
     written = said.values
-    changed = {name: value for name, value in (("rescue", rescue), ("stop", stop)) if value is not None}
+    changed: dict[str, Any] = {name: value for name, value in (("rescue", rescue), ("stop", stop)) if value is not None}
     changed |= {"log": list(log)} if log is not None else {}
     document = {**written, "run": {**written["run"], **changed}}
     loggers.check(loggers.names_in(document))

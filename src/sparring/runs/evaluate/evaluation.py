@@ -20,7 +20,7 @@ from sparring.metrics.extractors import DEFAULT, ClassifierFeatures
 from sparring.metrics.features import Extractor, identity
 from sparring.metrics.figure import Figure
 from sparring.runs.directory import RunDirectory, write_atomically
-from sparring.runs.evaluate import memorisation, remarks
+from sparring.runs.evaluate import memorisation, remarks, verdicts
 from sparring.runs.evaluate.judges import open_judge
 from sparring.runs.evaluate.measures import MEASURES, Scene, frequencies, usual
 from sparring.runs.evaluate.memorisation import Library
@@ -240,7 +240,7 @@ def _measured(
         "null": _null(ask, scene, names, library) if ask.null else {},
         "memorisation": memorised,
         "classes": _classes(scene),
-        "verdicts": [],
+        "verdicts": [verdict.record() for verdict in verdicts.of(scene, figures)],
         "neighbours": [],
     }  # fmt: skip
     return record

@@ -88,7 +88,8 @@ def lines(record: dict[str, Any]) -> list[str]:
     said += _copies(record["memorisation"])
     said += [f"! {text}" for text in record["warnings"]]
     said += _together(metrics, "warning", "! {}: {}") + _together(metrics, "refused", "- {}: not measured: {}")
-    return said + _read(metrics, null)
+    said += _read(metrics, null)
+    return [*said, *[f"= {one['sentence']}" for one in record["verdicts"]]]
 
 
 def _together(metrics: dict[str, Any], word: str, form: str) -> list[str]:

@@ -1,0 +1,69 @@
+"""What an evaluation means, in the doctor's words: the rules of `health` applied to the one look that it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparring.health.rules import Context, Verdict, judge
+from sparring.health.signals import Signals, divergence
+from sparring.metrics.figure import Figure
+from sparring.runs.evaluate.measures import Scene, predicted
+from sparring.runs.evaluate.sides import Drawn
+
+JUDGES = ("efficientnet-lite0", "classifier")
+"""Judges whose numbers the thresholds are about."""
+_LIKE_REAL = 1 - 0.5**5
+"""Coverage that two equal laws have at equal n, with k = 5 (Naeem et al. 2020, section 3)."""
+_EXPECTED = 8
+"""Samples of a class that a fair sampler would make, below which its absence is chance."""
+
+
+def of(scene: Scene, figures: list[Figure]) -> list[Verdict]:
+    """The verdicts, the most serious first; none with a judge that they were not calibrated on."""
+    values = signals(scene, figures)
+    if scene.extractor.name not in JUDGES or not values:
+        return []
+    seen = scene.fake_side.images if isinstance(scene.fake_side, Drawn) else None
+    return judge([(seen or 0, values)], [], context_of(scene))
+
+
+def signals(scene: Scene, figures: list[Figure]) -> Signals:
+    """The figures by the names that rules know them by, and how the classes lie, where the judge names any.
+
+    share_kl: KL of the classes seen in fakes against those seen in reals, in nats, beyond what chance gives.
+    share_least: the least over classes of the share of fakes over the share of reals.
+    There is no average to doubt: what holds of the samples holds of the players, raw or averaged.
+    """
+    found = {figure.name: figure.value for figure in figures if figure.value is not None}
+    values: Signals = {}
+    if "vendi_ratio" in found:
+        values["diversity"] = values["diversity_raw"] = found["vendi_ratio"]
+    if "coverage" in found:
+        values["coverage"] = values["coverage_raw"] = found["coverage"]
+        values["coverage_self"] = _LIKE_REAL
+    if "precision" in found:
+        values["precision"] = found["precision"]
+    if scene.copies is not None:
+        values["copies"] = max(0.0, scene.copies.excess)
+    fake, real = predicted(scene.fake), predicted(scene.real)
+    if fake is not None and real is not None:
+        values["share_kl"] = divergence(fake, real)
+        p, q = fake / fake.sum(), real / real.sum()
+        known = q * fake.sum() >= _EXPECTED
+        if known.any():
+            values["share_least"] = float(np.min(p[known] / q[known]))
+    return values
+
+
+def context_of(scene: Scene) -> Context:
+    """What is known of where the samples come from: all of a run, nothing of files."""
+    side = scene.fake_side
+    if not isinstance(side, Drawn):
+        return Context(alone=True, ended=True)
+    document = side.run.document
+    config, data = document["config"], document["data"]
+    return Context(
+        recipe=str(document["recipe"]), objective=str(config.get("objective", "")), settings=config,
+        classes=len(data.get("classes") or ()), planned=int(document["run"]["images"]), run=str(side.run.path),
+        data=str(data["source"]), alone=True, ended=True,
+    )  # fmt: skip
