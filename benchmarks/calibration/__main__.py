@@ -88,10 +88,10 @@ def fit() -> None:
     """Fitted on the runs that are not scored."""
     half = [run for run in score.runs_of(FOLDER) if not run.scored]
     found, steps = score.fit(half, usual())
-    thresholds.write(found)
     (FOLDER / "fit.json").write_text(json.dumps({"runs": len(half), "steps": steps}) + "\n")
     for step in steps:
         say(f"{step['threshold']}: {step['was']} → {step['taken']}")
+    thresholds.write(found)
 
 
 def saved(names: list[str], until: float) -> None:

@@ -169,9 +169,10 @@ def flip(module: nn.Module, bit: int = 30) -> str:
     '1.7e+38'
     """
     name, weight = max(module.named_parameters(), key=lambda pair: pair[1].numel())
-    flat = weight.data.view(-1)
-    place = int((flat.abs() < 2).nonzero()[0])
-    flat[place : place + 1].view(torch.int32).bitwise_xor_(1 << bit)
+    place = tuple((weight.data.abs() < 2).nonzero()[0].tolist())
+    value = weight.data[place].reshape(1).clone()
+    value.view(torch.int32).bitwise_xor_(1 << bit)
+    weight.data[place] = value[0]
     return name
 
 

@@ -4,7 +4,8 @@ A run belongs to a half by a hash of its name. The fit takes the thresholds of `
 on a grid, and looks at what the doctor would have said of the runs of the fit half at each of their moments: first of
 all false hard alarms of healthy runs, then failures not found in time, then false warnings. Of the values that do best
 in a row it takes the middle: the midpoint between the healthy extreme and the failing one. Where the data bound them on
-one side only, the present value stays if it is one of them. The scored half is looked at afterwards.
+one side only, the present value stays if it is one of them; else the nearest to it is taken, and of what raises hard
+alarms the next one, for a margin. The scored half is looked at afterwards.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ FITTED: Mapping[str, tuple[float, float]] = {
 }  # fmt: skip
 """Thresholds that the outcomes say something about, and the range in which each is tried. What warns of anything else
 (a chequer, an average that lags, one class) has too few runs here to be fitted."""
+WARNS = ("low_diversity", "low_coverage", "d_wins", "d_fooled", "copies")
+"""Those of them that raise no hard alarm."""
 GRID = 8
 
 
@@ -135,7 +138,8 @@ def in_time(run: Run, said: Said, outcome: str) -> bool:
 
 
 def cost(runs: Sequence[Run], thresholds: Thresholds) -> tuple[int, int, int]:
-    """(false hard alarms, failures not found in time, false warnings): what the fit lowers, the first most of all."""
+    """(false hard alarms, failures not found in time, false warnings by twos): what the fit lowers, the first most of
+    all."""
     false_hard = missed = false_warn = 0
     for run in runs:
         said = run.said(thresholds)
@@ -144,7 +148,7 @@ def cost(runs: Sequence[Run], thresholds: Thresholds) -> tuple[int, int, int]:
             false_hard += "hard" in levels
             false_warn += "warn" in levels
         missed += sum(not in_time(run, said, outcome) for outcome in outcomes(run))
-    return false_hard, missed, false_warn
+    return false_hard, missed, false_warn // 2  # one warning more or less is chance
 
 
 # ── the fit ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,12 +165,14 @@ def grid(low: float, high: float, count: int = GRID) -> list[float]:
     return [float(f"{low * (high / low) ** (k / (count - 1)):.3g}") for k in range(count)]
 
 
-def best_of(values: Sequence[float], costs: Sequence[Any], present: float) -> float:
-    """The middle of the values in a row that cost least; the present one if it is among them and they reach an end of
-    the grid, beyond which nothing is known.
+def best_of(values: Sequence[float], costs: Sequence[Any], present: float, margin: int = 0) -> float:
+    """The middle of the values in a row that cost least. If they reach an end of the grid, beyond which nothing is
+    known: the present one if it is among them, else the nearest to it and `margin` further.
 
     >>> best_of([1, 2, 3, 4, 5], [9, 0, 0, 0, 9], 2), best_of([1, 2, 3, 4, 5], [9, 9, 0, 0, 0], 4)
     (3, 4)
+    >>> best_of([1, 2, 3, 4, 5], [9, 9, 0, 0, 0], 1), best_of([1, 2, 3, 4, 5], [0, 0, 0, 9, 9], 5, 1)
+    (3, 2)
     """
     least = min(costs)
     rows: list[list[int]] = []
@@ -177,10 +183,12 @@ def best_of(values: Sequence[float], costs: Sequence[Any], present: float) -> fl
             else:
                 rows.append([k])
     row = max(rows, key=lambda r: (any(values[k] == present for k in r), len(r)))
-    open_end = row[0] == 0 or row[-1] == len(values) - 1
-    if present in [values[k] for k in row] and open_end:
+    if row[0] > 0 and row[-1] < len(values) - 1:
+        return values[row[len(row) // 2]]
+    if present in [values[k] for k in row]:
         return present
-    return values[row[len(row) // 2]]
+    ordered = row if present < values[row[0]] else row[::-1]  # the nearest first
+    return values[ordered[min(margin, len(ordered) - 1)]]
 
 
 def fit(runs: Sequence[Run], start: Thresholds, passes: int = 1) -> tuple[Thresholds, list[dict[str, Any]]]:
@@ -191,7 +199,7 @@ def fit(runs: Sequence[Run], start: Thresholds, passes: int = 1) -> tuple[Thresh
             present = float(getattr(found, name))
             values = sorted({*grid(low, high), present})
             costs = [cost(runs, replace(found, **{name: value})) for value in values]
-            best = best_of(values, costs, present)
+            best = best_of(values, costs, present, 0 if name in WARNS else 1)
             steps.append({"threshold": name, "values": values, "costs": costs, "was": present, "taken": best})
             found = replace(found, **{name: best})
     return found, steps

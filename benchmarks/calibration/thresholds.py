@@ -23,8 +23,8 @@ def _line(line: str, found: Thresholds) -> str:
     head = re.match(r"^([a-z_]+):\s*([-+0-9.eE]+)(\s*)#", line)
     if head is None:
         return line
-    value = getattr(found, head[1])
-    if float(head[2]) == float(value):
+    value = getattr(found, head[1], None)  # one that was added meanwhile is not ours
+    if value is None or float(head[2]) == float(value):
         return line
     text = f"{head[1]}: {value:.10g}"
     return f"{text:<{head.end() - 2}} {line[head.end() - 1 :]}"

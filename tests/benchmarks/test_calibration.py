@@ -161,7 +161,7 @@ def test_a_run_is_put_back_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyP
     found = watched.watch(case)
     assert [images for images, _ in found["probes"]] == list(runs.prepare(case).moments)
     assert {"auc", "coverage", "diversity", "energy_distance"} <= set(found["probes"][-1][1])
-    assert set(found["truth"][-1]) == {"ema", "raw", "d"} and found["turns"]
+    assert set(found["truth"][-1]) == {"ema", "d"} and found["turns"]
     json.dumps(found, allow_nan=False)
 
 
