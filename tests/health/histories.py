@@ -63,7 +63,7 @@ def shouting(turns, lines=3, **values):
     return [(images, {**old, **(given if k >= len(turns) - lines else {})}) for k, (images, old) in enumerate(turns)]
 
 
-def gone(probes, count, diversity=0.3):
+def gone(probes, count, diversity=0.255):
     """The last `count` probes have lost their variety, raw and averaged."""
     return since(probes, count, diversity=diversity, diversity_raw=diversity, coverage=0.2, coverage_raw=0.2)
 
@@ -82,7 +82,7 @@ SIGNS = {
     "D-WINS": (lambda p, n: since(p, n, auc=0.985, auc_train=0.99), 3, "warn", {}),
     "D-FOOLED": (lambda p, n: since(p, n, auc=0.05, auc_train=0.05), 3, "warn", {}),
     "D-OVERFITS": (lambda p, n: since(p, n, auc=0.7, auc_train=0.95), 3, "note", {}),
-    "LOW-DIVERSITY": (lambda p, n: since(p, n, diversity=0.6), 3, "warn", {}),
+    "LOW-DIVERSITY": (lambda p, n: since(p, n, diversity=0.3), 3, "warn", {}),
     "CLASS-COLLAPSE": (lambda p, n: since(p, n, class_diversity=0.1), 3, "warn", {"classes": 7}),
     "OUTPUT-RANGE": (lambda p, n: since(p, n, contrast=5.0), 3, "warn", {}),
     "EMA-LAG": (lambda p, n: since(p, n, coverage=0.2), 3, "warn", {}),
