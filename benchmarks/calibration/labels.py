@@ -1,4 +1,8 @@
-"""From what was measured to what a run is called: rules that were written down before the runs were scored.
+"""From what was measured to what a run is called.
+
+The bounds below were written down before a run was scored. Three rules were added after a first look at what the doctor
+said of both halves, and are said again in the results: a run that was not fine for a while is not healthy, what is
+learnt by heart is not called a collapse as well, and runs on fewer training images than the doctor needs are left out.
 
 At a moment the averaged samples are one of STATES. A run has the outcome of its end: the state that its last two
 moments share, or the worse one. It set in (`onset`) at the first moment of the unbroken bad end, but not before the
