@@ -124,8 +124,8 @@ def result() -> dict[str, Any]:
         "command": "make bench-calibration", "thresholds": present.digest(),
         "halves": "by a hash of the name of the run; thresholds were fitted on one and are scored on the other",
         "beware": [
-            "three rules of labels.py (not fine for a while; by heart is no collapse; fewer than 16 training images) were "
-            "added after a first look at what the doctor said of both halves",
+            "three rules of labels.py (not fine for a while; by heart is no collapse; fewer than 16 training images) "
+            "were added after a first look at what the doctor said of both halves",
             "runs of about ten seconds: points, and images of 16 px, judged at 64 px by 128 samples, twelve times",
             "fitted were only thresholds that outcomes say something about; those of warnings besides are not scored",
             "runs that are left out are in labels, with why",
