@@ -259,15 +259,16 @@ def off_scale(h: History, index: int) -> str:
 
 
 def damage(h: History, index: int, *, patient: bool = False) -> str:
-    """What shows at a probe that the game has suffered, in words; "" if nothing does. patient: a D that is always right
-    is no damage while G gets better."""
+    """What shows at a probe that the game has suffered, in words; "" if nothing does. patient: a D that is always right,
+    or a G that covers next to nothing yet, is no damage while G gets better."""
     t, auc = h.t, h.at(index, "auc")
-    if auc is not None and (auc >= t.d_wins or auc <= t.d_fooled) and not (patient and trend.improving(h, index)):
+    spared = patient and bool(trend.improving(h, index))
+    if auc is not None and (auc >= t.d_wins or auc <= t.d_fooled) and not spared:
         return _told(auc, f"healthy: {percent(t.d_fooled)} to {percent(t.d_wins)}")
     coverage, real, best = h.at(index, "coverage"), h.at(index, "coverage_self"), h.best_before(index, "coverage")
     if coverage is not None and best is not None and best >= t.fallen_from and coverage < t.fallen * best:
         return f"G covers {percent(coverage)} of the data, it was {percent(best)}"
-    if coverage is not None and real and coverage < t.lost_coverage * real:
+    if coverage is not None and real and coverage < t.lost_coverage * real and not spared:
         return (
             f"G covers {percent(coverage / real)} of what the data covers (healthy: above {percent(t.lost_coverage)})"
         )
