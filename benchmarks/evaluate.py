@@ -174,7 +174,7 @@ def copies(files: list[bytes], place: Path, arguments: argparse.Namespace) -> di
     drawn = (
         api.load(arguments.run, device="cpu").sample(1200, seed=7).mul(255).round().byte().permute(0, 2, 3, 1).numpy()
     )
-    for k, pixels in enumerate(drawn.numpy()):
+    for k, pixels in enumerate(drawn):
         Image.fromarray(pixels).save(folder / f"sample-{k:04d}.png")
     record, took = timed([arguments.run, str(folder), "--metrics", "copies,kid"], place / "cache")
     found = record["memorisation"]

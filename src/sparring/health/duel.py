@@ -259,8 +259,10 @@ def off_scale(h: History, index: int) -> str:
 
 
 def damage(h: History, index: int, *, patient: bool = False) -> str:
-    """What shows at a probe that the game has suffered, in words; "" if nothing does. patient: a D that is always right,
-    or a G that covers next to nothing yet, is no damage while G gets better."""
+    """What shows at a probe that the game has suffered, in words; "" if nothing does.
+
+    patient: a D that is always right, or a G that covers next to nothing yet, is no damage while G gets better.
+    """
     t, auc = h.t, h.at(index, "auc")
     spared = patient and bool(trend.improving(h, index))
     if auc is not None and (auc >= t.d_wins or auc <= t.d_fooled) and not spared:
