@@ -53,14 +53,16 @@ def seen_of(
 
 def look(side: Side, extractor: Extractor, *, rank: int = 0, of: int = 1, progress: Progress | None = None) -> Seen:
     """Look at every `of`-th chunk of images, from chunk number `rank` on. One chunk is fetched while another one is
-    looked at; nothing else is held but what is kept."""
+    looked at; nothing else is held but what is kept, in one piece from the beginning: many small pieces that stay would
+    keep the allocator from using the space between them again, and memory would grow with n."""
     n, before = len(side), len(side.excluded)
     kept = kept_of(n)
     moments = Moments(extractor.dimensions)
-    features: list[Tensor] = []
-    probabilities: list[Tensor] = []
-    positions: list[int] = []
     chunks = range(rank, -(-n // CHUNK), of)
+    places = kept[np.isin(kept // CHUNK, np.asarray(chunks))]
+    features = torch.empty(len(places), extractor.dimensions)
+    probabilities: Tensor | None = None
+    positions: list[int] = []
     for number, groups in _ahead(side, chunks):
         found: dict[int, tuple[Tensor, Tensor | None]] = {}
         for at, images in groups:
@@ -70,20 +72,20 @@ def look(side: Side, extractor: Extractor, *, rank: int = 0, of: int = 1, progre
         if order:
             moments.update(torch.stack([found[k][0] for k in order]))
         low, high = np.searchsorted(kept, [number * CHUNK, (number + 1) * CHUNK])
-        mine = [int(k) for k in kept[low:high] if int(k) in found]
-        positions += mine
-        if mine:
-            features.append(torch.stack([found[k][0] for k in mine]))
-        sure_ones = [p for k in mine if (p := found[k][1]) is not None]
-        if sure_ones:
-            probabilities.append(torch.stack(sure_ones))
+        for k in (int(k) for k in kept[low:high] if int(k) in found):
+            row, certain = found[k]
+            features[len(positions)] = row
+            if certain is not None:
+                probabilities = torch.empty(len(places), len(certain)) if probabilities is None else probabilities
+                probabilities[len(positions)] = certain
+            positions.append(k)
         if progress is not None:
             progress("looking at images", min(n, (number + 1) * CHUNK), n)
     return Seen(
         moments,
-        torch.cat(features) if features else torch.zeros(0, extractor.dimensions),
+        features[: len(positions)],
         np.array(positions, np.int64),
-        torch.cat(probabilities) if probabilities else None,
+        None if probabilities is None else probabilities[: len(positions)],
         tuple(side.excluded[before:]),
     )
 
