@@ -158,3 +158,22 @@ def test_numbers_are_said_as_people_do():
     assert [count(n) for n in (0, 999, 1000, 96_000, 153_773, 1_500_000)] == ["0", "999", "1k", "96k", "154k", "1.5M"]
     assert [percent(x) for x in (0.0, 0.41, 0.985, 1.0, 0.0004)] == ["0 %", "41 %", "98.5 %", "100 %", "0 %"]
     assert [number(x) for x in (0.333, 1.0, 15_250.0, -0.002)] == ["0.333", "1", "15,200", "-0.002"]
+
+
+def test_a_gradient_that_is_nothing_is_no_fraction_of_thirty_digits():
+    turns = histories.healthy_turns()
+    starved = [
+        (n, {**v, "G/gradient": 0.0 if k >= len(turns) // 2 else v["G/gradient"]}) for k, (n, v) in enumerate(turns)
+    ]
+    (verdict,) = [v for v in judge([], starved, histories.context()) if v.code == "G-STARVED"]
+    assert "less than 1/1,000,000" in verdict.seen
+
+
+def test_a_generator_short_of_a_grown_one_is_not_told_that_all_is_well():
+    """Points, one probe: 5 % covered is no failure of a young G, and nothing to be content with."""
+    (probe,) = [{**values, "coverage": 0.05} for _, values in histories.healthy_probes()[-1:]]
+    of = histories.context("gan-points", planned=50_000, ended=True)
+    (verdict,) = judge([(50_000, {k: probe[k] for k in ("auc", "diversity", "coverage", "coverage_self")})], [], of)
+    assert "not yet the 50 % of a grown one" in verdict.seen and "not grown yet" in verdict.means
+    (verdict,) = judge(histories.healthy_probes(), histories.healthy_turns(), histories.context())
+    assert verdict.means == "Nothing here wants mending."

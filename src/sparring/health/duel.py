@@ -8,7 +8,7 @@ from statistics import median
 from sparring.health import advice, collapse, trend
 from sparring.health.history import History, Jump, Streak
 from sparring.health.verdict import HARD, Verdict
-from sparring.health.words import count, number, percent, times
+from sparring.health.words import count, number, part, percent, times
 
 PENALTIES = ("r1", "r2", "gp", "gp-one-sided", "gp-zero", "dragan")
 """Gradient penalties as the log names them, after ``D/``."""
@@ -116,7 +116,7 @@ def g_starved(h: History) -> Verdict | None:
     auc = h.now("auc")
     return Verdict(
         "G-STARVED", "warn", late[0][0], "likely" if auc is not None and auc >= t.d_wins else "possible",
-        f"the norm of G's gradient is {number(late[-1][1])}, 1/{usual / max(late[-1][1], 1e-30):,.0f} of what it was "
+        f"the norm of G's gradient is {number(late[-1][1])}, {part(late[-1][1] / usual)} of what it was "
         f"at the beginning (healthy: above 1/{1 / t.starved:,.0f})",
         "D is so sure of itself that its verdict no longer depends on what G changes: G stands still.",
         f"a new run with {advice.hold_d_back(h.context)}",
@@ -158,7 +158,7 @@ def penalty(h: History) -> Verdict | None:
     high = factor > 1
     return Verdict(
         "PENALTY", "warn", since, "likely",
-        f"the penalty {name.split('/')[1]} is {times(factor) if high else f'1/{1 / max(factor, 1e-30):,.0f}'} its "
+        f"the penalty {name.split('/')[1]} is {times(factor) if high else part(factor)} its "
         f"usual size (healthy: between 1/{1 / h.t.penalty_low:,.0f} and {h.t.penalty_high:g} times)",
         "D has become so steep that its penalty no longer holds it." if high
         else "D has become flat: it tells nothing apart any more, and G learns nothing from it.",

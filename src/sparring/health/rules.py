@@ -74,25 +74,38 @@ def judge(
 
 def healthy(h: History) -> Verdict | None:
     """Nothing is wrong, with the numbers that say so; nothing where no number says it."""
-    c, parts, last = h.context, [], len(h.probes) - 1
+    c, parts, last, young = h.context, [], len(h.probes) - 1, False
     if (auc := h.now("auc")) is not None:
         parts.append(f"D orders {percent(auc)} of the pairs of a held-out and a generated sample rightly (healthy: "
                      f"{percent(h.t.d_fooled)} to {percent(h.t.d_wins)})")  # fmt: skip
     if (diversity := h.now("diversity")) is not None:
-        yet = f", not yet the {percent(h.t.low_diversity)} of a grown one" if diversity < h.t.low_diversity else ""
-        parts.append(f"G's samples have {percent(diversity)} of the variety of the data{yet}")
+        young |= diversity < h.t.low_diversity
+        parts.append(f"G's samples have {percent(diversity)} of the variety of the data"
+                     f"{_yet(diversity, h.t.low_diversity)}")  # fmt: skip
     coverage, real = h.now("coverage"), h.now("coverage_self")
     if coverage is not None and real:
-        parts.append(f"G covers {percent(min(1.0, coverage / real))} of what the data covers")
+        low = h.t.collapse_coverage if c.kind == "points" else h.t.low_coverage
+        young |= coverage / real < low
+        parts.append(
+            f"G covers {percent(min(1.0, coverage / real))} of what the data covers{_yet(coverage / real, low)}"
+        )
     if (score := h.score(last)) is not None:
         parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
         return None
+    once = c.alone or last == 0
     begun = h.probes[last][0] >= h.warm or c.alone
     means = f"It has only begun: what G lacks is judged from image {count(h.warm)} on."
     if begun:
-        means = "One look says nothing of where it is going." if c.alone else "Nothing here wants mending."
+        means = "One look says nothing of where it is going." if once else "Nothing here wants mending."
+        if young:
+            means = f"No sign of a failure, but G is not grown yet: give it more time.{' ' + means if once else ''}"
     return Verdict("HEALTHY", "fine", h.probes[last][0], "likely", "; ".join(parts), means)
+
+
+def _yet(value: float, grown: float) -> str:
+    """What a young generator still lacks, in words."""
+    return f", not yet the {percent(grown)} of a grown one" if value < grown else ""
 
 
 def _way(h: History) -> str:

@@ -194,9 +194,7 @@ def when_to_stop(h: History) -> str:
     """What the trend says about more time, in a sentence or two."""
     scores = h.scores
     if not scores:
-        return (
-            "nothing was measured that could say it: runs of seconds have no probes, nor have those of older versions"
-        )
+        return "nothing was measured that could say it: short runs have no probes, nor have those of older versions"
     streak, best = rising(h), h.best_score()
     assert best is not None
     at = count(h.probes[best[0]][0])

@@ -58,3 +58,12 @@ def times(factor: float) -> str:
     ('52 times', '3.2 times')
     """
     return f"{factor:.0f} times" if factor >= 10 else f"{factor:.2g} times"
+
+
+def part(share: float) -> str:
+    """A small share as a fraction.
+
+    >>> part(0.002), part(1e-36)
+    ('1/500', 'less than 1/1,000,000')
+    """
+    return f"1/{1 / share:,.0f}" if share >= 1e-6 else "less than 1/1,000,000"
