@@ -18,7 +18,7 @@ from sparring.errors import CheckpointError, DataError, UsageError
 from sparring.metrics import extractors
 from sparring.metrics.extractors import PixelFeatures
 from sparring.metrics.features import embed
-from sparring.runs.evaluate import memorisation, seen, sides, stream, worker
+from sparring.runs.evaluate import memorisation, seen, sides, stream, verdicts, worker
 from sparring.runs.evaluate.opening import Wanted, open_side
 from sparring.runs.evaluate.remarks import lines
 
@@ -294,6 +294,17 @@ def test_copied_images_are_named(tmp_path: Path) -> None:
     assert found["interval"][0] <= 0.4 and found["share"] > 0.3
     assert "copies of training images" in "\n".join(lines(record))
     assert record["metrics"]["copies"]["warning"]
+
+
+def test_files_are_not_told_what_is_true_of_runs(two: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No recipe stands behind a folder, and nothing is going anywhere."""
+    monkeypatch.setattr(verdicts, "JUDGES", ("tiny",))
+    for fake in two:
+        record = measured(two[0], fake, metrics="vendi_ratio,coverage,density,copies")
+        assert record["verdicts"]
+        for one in record["verdicts"]:
+            assert "recipe" not in one["sentence"] and "going" not in one["sentence"]
+        assert record["metrics"]["density"]["interval"][0] >= 0
 
 
 def test_fresh_images_are_no_copies(tmp_path: Path) -> None:

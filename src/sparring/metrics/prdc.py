@@ -12,7 +12,7 @@ All of them depend on the number of samples: compare at equal n only. For equal 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -77,9 +77,14 @@ def prdc(real: Tensor, fake: Tensor, k_manifold: int = 3, k_ball: int = 5, seed:
     return PRDC(
         by_halves(precision[0], precision[1:], trials=len(fake)),
         by_halves(recall[0], recall[1:], trials=len(real)),
-        by_halves(density[0], density[1:]),
+        _from_zero(by_halves(density[0], density[1:])),
         by_halves(coverage[0], coverage[1:], trials=len(real)),
     )
+
+
+def _from_zero(found: Measured) -> Measured:
+    """An interval of what is never negative."""
+    return replace(found, low=max(0.0, found.low))
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 3) -> PrecisionRecall:

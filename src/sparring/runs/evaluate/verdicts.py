@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sparring.health.rules import Context, Verdict, judge
@@ -24,7 +26,13 @@ def of(scene: Scene, figures: list[Figure]) -> list[Verdict]:
     if scene.extractor.name not in JUDGES or not values:
         return []
     seen = scene.fake_side.images if isinstance(scene.fake_side, Drawn) else None
-    return judge([(seen or 0, values)], [], context_of(scene))
+    found = judge([(seen or 0, values)], [], context_of(scene))
+    return found if seen is not None else [_of_files(verdict) for verdict in found]
+
+
+def _of_files(verdict: Verdict) -> Verdict:
+    """Without what is true of a run only: files are not trained any more, and nothing is known of what made them."""
+    return replace(verdict, means="" if verdict.level == "fine" else verdict.means, advice="")
 
 
 def signals(scene: Scene, figures: list[Figure]) -> Signals:
