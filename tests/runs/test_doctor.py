@@ -188,6 +188,15 @@ def test_numbers_that_are_none_were_written_as_null(copy: Path) -> None:
     assert codes(found) == ["NOT-FINITE"] and "D/gradient" in found.verdicts[0].seen
 
 
+def test_a_checkpoint_is_no_comfort_where_nothing_was_measured(copy: Path) -> None:
+    """That nothing was seen says nothing of its health."""
+    turns = [*histories.healthy_turns(), (200_000, {"D/gradient": None, "G/gradient": 1.0})]
+    write(copy, turns=turns)
+    assert "is kept" not in diagnose(copy, look=False).verdicts[0].means
+    write(copy, histories.healthy_probes(), turns)
+    assert "is kept" in diagnose(copy, look=False).verdicts[0].means
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(copy: Path) -> None:
     newest = sorted((copy / "checkpoints").glob("0*"))[-1]
     data = bytearray((newest / "G.safetensors").read_bytes())

@@ -288,8 +288,8 @@ def _context(
         settings = plain(recipe.config)
         objective = str(recipe.config.objective) if isinstance(recipe.config, ContestConfig) else objective
     kept = ""
-    with suppress(SparringError, OSError):
-        found = Store(directory.checkpoints).newest_healthy(10**18)
+    with suppress(SparringError, OSError):  # where nothing was measured, that nothing was seen says little
+        found = Store(directory.checkpoints).newest_healthy(10**18) if told.probes else None
         kept = f"the checkpoint of {count(found.images)} is kept" if found is not None else ""
     return Context(
         recipe=str(document.get("recipe", "")), objective=objective,
