@@ -148,7 +148,10 @@ def _check(ask: Ask) -> None:
         if value not in words:
             raise UsageError("ARGUMENT", f"{name} is {', '.join(words[:-1])} or {words[-1]}", where=value)
     if ask.which not in ("best", "last") and not ask.which.isdecimal():
-        raise UsageError("ARGUMENT", "which is best, last, or how many images a checkpoint had seen", where=ask.which)
+        raise UsageError(
+            "ARGUMENT", "which is best, last, or how many images a checkpoint had seen", where=f"--which {ask.which}",
+            fix="`sparring info RUN` lists the checkpoints; without --which it is the best one",
+        )  # fmt: skip
     if ask.n is not None and ask.n < 3:
         raise UsageError("EVALUATE-N", "at least 3 images are needed", where=str(ask.n), fix="--n 5000")
     if ask.processes < 1 or ask.processes > 256:

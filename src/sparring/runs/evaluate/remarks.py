@@ -120,7 +120,7 @@ def _read(metrics: dict[str, Any], null: dict[str, Any]) -> list[str]:
 
 def _row(name: str, one: dict[str, Any], null: dict[str, Any] | None, wide: int) -> str:
     interval = f"{_number(one['interval'][0])} to {_number(one['interval'][1])}" if one["interval"] else ""
-    n = f"{one['n_real']:,} / {one['n_fake']:,}"
+    n = f"{one['n_real']:,} / {one['n_fake']:,}" if one["n_real"] else f"– / {one['n_fake']:,}"
     text = f"{name:{wide}}  {_number(one['value']):>9}  {interval:<20}  {one['better']:<6}  {n:<17}"
     if null is not None:
         bounds = f" ({_number(null['interval'][0])} to {_number(null['interval'][1])})" if null["interval"] else ""
