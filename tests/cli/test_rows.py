@@ -98,7 +98,8 @@ def long_flags() -> list[tuple[str, str]]:
             if isinstance(field.default_factory, type) and dataclasses.is_dataclass(field.default_factory):
                 found += names(field.default_factory)
             elif "Positional" not in str(field.type):
-                found.append("--" + field.name.replace("_", "-"))
+                named = re.search(r"name='([^']*)'", str(field.type))
+                found.append("--" + (named[1] if named else field.name.replace("_", "-")))
         return found
 
     return [(name, flag) for name, kind in commands().items() for flag in names(kind) if len(flag) > 5]

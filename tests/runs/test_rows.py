@@ -262,8 +262,11 @@ ANOTHER: dict[str, Any] = {
     "data.fingerprint": "0" * 32, "run.device": "cuda", "run.torch": "1.0", "run.images": 160,
 }  # fmt: skip
 """Another value for each key of recipe.yaml that has no obvious one."""
-TOLD = {"run.rate", "run.preset", "run.why", "run.sparring", "data.keep", "data.on_bad"}
-"""Keys that decide no number: notes about the run, and where the data are kept."""
+TOLD = {
+    "run.rate", "run.preset", "run.why", "run.sparring", "run.rescue", "run.stop", "run.log", "data.keep", "data.on_bad"
+}  # fmt: skip
+"""Keys that decide no number of a healthy run: notes about the run, what is done about trouble, where things are kept
+and told. The flags of `resume` change them too."""
 
 
 def keys() -> list[str]:

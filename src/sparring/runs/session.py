@@ -207,6 +207,7 @@ def resume(
     changed |= {"log": list(log)} if log is not None else {}
     document = {**written, "run": {**written["run"], **changed}}
     loggers.check(loggers.names_in(document))
+    responses(document)  # refused before anything is written
     run, recipe = document["run"], recipe_of(said)
     request = request_of(document)
     where = choose_device(device or _device_of(run))
