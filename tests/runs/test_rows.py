@@ -263,7 +263,7 @@ ANOTHER: dict[str, Any] = {
 }  # fmt: skip
 """Another value for each key of recipe.yaml that has no obvious one."""
 TOLD = {
-    "run.rate", "run.preset", "run.why", "run.sparring", "run.rescue", "run.stop", "run.log", "data.keep", "data.on_bad"
+    "run.rate", "run.preset", "run.why", "run.sparring", "run.rescue", "data.keep", "data.on_bad"
 }  # fmt: skip
 """Keys that decide no number of a healthy run: notes about the run, what is done about trouble, where things are kept
 and told. The flags of `resume` change them too."""
