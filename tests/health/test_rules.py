@@ -254,8 +254,11 @@ def test_one_look_can_be_all_there_is():
     last = healthy_probes()[-1:]
     assert levels(judge(last, [], alone)) == {"HEALTHY": "fine"}
     assert levels(judge(last, [], context())) == {"HEALTHY": "fine"}
-    (first, *_) = found = judge(histories.gone(last, 1), [], alone)
+    (first, *_) = found = judge(histories.gone(last, 1, diversity=0.1), [], alone)
     assert levels(found)["MODE-COLLAPSE"] == "hard" and first.sure == "likely"
+    assert levels(judge(histories.gone(last, 1), [], alone)) == {"LOW-DIVERSITY": "warn"}, "it may be young"
+    doubles = since(histories.gone(last, 1), 1, duplicates=0.6)
+    assert levels(judge(doubles, [], alone))["MODE-COLLAPSE"] == "hard", "the young do not repeat themselves"
     (spared,) = judge(histories.gone(last, 1), [], context())  # the first probe of many: it may be on its way up
     assert spared.level == "fine" and "not yet the 36 %" in spared.seen
     found = levels(judge(since(last, 1, auc=0.999, auc_train=1.0), [], alone))

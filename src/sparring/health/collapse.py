@@ -120,6 +120,8 @@ def mode_collapse(h: History) -> Verdict | None:
         return _classes_gone(h)
     last = len(h.probes) - 1
     diversity = h.at(last, "diversity")
+    if h.context.alone and h.context.kind == "images" and not _unmistakable(h, last):
+        return _classes_gone(h)  # one look cannot tell a G that has collapsed from one that is young: `low_diversity`
     extreme = diversity is not None and diversity < h.t.extreme
     confirmed = streak.confirmed or (extreme and streak.length >= h.asked(h.t.probes_sure))
     both = bool(diversity_gone(h, last)) and bool(coverage_gone(h, last))
@@ -130,6 +132,12 @@ def mode_collapse(h: History) -> Verdict | None:
         f"G has found a few {h.context.what} that D accepts, and makes little else. It seldom recovers by itself.",
         f"a new run with {advice.spread_out(h.context)}",
     )  # fmt: skip
+
+
+def _unmistakable(h: History, index: int) -> bool:
+    """Samples that repeat each other, or next to no variety: what no young G shows."""
+    diversity = h.at(index, "diversity")
+    return bool(_doubles(h, index)) or (diversity is not None and diversity < h.t.alone_diversity)
 
 
 def _classes_gone(h: History) -> Verdict | None:

@@ -29,6 +29,7 @@ class Thresholds:
     low_diversity: float
     collapse_diversity: float
     extreme: float
+    alone_diversity: float
     fallen: float
     fallen_from: float
     late: float
