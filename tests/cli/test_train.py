@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from sparring.cli import main
+from sparring.health.verdict import Verdict
 
 SMALL = ["--set", "width=8", "--set", "batch=16"]
 
@@ -163,3 +165,15 @@ def test_demo_replaces_an_earlier_demo_and_nothing_else(tmp_path, capsys):
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     assert main(["demo", "--out", str(tmp_path / "mine"), "--budget", "100"]) == 2
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_what_is_wrong_is_said_before_what_to_type_next(tmp_path, capsys, monkeypatch):
+    """Even of a run that was too short to be looked at; a run that is well says nothing."""
+    words = ["train", "ring", "--recipe", "gan", "--budget", "640", *SMALL]
+    assert main([*words, "--out", str(tmp_path / "fine")]) == 0
+    assert "\n! " not in capsys.readouterr().err
+    found = Verdict("GRADIENT-JUMP", "warn", 320, "likely", "a norm was 50 times its usual size", "A step too far.")
+    monkeypatch.setattr("sparring.api.doctor", lambda path, look=True: SimpleNamespace(verdicts=[found]))
+    assert main([*words, "--out", str(tmp_path / "ill")]) == 0
+    said = capsys.readouterr().err
+    assert said.index("! A norm was 50 times its usual size") < said.index("next:")

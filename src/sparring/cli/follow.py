@@ -12,7 +12,7 @@ from sparring.budget import duration
 from sparring.cli.live import Live
 from sparring.cli.talk import Talk
 from sparring.cli.trouble import record
-from sparring.errors import MachineError
+from sparring.errors import MachineError, SparringError
 from sparring.types import Samples
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def _end(session: Session, talk: Talk, seconds: float, *, as_json: bool) -> int:
         page = write_page(path, talk)
         images = done.images if done is not None else 0
         talk.say(f"{_ended(session)} at {images:,} images after {duration(seconds)}")
+        for sentence in concluded(path):
+            talk.say(f"! {sentence}")
         makes = session.loop is None or isinstance(session.loop.match.game, Samples)
         failed = session.lost is not None or session.trouble is not None
         talk.say("\n".join(places(path, page) + (following(path, stopped, makes) if not failed else [])))
@@ -76,6 +78,17 @@ def _ended(session: Session) -> str:
         advice = session.loop.advice if session.loop is not None else ""
         return f"ended early (--stop auto){': ' + advice if advice else ''}\ndone"
     return "stopped" if reason in ("stopped", "data") else "done"
+
+
+def concluded(path: Path) -> list[str]:
+    """What the doctor finds wrong in the log of a run that ended, the most serious first; nothing where it is well."""
+    from sparring import api
+
+    try:
+        found = api.doctor(path, look=False)
+    except (OSError, SparringError):
+        return []
+    return [verdict.sentence() for verdict in found.verdicts if verdict.level in ("warn", "hard")][:2]
 
 
 def write_page(path: Path, talk: Talk) -> Path | None:
