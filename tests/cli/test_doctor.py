@@ -31,7 +31,8 @@ def test_the_most_serious_comes_first_with_evidence_and_what_to_try(run, capsys)
     assert re.search(r"^MODE-COLLAPSE  mode collapse \(serious, certain, since image 45,562\)$", text, re.M), text
     order = [text.index(word) for word in ("MODE-COLLAPSE", "  seen ", "  means ", "  try ", "signals", "when to stop")]
     assert order == sorted(order)
-    assert "30 %" in text and "`--set objective=relativistic`" in text
+    assert "25.5 %" in text or "26 %" in text, text
+    assert "`--set objective=relativistic`" in text
     assert "checkpoint    " in text and f"--recipe {run / 'recipe.yaml'}" in " ".join(text.split())
     assert all(len(line) <= 120 for line in text.splitlines() if "sparring train" not in line and "signals" not in line)
 

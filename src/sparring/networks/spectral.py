@@ -56,7 +56,8 @@ def normalise(network: nn.Module) -> nn.Module:
     real, fake and penalty see the same D, and micro-batches change nothing. The power iteration is moved by `advance`
     instead: call it in `Game.after` when D has moved.
 
-    >>> layer = normalise(nn.Linear(8, 4, bias=False))
+    >>> layer = nn.Linear(8, 4, bias=False)
+    >>> _ = nn.init.orthogonal_(layer.weight, gain=3.0), normalise(layer)
     >>> bool((torch.linalg.matrix_norm(layer.weight, 2) - 1).abs() < 0.05)
     True
     """
