@@ -202,12 +202,7 @@ def _variety(h: History, index: int, healthy: float) -> str:
 
 def class_collapse(h: History) -> Verdict | None:
     """One class of a conditional game has far less variety than the others."""
-
-    def poor(index: int) -> bool | None:
-        value = h.at(index, "class_diversity")
-        return None if value is None else value < h.t.class_diversity
-
-    streak = h.streak(poor, h.t.probes)
+    streak = h.shown("class_diversity", lambda value: value < h.t.class_diversity, h.t.probes)
     value = h.now("class_diversity")
     if not streak.confirmed or value is None:
         return None

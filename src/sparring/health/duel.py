@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from statistics import median
 
 from sparring.health import advice, collapse, trend
-from sparring.health.history import History, Jump, Streak
+from sparring.health.history import History, Jump
 from sparring.health.verdict import HARD, Verdict
 from sparring.health.words import count, number, part, percent, times
 
@@ -18,18 +17,10 @@ def _told(auc: float, what: str) -> str:
     return f"D orders {percent(auc)} of the pairs of a held-out and a generated sample rightly ({what}; 50 % is chance)"
 
 
-def _auc(h: History, test: Callable[[float], bool], asked: float) -> Streak:
-    def shows(index: int) -> bool | None:
-        value = h.at(index, "auc")
-        return None if value is None else test(value)
-
-    return h.streak(shows, asked)
-
-
 def d_wins(h: History) -> Verdict | None:
     """D tells nearly all fakes from held-out data; hard where it tells all and G does not get better any more."""
     t, auc = h.t, h.now("auc")
-    streak = _auc(h, lambda value: value >= t.d_wins, t.probes)
+    streak = h.shown("auc", lambda value: value >= t.d_wins, t.probes)
 
     def saturated(index: int) -> bool | None:
         value, better = h.at(index, "auc"), trend.improving(h, index)
@@ -62,7 +53,7 @@ def d_wins(h: History) -> Verdict | None:
 
 def d_fooled(h: History) -> Verdict | None:
     """D orders most pairs wrongly."""
-    auc, streak = h.now("auc"), _auc(h, lambda value: value <= h.t.d_fooled, h.t.probes)
+    auc, streak = h.now("auc"), h.shown("auc", lambda value: value <= h.t.d_fooled, h.t.probes)
     if auc is None or not streak.confirmed:
         return None
     return Verdict(

@@ -122,6 +122,15 @@ class History:
             length, since = length + 1, images
         return Streak(length, since, self.asked(asked))
 
+    def shown(self, name: str, test: Callable[[float], bool], asked: float) -> Streak:
+        """The streak of probes at which one signal passes a test."""
+
+        def shows(index: int) -> bool | None:
+            value = self.at(index, name)
+            return None if value is None else test(value)
+
+        return self.streak(shows, asked)
+
     def at(self, index: int, name: str) -> float | None:
         """A value of the probe `index`, if it was measured and is finite."""
         value = self.probes[index][1].get(name)

@@ -37,12 +37,8 @@ def output_range(h: History) -> Verdict | None:
 
 def checkerboard(h: History) -> Verdict | None:
     """Too much energy in the finest pattern that pixels can show."""
-
-    def shows(index: int) -> bool | None:
-        value = h.at(index, "checkerboard")
-        return None if value is None else value > h.t.checkerboard
-
-    streak, value = h.streak(shows, h.t.probes), h.now("checkerboard")
+    streak = h.shown("checkerboard", lambda value: value > h.t.checkerboard, h.t.probes)
+    value = h.now("checkerboard")
     if not streak.confirmed or value is None:
         return None
     other = h.context.settings.get("generator") == "dcgan"
@@ -61,12 +57,7 @@ def augment_leak(h: History) -> Verdict | None:
     strength = ends(h.context.settings.get("augment"))
     if max(end or 0.0 for end in strength) == 0.0:
         return None  # nothing is augmented, or nobody knows: then nothing leaks
-
-    def shows(index: int) -> bool | None:
-        value = h.at(index, "leak")
-        return None if value is None else value > h.t.leak
-
-    streak, value = h.streak(shows, h.t.probes_sure), h.now("leak")
+    streak, value = h.shown("leak", lambda value: value > h.t.leak, h.t.probes_sure), h.now("leak")
     if not streak.confirmed or value is None:
         return None
     return Verdict(

@@ -146,13 +146,8 @@ def plateau(h: History) -> Verdict | None:
 
 def memorising(h: History) -> Verdict | None:
     """More samples lie right beside training data than held-out data do."""
-
-    def above(bound: float, index: int) -> bool | None:
-        value = h.at(index, "copies")
-        return None if value is None else value > bound
-
-    hard = h.streak(lambda index: above(h.t.copies_hard, index), h.t.probes_sure)
-    soft = h.streak(lambda index: above(h.t.copies, index), h.t.probes)
+    hard = h.shown("copies", lambda value: value > h.t.copies_hard, h.t.probes_sure)
+    soft = h.shown("copies", lambda value: value > h.t.copies, h.t.probes)
     value = h.now("copies")
     if value is None or not (hard.begun or soft.confirmed):
         return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sparring.health.thresholds import usual
 from sparring.report.curves import Panel, Values
 from sparring.report.facts import Curves, Facts
+from sparring.types import PAID
 
 NORMAL = 1.96
 """Standard errors on either side of a value that a 95 % interval reaches."""
@@ -122,7 +123,6 @@ SKILL = {  # the first line is blue, the second orange: generated and real, as i
 }
 RATES = {"true_negative": "generated called generated (TNR)", "true_positive": "real called real (TPR)"}
 PLAYED = "Each player lowers its own. Neither goes to zero in a healthy game."
-PAID = ("real", "fake", "pair", "loss")
 OTHERS = {
     "r1": ("Gradient penalty on real {unit}", "R1 before its weight: the mean squared slope of D there."),
     "r2": ("Gradient penalty on generated {unit}", "R2 before its weight: the mean squared slope of D there."),
