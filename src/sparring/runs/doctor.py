@@ -6,7 +6,6 @@ Nothing is written, and no lock is taken: a run that goes on is not disturbed.
 from __future__ import annotations
 
 import math
-import os
 import socket
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sparring.contest import ContestConfig
-from sparring.data import Dataset, Manifest, reopen, stream_of
+from sparring.data import Dataset, stream_of
 from sparring.errors import CheckpointError, SparringError, UsageError
 from sparring.health.history import History
 from sparring.health.rules import judge, table
@@ -30,11 +29,11 @@ from sparring.losses.adversarial import OBJECTIVES
 from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory
 from sparring.runs.document import Document
-from sparring.runs.lock import holder
-from sparring.runs.observe import Observer
+from sparring.runs.lock import alive, holder
+from sparring.runs.observe import Observer, judge_of
 from sparring.runs.probes import REFERENCE, SIZES, Probes
 from sparring.runs.recipe import Recipe
-from sparring.runs.session import recipe_of, request_of
+from sparring.runs.session import data_of, recipe_of, request_of
 from sparring.runs.settings import plain
 from sparring.runs.watch import SAMPLES, distance_of, finite, measure_of
 from sparring.train.checkpoint import Checkpoint, Store
@@ -243,7 +242,8 @@ def _state(directory: RunDirectory, said: Document | None, told: Told) -> tuple[
     at = f"{told.images:,} of {planned:,} {_unit(said)}" if planned else f"{told.images:,} images"
     owner = holder(directory.path)
     pid, here = owner.get("pid"), owner.get("host") == socket.gethostname()
-    if isinstance(pid, int) and here and _alive(pid):
+    # on Windows asking would end it: there that it holds the lock is all that is known
+    if isinstance(pid, int) and here and (sys.platform == "win32" or alive(pid)):
         return f"running (process {pid}), {at} seen", True
     if isinstance(pid, int) and not here and time.time() - _touched(directory.log) < 600:
         return f"running on {owner.get('host')}, as it seems, {at} seen", True
@@ -256,18 +256,6 @@ def _state(directory: RunDirectory, said: Document | None, told: Told) -> tuple[
 
 def _unit(said: Document | None) -> str:
     return "points" if said is not None and said.values["data"]["kind"] == "points" else "images"
-
-
-def _alive(pid: int) -> bool:
-    if sys.platform == "win32":
-        return True  # there a signal would end it; that it holds the lock is all that is known
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _touched(path: Path) -> float:
@@ -350,7 +338,7 @@ def _look(
     if said is None or recipe is None:
         raise CheckpointError("RUN-RECIPE", "its recipe could not be opened")
     checkpoint = _chosen(directory, which)
-    dataset = _data(directory, said, progress)
+    dataset, _, _ = data_of(directory, request_of(said.values), progress)
     try:
         match = _match(said.values, recipe, dataset, checkpoint)
         if progress is not None:
@@ -358,14 +346,6 @@ def _look(
         return _measured(said.values, recipe, dataset, match), checkpoint.images
     finally:
         dataset.close()
-
-
-def _data(directory: RunDirectory, said: Document, progress: Progress | None) -> Dataset:
-    """The data as they were when the run began, as far as they are still there."""
-    request, manifest = request_of(said.values), Manifest.load(directory.manifest)
-    if manifest is not None:
-        return reopen(manifest, request.data, request.options, progress=progress)[0]
-    return plans.open_dataset(request, progress)
 
 
 def _match(document: dict[str, Any], recipe: Recipe, dataset: Dataset, checkpoint: Checkpoint) -> Match:
@@ -387,7 +367,7 @@ def _measured(document: dict[str, Any], recipe: Recipe, dataset: Dataset, match:
     reference = probes.reference if probes is not None else min(REFERENCE, len(dataset.train))
     observer = Observer(
         dataset, samples=samples, reference=reference, seed=match.seed if isinstance(match.seed, int) else 0,
-        mirrored=recipe.config.flip,
+        mirrored=recipe.config.flip, judge=judge_of(match.game),
     )  # fmt: skip
     values: dict[str, float] = {}
     if dataset.kind == "points" and isinstance(match.game, Samples):

@@ -86,7 +86,7 @@ class RunLock:
             return False
         owner = holder(self.path.parent)
         pid = owner.get("pid")
-        return isinstance(pid, int) and pid != os.getpid() and owner.get("host") == socket.gethostname() and _alive(pid)
+        return isinstance(pid, int) and pid != os.getpid() and owner.get("host") == socket.gethostname() and alive(pid)
 
     def _refusal(self) -> CheckpointError:
         owner = holder(self.path.parent)
@@ -161,7 +161,8 @@ else:
         os.register_at_fork(after_in_child=close)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Whether a process of this machine lives. Not for Windows, where asking would end it."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -332,11 +332,8 @@ def _reopened(
     directory: RunDirectory, request: Request, document: dict[str, Any], progress: Callable[..., None] | None
 ) -> tuple[Dataset, list[str]]:
     """The data of a run, as it was when the run began; and what has changed meanwhile."""
-    manifest = Manifest.load(directory.manifest)
-    if manifest is not None:
-        return reopen(manifest, request.data, request.options, progress=progress)
-    dataset = plans.open_dataset(request, progress)
-    if dataset.fingerprint != document["data"]["fingerprint"]:
+    dataset, manifest, changes = data_of(directory, request, progress)
+    if manifest is None and dataset.fingerprint != document["data"]["fingerprint"]:
         raise DataError(
             "DATA-CHANGED",
             "the data is not what the run was started on",
@@ -344,7 +341,19 @@ def _reopened(
             why=f"then {_found(directory.report())}; now {_found(dataset.report.record())}",
             fix="restore the data (data.json lists what was left out), or start a new run",
         )
-    return dataset, []
+    return dataset, changes
+
+
+def data_of(
+    directory: RunDirectory, request: Request, progress: Callable[..., None] | None = None
+) -> tuple[Dataset, Manifest | None, list[str]]:
+    """The data of a run as its manifest has it, the manifest, and what has changed meanwhile. Of a run without one the
+    data as they are now: whether they are the same, their fingerprint says."""
+    manifest = Manifest.load(directory.manifest)
+    if manifest is None:
+        return plans.open_dataset(request, progress), None, []
+    dataset, changes = reopen(manifest, request.data, request.options, progress=progress)
+    return dataset, manifest, changes
 
 
 def _found(report: dict[str, Any]) -> str:

@@ -81,8 +81,8 @@ class RunWatch:
     are, what D says; `health.signals` has the meaning of each number.
 
     observer: sees data and game.   moments: of the probes.
-    measure, shown: of points, what is counted of `SAMPLES` samples at the moments of the pictures too, and there alone.
-    distance: of points, what the score is.
+    measure, shown: of points, what is counted of `SAMPLES` samples, at the moments of the pictures too.
+    distance: of points, how far they lie from the data, at probes.
     context: what must be known of the run to judge its numbers.   kept: which healthy checkpoint there is, in words.
 
     A look changes nothing that is trained: it draws from counters of its own, by players at rest. Its state is what it
@@ -126,12 +126,12 @@ class RunWatch:
         probed = self._due(self.moments, view.images)
         self.looked = view.images
         values: dict[str, float] = {}
-        made = sample_averaged(view, SAMPLES).numpy() if self.measure is not None else None
-        if self.measure is not None and made is not None:
+        if self.measure is not None:
+            made = sample_averaged(view, SAMPLES).numpy()
             values |= self.measure(made)
-        if probed:
-            if self.distance is not None and made is not None and "energy_distance" not in values:
+            if probed and self.distance is not None and "energy_distance" not in values:
                 values |= self.distance(made)
+        if probed:
             values |= self.observer.signals(view)
         values = finite(values)
         if not probed:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparring.data import BUILT_IN, Manifest, Options, cache, open_data, points, reopen
+from sparring.data import BUILT_IN, Options, cache, open_data, points
 from sparring.data.dataset import Dataset, recipe_of
 from sparring.data.prepare import Preparation
 from sparring.data.prepare import recipe_of as recipe_of_scan
@@ -18,7 +18,6 @@ from sparring.data.sources import ArraySource, Source, ZipSource, open_source
 from sparring.data.sources.shards import ParquetSource
 from sparring.errors import CheckpointError, DataError, UsageError
 from sparring.generate.sample import MOST
-from sparring.runs import plan as plans
 from sparring.runs import session
 from sparring.runs.directory import RunDirectory
 from sparring.runs.evaluate.sides import Drawn, Files, Rows, Side
@@ -164,12 +163,9 @@ def data_of(run: str | Path, progress: Progress | None = None) -> tuple[Dataset,
     Raises `DataError` where they are not there any more, `UsageError` for points."""
     directory = RunDirectory(run)
     document = directory.document()
-    request = session.request_of(document)
-    manifest = Manifest.load(directory.manifest)
+    dataset, manifest, changes = session.data_of(directory, session.request_of(document), progress)
     if manifest is not None:
-        dataset, changes = reopen(manifest, request.data, request.options, progress=progress)
         return dataset, manifest.hashes, changes
-    dataset = plans.open_dataset(request, progress)
     changed = dataset.fingerprint != document["data"]["fingerprint"]
     said = "the data, or how they are read, are not as the run recorded them: held-out images may have been trained on"
     return dataset, None, [said] if changed else []
@@ -194,7 +190,7 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
     n = SAMPLES if wanted.n is None else wanted.n
     if not 3 <= n <= MOST:
         raise UsageError("EVALUATE-N", f"between 3 and {MOST:,} samples are possible", where=str(n), fix="--n 5000")
-    run = open_run(wanted.text, wanted.which, wanted.device)
+    run = Run(wanted.text, which=wanted.which, device=wanted.device)
     if not isinstance(run.game, Samples):
         raise UsageError(
             "EVALUATE-CANNOT", f"a run of {run.document['recipe']} makes no samples of its own", where=wanted.text,
@@ -205,11 +201,6 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
     side = Drawn(run, n, wanted.seed, wanted.weights, class_shares(run))
     side.kind, side.changes = "run", run.remarks
     return side
-
-
-def open_run(path: str, which: str = "best", device: str = "auto") -> Run:
-    """The run with the checkpoint that is asked for: "best", "last", or images seen."""
-    return Run(path, which=which, device=device)
 
 
 @torch.no_grad()
