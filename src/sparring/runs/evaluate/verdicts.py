@@ -8,6 +8,7 @@ import numpy as np
 
 from sparring.health.rules import Context, Verdict, judge
 from sparring.health.signals import Signals, divergence
+from sparring.losses.adversarial import OBJECTIVES
 from sparring.metrics.figure import Figure
 from sparring.runs.evaluate.measures import Scene, predicted
 from sparring.runs.evaluate.sides import Drawn
@@ -70,8 +71,10 @@ def context_of(scene: Scene) -> Context:
         return Context(alone=True, ended=True)
     document = side.run.document
     config, data = document["config"], document["data"]
+    objective = str(config.get("objective", ""))
     return Context(
-        recipe=str(document["recipe"]), objective=str(config.get("objective", "")), settings=config,
+        recipe=str(document["recipe"]), objective=objective, settings=config,
+        relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         classes=len(data.get("classes") or ()), planned=int(document["run"]["images"]), run=str(side.run.path),
         data=str(data["source"]), alone=True, ended=True,
     )  # fmt: skip
