@@ -31,14 +31,21 @@ Shared = Mapping[str, "Tensor"]
 class Space:
     """What the data of a run is made of; all that a game needs to know to build its networks.
 
-    shape:    (C, H, W) of an image, or (D,) of a point.
-    classes:  how many classes the labels name, 0 … classes − 1; 0 where there are no labels.
-    captions: whether each sample comes with a text.
+    shape:     (C, H, W) of an image, or (D,) of a point.
+    classes:   how many classes the labels name, 0 … classes − 1; 0 where there are no labels.
+    captions:  whether each sample comes with a text.
+    condition: (C', H, W) of the image that is given with each sample (image to image), or None.
+    paired:    whether the two belong together; else they are drawn independently of each other.
+    legend, condition_legend: where that image is a label map, what each of its channels (one-hot) stands for.
     """
 
     shape: tuple[int, ...]
     classes: int = 0
     captions: bool = False
+    condition: tuple[int, ...] | None = None
+    paired: bool = True
+    legend: tuple[str, ...] = ()
+    condition_legend: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ class Batch:
 
     x:         (N, C, H, W), uint8 in [0, 255] from a stream and float in [-1, 1] in a game; or points (N, D), float.
     label:     (N,) int64 class of each sample, or None.
-    condition: (N, C', H, W) the other side of a pair (image to image), or None.
+    condition: (N, C', H, W) what each sample is to be made from (image to image), or None. A label map, here and in x,
+               has a channel for each class, of which one is white (one-hot).
     text:      N captions, or None.
     """
 
@@ -315,9 +323,24 @@ class SamplesByClass(Samples):
 class Translates(ABC):
     """A game that maps an image to another image."""
 
+    @property
     @abstractmethod
-    def translate(self, image: Tensor, dice: Dice) -> Tensor:
-        """(n, C, H, W) in [-1, 1] → (n, C', H, W) in [-1, 1]."""
+    def stride(self) -> int:
+        """The sides of what is translated are multiples of this."""
+
+    @abstractmethod
+    def translate(self, image: Tensor, dice: Dice | None) -> Tensor:
+        """(n, C', H, W) in [-1, 1] → (n, C, H, W) in [-1, 1], each image as if it were alone.
+
+        dice: of the noise, one per image; None: without noise."""
+
+
+class TranslatesBack(Translates):
+    """A game that also knows the way back."""
+
+    @abstractmethod
+    def translate_back(self, image: Tensor, dice: Dice | None) -> Tensor:
+        """(n, C, H, W) in [-1, 1] → (n, C', H, W) in [-1, 1], as `translate`."""
 
 
 class Reconstructs(ABC):
