@@ -78,8 +78,8 @@ class Game(nn.Module, ABC):
     """Copies with seeds of their own that are played at once (`ensemble.together`): batches then hold the samples of
     the first, then those of the second, and so on. What compares samples with each other stays within a member."""
     needs: ClassVar[frozenset[str]] = frozenset()
-    """What each batch must bring besides samples: "label", "text", "pair" (the image that x belongs to), "unpaired" (one
-    that has nothing to do with x), "legend" (x is a label map). Other data is refused beforehand."""
+    """What each batch must bring besides samples: "label", "text", "pair" (the image that x belongs to), "unpaired"
+    (one that has nothing to do with x), "legend" (x is a label map). Other data is refused beforehand."""
 
     @classmethod
     @abstractmethod

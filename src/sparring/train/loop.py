@@ -21,7 +21,21 @@ from sparring.train.checkpoint import Checkpoint, Store
 from sparring.train.log import Log
 from sparring.train.match import Match, resting
 from sparring.train.rescue import TRIES, Ladder, Objection, given_up, told
-from sparring.types import Alarm, Decision, Done, Event, News, Probed, Sampled, Samples, Saved, Turn, Watch
+from sparring.types import (
+    Alarm,
+    Batch,
+    Decision,
+    Done,
+    Event,
+    News,
+    Probed,
+    Sampled,
+    Samples,
+    Saved,
+    Translates,
+    Turn,
+    Watch,
+)
 
 _NOTHING, _SAVE, _STOP, _END, _DATA, _BACK = range(6)
 """What all processes do together. _STOP: someone asked; _END: a watch decided; _DATA: too much broke; _BACK: a watch
@@ -314,8 +328,7 @@ class Loop(Iterator[Event]):
 
     def _sample(self) -> Iterator[Event]:
         """Samples from the same latents as ever, by the averaged players in eval mode."""
-        game = self.match.game
-        if not isinstance(game, Samples) or not self.engine.leads:
+        if not isinstance(self.match.game, Samples | Translates) or self.match.shows == 0 or not self.engine.leads:
             return
         self.phase = "sample"
         yield Sampled(self.match.images, sample_averaged(self.match, self.pace.grid))
@@ -437,6 +450,7 @@ class Loop(Iterator[Event]):
 def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Tensor:
     """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode: the same
     as ``sparring sample RUN --seed <the seed of the run>``. Of an ensemble (members, count, …), of its own seed each.
+    A game that translates translates its exhibits: `count` of them, or all there are.
     """
     with match.averages.applied():
         return sample(match, count, truncation=truncation)
@@ -446,6 +460,8 @@ def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Ten
 def sample(match: Match, count: int, *, truncation: float = 1.0, piece: int = 64) -> Tensor:
     """The same by the players as they are. piece: how many are made at once."""
     game = match.game
+    if isinstance(game, Translates):
+        return _translated(match, game, count, min(piece, 8))
     assert isinstance(game, Samples)
     with resting(game):
         pieces = [
@@ -455,6 +471,18 @@ def sample(match: Match, count: int, *, truncation: float = 1.0, piece: int = 64
     if match.members is not None:
         return torch.cat([made.reshape(match.members, -1, *made.shape[1:]) for made in pieces], dim=1).float().cpu()
     return torch.cat(pieces).float().cpu()
+
+
+def _translated(match: Match, game: Translates, count: int, piece: int) -> Tensor:
+    """Exhibits 0 … count − 1, (n, C, H, W) in [-1, 1] on the CPU."""
+    assert match.exhibits is not None and match.exhibits.condition is not None and isinstance(match.seed, int)
+    given, made = match.exhibits.condition[:count], []
+    with resting(match.game):
+        for start in range(0, len(given), piece):
+            some = match.engine.place(Batch(given[start : start + piece])).x
+            dice = Dice(match.seed, "sample", range(start, start + len(some)), (), match.engine.device)
+            made.append(game.translate(some, dice))
+    return torch.cat(made).float().cpu()
 
 
 def _dice(match: Match, samples: range) -> Dice | Dices:

@@ -21,7 +21,7 @@ from sparring.train.optimiser import optimiser
 from sparring.train.rescue import SHIFT
 from sparring.train.schedule import Play
 from sparring.train.turn import Piece, consensus, gradient
-from sparring.types import Criticises, Stream
+from sparring.types import Batch, Criticises, Stream, Translates
 
 
 class Match:
@@ -60,6 +60,7 @@ class Match:
         self.attempt = 0  # how often the run went back: the stream is read, and chance drawn, from elsewhere since then
         self.slower = 1.0  # what the learning rate is multiplied by
         self.bad = torch.zeros((), device=engine.device)  # skipped steps since last read, where reading must wait
+        self.exhibits: Batch | None = None  # what a game that translates shows what it can on
 
     def _check_play(self) -> None:
         names = set(self.game.players)
@@ -96,6 +97,13 @@ class Match:
     def failed(self) -> Tensor:
         """(members,) int64: the round in which a member's gradient was not finite, −1 while it is alive."""
         return torch.tensor(self.retired)
+
+    @property
+    def shows(self) -> int | None:
+        """How many samples can be drawn: as many as there are exhibits of a game that translates; None: any number."""
+        if not isinstance(self.game, Translates):
+            return None
+        return len(self.exhibits) if self.exhibits is not None else 0
 
     # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────
 
