@@ -1,0 +1,71 @@
+"""Convolutions of small maps as plain matrix products.
+
+On a CPU, oneDNN brings the weights of a convolution into its own layout at every call. Where the map is small and the
+weights are many, as at the bottom of a U-Net, that costs more than the arithmetic: there the same sums are taken as one
+product of the weights with the patches of the map (measured: docs/performance.md, "pix2pix").
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MOST = 128
+"""Places of the smaller map, over all images, up to which the product is the faster way."""
+
+
+def _plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...] | None:
+    """The padding of a layer with one group, no dilation and zeros around; None for any other layer."""
+    plain = layer.groups == 1 and layer.dilation == (1, 1) and layer.padding_mode == "zeros"
+    return layer.padding if plain and isinstance(layer.padding, tuple) else None
+
+
+def _small(x: Tensor, height: int, width: int) -> bool:
+    """Whether the product is worth it where the smaller map has so many places."""
+    return x.device.type == "cpu" and len(x) * height * width <= MOST
+
+
+class Convolution(nn.Conv2d):
+    """`nn.Conv2d`, faster on a CPU where maps are small: same parameters, same sums, other rounding.
+
+    >>> Convolution(4, 8, 4, stride=2, padding=1).state_dict().keys() == nn.Conv2d(4, 8, 4).state_dict().keys()
+    True
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, O, h, w)."""
+        padding = _plain(self)
+        if padding is None:
+            return super().forward(input)
+        height, width = (
+            (side + 2 * pad - kernel) // stride + 1
+            for side, pad, kernel, stride in zip(input.shape[2:], padding, self.kernel_size, self.stride, strict=True)
+        )
+        if not _small(input, height, width):
+            return super().forward(input)
+        patches = F.unfold(input, self.kernel_size, padding=padding, stride=self.stride)  # (N, C·k·k, h·w)
+        out = (self.weight.reshape(self.out_channels, -1) @ patches).view(len(input), -1, height, width)
+        return out if self.bias is None else out + self.bias[:, None, None]
+
+
+class TransposedConvolution(nn.ConvTranspose2d):
+    """`nn.ConvTranspose2d`, faster on a CPU where maps are small: same parameters, same sums, other rounding.
+
+    >>> TransposedConvolution(4, 8, 2, stride=2).state_dict().keys() == nn.ConvTranspose2d(4, 8, 2).state_dict().keys()
+    True
+    """
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """(N, C, h, w) → (N, O, H, W)."""
+        padding = _plain(self)
+        if padding is None or output_size is not None or not _small(input, input.shape[2], input.shape[3]):
+            return super().forward(input, output_size)
+        height, width = (
+            (side - 1) * stride - 2 * pad + kernel + more
+            for side, pad, kernel, stride, more in zip(
+                input.shape[2:], padding, self.kernel_size, self.stride, self.output_padding, strict=True
+            )
+        )
+        patches = self.weight.reshape(self.in_channels, -1).t() @ input.flatten(2)  # (N, O·k·k, h·w)
+        out = F.fold(patches, (height, width), self.kernel_size, padding=padding, stride=self.stride)
+        return out if self.bias is None else out + self.bias[:, None, None]
