@@ -20,10 +20,10 @@ EPSILON = 1e-5
 
 
 class PerImage(nn.Module):
-    """γ (x − μ) / √(σ² + ε) + β, with μ and σ² (biased) over the pixels of each image and channel: (N, C, H, W) → same.
+    """γ (x − μ) / √(σ² + ε) + β, μ and σ² (biased) over the pixels of each image and channel: (N, C, H, W) → the same.
 
-    `affine`: γ begins as N(1, 0.02) and β as 0; it is batch normalisation of a batch of one image. Without: γ = 1, β = 0
-    for good. A single pixel has no spread, and would become 0 whatever it was: of 1×1 maps only γ x + β is taken.
+    affine: γ begins as N(1, 0.02) and β as 0: it is batch normalisation of a batch of one image. Without it γ = 1 and
+    β = 0 for good. A single pixel has no spread, and would become 0 whatever it was: of 1×1 maps only γ x + β is taken.
 
     >>> y = PerImage(2, affine=False)(torch.randn(3, 2, 8, 8))
     >>> bool(y.mean((2, 3)).abs().max() < 1e-5), bool((y.var((2, 3), correction=0) - 1).abs().max() < 1e-2)
