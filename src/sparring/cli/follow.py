@@ -13,7 +13,7 @@ from sparring.cli.live import Live
 from sparring.cli.talk import Talk
 from sparring.cli.trouble import record
 from sparring.errors import MachineError, SparringError
-from sparring.types import Samples
+from sparring.types import Classifies, Samples, Translates
 
 if TYPE_CHECKING:
     from sparring.runs.session import Session
@@ -50,9 +50,9 @@ def _end(session: Session, talk: Talk, seconds: float, *, as_json: bool) -> int:
         talk.say(f"{_ended(session)} at {images:,} images after {duration(seconds)}")
         for sentence in concluded(path):
             talk.say(f"! {sentence}")
-        makes = session.loop is None or isinstance(session.loop.match.game, Samples)
+        game = session.loop.match.game if session.loop is not None else None
         failed = session.lost is not None or session.trouble is not None
-        talk.say("\n".join(places(path, page) + (following(path, stopped, makes) if not failed else [])))
+        talk.say("\n".join(places(path, page) + (following(path, stopped, game) if not failed else [])))
     if session.trouble is not None:
         if leads:
             talk.trouble(str(session.trouble))
@@ -112,8 +112,8 @@ def places(path: Path, page: Path | None) -> list[str]:
     return [f"  {name:<5} {place}" for name, place in found.items() if place is not None and place.exists()]
 
 
-def following(path: Path, stopped: bool, makes: bool = True) -> list[str]:
-    """What to type next. makes: whether the run makes samples; one that does not is a judge of those that do."""
+def following(path: Path, stopped: bool, game: object = None) -> list[str]:
+    """What to type next, for a run of this game; None: one that makes samples."""
     from sparring import api
 
     run, trust = quote(str(path)), api.trust(path)
@@ -122,10 +122,13 @@ def following(path: Path, stopped: bool, makes: bool = True) -> list[str]:
     )
     if stopped:
         return ["go on with:", *first, f"  sparring resume {run}"]
-    use = [f"  sparring sample {run} -n 64 --grid", f"  sparring interpolate {run}"]
-    return [
-        "next:",
-        *first,
-        *(use if makes else [f"  sparring evaluate ANOTHER-RUN --features classifier:{run}"]),
-        f"  sparring resume {run} --budget +10m",
-    ]
+    match game:
+        case None | Samples():
+            use = [f"  sparring sample {run} -n 64 --grid", f"  sparring interpolate {run}"]
+        case Translates():
+            use = [f"  sparring translate {run} PICTURE", f"  sparring evaluate {run}"]
+        case Classifies():
+            use = [f"  sparring evaluate ANOTHER-RUN --features classifier:{run}"]
+        case _:
+            use = []
+    return ["next:", *first, *use, f"  sparring resume {run} --budget +10m"]
