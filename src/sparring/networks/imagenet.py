@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.errors import MachineError
 from sparring.networks import weights
@@ -80,6 +80,15 @@ def load(name: Name, path: str | Path | None = None) -> dict[str, Tensor]:
     if (digest := weights.digest(found)) != SHA256[name]:
         raise _foreign(str(file), name, f"their SHA-256 is {digest[:16]}… instead of {SHA256[name][:16]}…")
     return found
+
+
+@torch.no_grad()
+def take(convolutions: nn.ModuleList, tensors: Mapping[str, Tensor]) -> None:
+    """Put ``conv0.weight``, ``conv0.bias``, … into the convolutions of a network, in their order."""
+    for k, layer in enumerate(convolutions):
+        assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+        layer.weight.copy_(tensors[f"conv{k}.weight"])
+        layer.bias.copy_(tensors[f"conv{k}.bias"])
 
 
 def kept_file(name: Name) -> Path:

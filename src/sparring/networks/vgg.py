@@ -80,14 +80,6 @@ class Fully(nn.Module):
 @torch.no_grad()
 def trained(path: str | Path | None = None) -> VGG16:
     """The trunk with ImageNet's convolutions, float32, on the CPU. path, errors: those of `imagenet.load`."""
-    return take(VGG16(), imagenet.load("vgg16", path))
-
-
-@torch.no_grad()
-def take(network: VGG16, tensors: dict[str, Tensor]) -> VGG16:
-    """The network, with ``conv0.weight``, ``conv0.bias``, … put into it."""
-    for k, layer in enumerate(network.convolutions):
-        assert isinstance(layer, nn.Conv2d) and layer.bias is not None
-        layer.weight.copy_(tensors[f"conv{k}.weight"])
-        layer.bias.copy_(tensors[f"conv{k}.bias"])
+    network = VGG16()
+    imagenet.take(network.convolutions, imagenet.load("vgg16", path))
     return network
