@@ -19,6 +19,7 @@ from sparring.errors import UsageError
 from sparring.networks import initialise, normalise
 from sparring.networks.dcgan import is_channels_last
 from sparring.networks.normalise import Norm
+from sparring.ops.conv import Convolution, TransposedConvolution
 from sparring.ops.dropout import dropout
 from sparring.types import Dice
 
@@ -73,14 +74,14 @@ class UNet(nn.Module):
         widths = [width * min(2**level, _WIDEST) for level in range(depth)]
         inputs, bias, last = [given, *widths[:-1]], norm != "affine", depth - 1
         self.downs = nn.ModuleList(
-            nn.Conv2d(inputs[k], widths[k], 4, stride=2, padding=1, bias=bias) for k in range(depth)
+            Convolution(inputs[k], widths[k], 4, stride=2, padding=1, bias=bias) for k in range(depth)
         )
         self.down_norms = nn.ModuleList(
             normalise.layer(norm if 0 < k < last else "none", widths[k]) for k in range(depth)
         )
         outputs = [made, *widths[:-1]]  # of the way up, by level: the outermost first
         self.ups = nn.ModuleList(
-            nn.ConvTranspose2d(
+            TransposedConvolution(
                 widths[k] * (2 if skips and k < last else 1), outputs[k], 4, stride=2, padding=1, bias=bias or k == 0
             )
             for k in range(depth)
