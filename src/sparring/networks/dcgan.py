@@ -118,7 +118,7 @@ class Generator(nn.Module):
         known = (told,) if self.conditional else ()  # what each norm is told
         if told is not None and not self.conditional:
             z = torch.cat([z, told.to(z.dtype)], dim=1)
-        x = self.project(z).view(len(z), *self.base)  # (N, C₀, h, w)
+        x = self.project(z).view(z.shape[0], *self.base)  # (N, C₀, h, w)
         if is_channels_last(self):
             x = x.contiguous(memory_format=torch.channels_last)
         for norm, up in zip(self.norms, self.ups, strict=True):

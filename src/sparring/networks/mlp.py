@@ -132,7 +132,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, told: Tensor | None = None) -> Tensor:
         x: Tensor = self.net(z, told)
-        return x if len(self.shape) == 1 else torch.tanh(x).view(len(z), *self.shape)
+        return x if len(self.shape) == 1 else torch.tanh(x).view(z.shape[0], *self.shape)
 
 
 class Discriminator(nn.Module, Layered):

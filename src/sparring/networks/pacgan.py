@@ -56,7 +56,7 @@ class Generator(nn.Module):
             z = layer(z)
         with torch.autocast(z.device.type, enabled=False):  # points in full precision
             x: Tensor = self.last(z.to(self.last.weight.dtype))
-        return x.view(len(x), *self.shape)
+        return x.view(x.shape[0], *self.shape)
 
 
 class Discriminator(nn.Module, Layered):
