@@ -393,6 +393,14 @@ class Classifies(ABC):
         """(n, C, H, W) in [-1, 1] → (n, d) features, float32: what the logits are a linear function of."""
 
 
+class Segments(ABC):
+    """A game that says of every pixel of an image which class it is of."""
+
+    @abstractmethod
+    def segment(self, x: Tensor) -> Tensor:
+        """(n, C', H, W) in [-1, 1], of any size → (n, K, H, W) logits, float32. No side effects."""
+
+
 class Landscape(ABC):
     """A game on points whose discriminator can be looked at from above."""
 

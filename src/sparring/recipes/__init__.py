@@ -5,6 +5,8 @@ RECIPES: dict[str, str] = {
     "dcgan": "sparring.recipes.dcgan:DCGAN",
     "r3gan": "sparring.recipes.r3gan:R3GAN",
     "cgan": "sparring.recipes.cgan:CGAN",
+    "cyclegan": "sparring.recipes.cyclegan:CycleGAN",
     "classifier": "sparring.recipes.classifier:Classifier",
+    "fcn8s": "sparring.recipes.fcn8s:FCN8s",
 }
 """Every recipe by name, as ``"module:Class"``: imported only when it is used."""
