@@ -12,18 +12,19 @@ from sparring.data.dataset import Dataset, Survey, open_data
 from sparring.data.manifest import Manifest, reopen
 from sparring.data.options import Options
 from sparring.data.report import DataReport
+from sparring.data.sides import Given, SideSpec, given_pixels
 
 if TYPE_CHECKING:
-    from sparring.data.stream import ImageStream, PointStream, Prefetch, stream_of
+    from sparring.data.stream import ImageStream, PointStream, Prefetch, batch_of, stream_of
 
-_FROM_STREAM = ("ImageStream", "PointStream", "Prefetch", "stream_of")
+_FROM_STREAM = ("ImageStream", "PointStream", "Prefetch", "batch_of", "stream_of")
 
 BUILT_IN = (*builtin.IMAGES, *points.NAMES)
 """Names of the data that comes with the package."""
 
 __all__ = [
-    "BUILT_IN", "DataReport", "Dataset", "ImageStream", "Manifest", "Options", "PointStream", "Prefetch", "Survey",
-    "open_data", "reopen", "stream_of",
+    "BUILT_IN", "DataReport", "Dataset", "Given", "ImageStream", "Manifest", "Options", "PointStream", "Prefetch",
+    "SideSpec", "Survey", "batch_of", "given_pixels", "open_data", "reopen", "stream_of",
 ]  # fmt: skip
 
 

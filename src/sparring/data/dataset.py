@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +18,13 @@ from sparring.data.labels import annotate, counts, judge, trimmed
 from sparring.data.live import Live
 from sparring.data.opening import decoders
 from sparring.data.options import Options
+from sparring.data.pairing import PairRecipe
 from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
 from sparring.data.scan import content_hash
-from sparring.data.sources import open_source
+from sparring.data.sides import Given, SideSpec
 from sparring.data.sources.items import Annotations, Progress, Source
+from sparring.data.sources.pairs import open_pairs, settle
 from sparring.data.split import held_out_count
 from sparring.errors import DataError
 
@@ -70,6 +72,8 @@ class Dataset:
     captions, held_out_captions: for each image the texts that describe it (perhaps none), or None.
     index, held_out_index:   positions in `names` (images), so that a row can be traced to its file.
     survey:   what is known of each image; points have none.   entry: name of the cache entry.
+    given:    what each image is to be made from (image to image), or None; then `train` is what is to be made.
+    side:     what the pictures of `train` are, as far as it says more than `shape`: where they are label maps.
     scale, modes, spread:    points only; `train · scale` are the coordinates in which `modes` (K, D) are given and
                              each mode has the standard deviation `spread`.
     """
@@ -91,6 +95,8 @@ class Dataset:
     names: Sequence[str] = ()
     survey: Survey | None = None
     entry: str = ""
+    given: Given | None = None
+    side: SideSpec | None = None
     scale: float = 1.0
     modes: NDArray[np.float32] | None = None
     spread: float | None = None
@@ -114,11 +120,24 @@ class Dataset:
         k = len(self.held_out_index)
         return self.names[int(self.held_out_index[number] if number < k else self.index[number - k])]
 
+    @property
+    def legend(self) -> tuple[str, ...]:
+        """Where `train` holds label maps, the names of the classes; it has one channel of `side.ids` then, and `shape`
+        one for each class."""
+        return self.side.legend if self.side is not None else ()
+
+    @property
+    def palette(self) -> NDArray[np.uint8] | None:
+        """(K, 3) uint8 colours of these classes, or None."""
+        return self.side.palette if self.side is not None else None
+
     def close(self) -> None:
         """End what decodes on demand; nothing else is held open."""
         for images in (self.train, self.held_out):
             if isinstance(images, Live):
                 images.close()
+        if self.given is not None and self.given.other is not None:
+            self.given.other.close()
 
 
 def open_data(
@@ -128,6 +147,7 @@ def open_data(
     cache_dir: Path | None = None,
     progress: Progress | None = None,
     beside: bool = True,
+    needs: Collection[str] = (),
     **settings: Any,
 ) -> Dataset:
     """Open images (a folder, a zip, idx files, shards, "hf:owner/name", "emoji", …) or 2-D points ("ring", "grid", …).
@@ -135,6 +155,7 @@ def open_data(
     options, or settings by name: see `Options` (size, channels, crop, held_out, labels, …).
     progress: called with (stage, done, total).
     beside: whether files that say something about the images (metadata.jsonl, dataset.json) are read.
+    needs: "pair" or "unpaired" where whoever trains on it needs that (`Game.needs`); settles pairs="auto".
 
     Raises `DataError` (nothing usable, all images equal, no such file), `UsageError` (arguments), `MachineError`.
 
@@ -145,7 +166,8 @@ def open_data(
     if str(source) in points.NAMES:
         return _open_points(str(source), options)
     root, warning = cache.directory(cache_dir)
-    opened = open_source(str(source), options, root, progress)
+    options = settle(str(source), options, needs)
+    opened = open_pairs(str(source), options, root, progress)
     if not beside:
         opened.beside = []
     return prepared(opened, options, root, progress, warning)
@@ -236,10 +258,13 @@ def _marked(fingerprint: str, known: Annotations) -> str:
     return digest.hexdigest()
 
 
-def recipe_of(report: DataReport, options: Options) -> Recipe:
+def recipe_of(report: DataReport, options: Options) -> Recipe | PairRecipe:
     """How the images of a report were prepared."""
     assert report.size and report.channels and report.background
-    return Recipe(report.size, report.channels, options.crop, report.background, options.limits, options.levels)
+    made = Recipe(report.size, report.channels, options.crop, report.background, options.limits, options.levels)
+    if not report.sides:
+        return made
+    return PairRecipe(replace(made, channels=SideSpec.of(report.sides["given"]).channels), made)
 
 
 def stored(entry: Path) -> NDArray[np.uint8] | None:
@@ -255,6 +280,12 @@ def assembled(
 ) -> Dataset:  # fmt: skip
     """The data set with these rows, of which the first `report.held_out` are held out."""
     k = report.held_out
+    held_out, train = (images[:k], images[k:]) if isinstance(images, np.ndarray) else (images.part(0, k), images.part(k, None))
+    given, side = None, None
+    if report.sides:
+        given, side = _given(report, held_out, train), SideSpec.of(report.sides["made"])
+        first = given.train.shape[3]
+        held_out, train = _channels(held_out, first, None), _channels(train, first, None)
     fingerprint = _marked(report.fingerprint, known)
     captioned = sum(1 for texts in known.captions or () if texts)
     report = replace(
@@ -268,9 +299,9 @@ def assembled(
     return Dataset(
         name=name,
         kind="images",
-        shape=(images.shape[3], images.shape[1], images.shape[2]),
-        train=images[k:] if isinstance(images, np.ndarray) else images.part(k, None),
-        held_out=images[:k] if isinstance(images, np.ndarray) else images.part(0, k),
+        shape=(side.seen if side is not None else images.shape[3], images.shape[1], images.shape[2]),
+        train=train,
+        held_out=held_out,
         report=report,
         fingerprint=fingerprint,
         labels=None if labels is None else labels[k:],
@@ -283,4 +314,22 @@ def assembled(
         names=names,
         survey=survey,
         entry=entry,
+        given=given,
+        side=side,
     )
+
+
+Images = NDArray[np.uint8] | Live
+
+
+def _given(report: DataReport, held_out: Images, train: Images) -> Given:
+    """The side that is given, out of rows with the channels of both."""
+    side = SideSpec.of(report.sides["given"])
+    views = (_channels(images, 0, side.channels) for images in (train, held_out))
+    return Given(*views, (side.seen, *train.shape[1:3]), side, whole=train)
+
+
+def _channels(images: Images, start: int, end: int | None) -> Images:
+    if isinstance(images, Live):
+        return images.channels(start, images.shape[3] if end is None else end)
+    return images[..., start:end]

@@ -46,7 +46,7 @@ _OVERSAMPLING = 2.0  # a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as it st
 _OWN = (1024, 1024)  # stands for the size where an image keeps its own: only very large ones are reduced on the way
 _GAP = 3  # large images are averaged down to this many times the target before the filter resizes them
 
-_TURNS = {
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
@@ -130,10 +130,11 @@ def header(data: bytes | Pixels, limits: Limits = _DEFAULT, *, count_frames: boo
         return Header(width, height, grey, mode, pictures(image) if count_frames else 1)
 
 
-def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0) -> Decoded:
+def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0, half: str = "") -> Decoded:
     """One image, as bytes of a file or as (H, W, C) uint8 with C in 1, 3, 4, prepared by `recipe`.
 
     frame: which picture of an animation (as it is shown: composed of those before it) or of a file of several pages.
+    half: only the "left" or "right" half of it.
 
     Raises `Unusable` for what is damaged, no image, or outside the limits.
 
@@ -141,15 +142,18 @@ def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0) -> Decoded:
     ('cropped', 'grey to colour')
     """
     notes: list[str] = []
-    image = _fit(_whole(data, recipe, frame, notes), recipe, notes)
+    image = _fit(_half(whole(data, recipe, frame, notes), half), recipe, notes)
     pixels = colour.to_channels(image, recipe.channels, recipe.background, notes)
     flat = bool((pixels[0] == pixels[0, 0]).all()) and bool((pixels == pixels[0, 0]).all())  # one row rules most out
     return Decoded(pixels, tuple(sorted(set(notes))), flat)
 
 
-def as_it_is(data: bytes | Pixels, channels: int = 3, limits: Limits = _DEFAULT, frame: int = 0) -> Pixels:
+def as_it_is(
+    data: bytes | Pixels, channels: int = 3, limits: Limits = _DEFAULT, frame: int = 0, *,
+    background: tuple[int, int, int] = (255, 255, 255), levels: tuple[float, float] | None = None,
+) -> Pixels:  # fmt: skip
     """One image at its own size, (H, W, channels) uint8: decoded, upright and in sRGB as by `decode`, transparent
-    pixels on white, neither cropped nor resized. For whoever resizes it in one step, such as a judge network.
+    pixels on the background, neither cropped nor resized. For whoever resizes it in one step, such as a judge network.
     (Images above 16 megapixels, and JPEGs above 4,096 pixels, are averaged down by a whole factor first.)
 
     Raises `Unusable`.
@@ -157,8 +161,9 @@ def as_it_is(data: bytes | Pixels, channels: int = 3, limits: Limits = _DEFAULT,
     >>> as_it_is(np.zeros((8, 16, 1), np.uint8)).shape
     (8, 16, 3)
     """
-    recipe, notes = Recipe(_OWN, channels, limits=limits), list[str]()
-    return colour.to_channels(_whole(data, recipe, frame, notes), channels, recipe.background, notes)
+    recipe = Recipe(_OWN, channels, background=background, limits=limits, levels=levels)
+    notes: list[str] = []
+    return colour.to_channels(whole(data, recipe, frame, notes), channels, recipe.background, notes)
 
 
 def pixels(data: bytes, limits: Limits = _DEFAULT) -> Pixels:
@@ -169,8 +174,16 @@ def pixels(data: bytes, limits: Limits = _DEFAULT) -> Pixels:
     return found if found.ndim == 3 else found[..., None]
 
 
-def _whole(data: bytes | Pixels, recipe: Recipe, frame: int, notes: list[str]) -> Image.Image:
-    """`_read` from bytes or pixels; `Unusable` for all that can be wrong with them."""
+def _half(image: Image.Image, half: str) -> Image.Image:
+    """The half that is meant, or all of it."""
+    if not half:
+        return image
+    middle = image.width // 2
+    return image.crop((0, 0, middle, image.height) if half == "left" else (middle, 0, 2 * middle, image.height))
+
+
+def whole(data: bytes | Pixels, recipe: Recipe, frame: int, notes: list[str]) -> Image.Image:
+    """All of an image, decoded, upright, in sRGB, transparency on the background: `Unusable` for all that can be wrong."""
     if isinstance(data, np.ndarray):
         image = Image.fromarray(data[:, :, 0] if data.shape[2] == 1 else data)
         return colour.flatten(image, recipe.background, keep_alpha=recipe.channels == 4, notes=notes)
@@ -192,7 +205,7 @@ def _read(image: Image.Image, recipe: Recipe, frame: int, notes: list[str]) -> I
     unsigned = tag(image, 339) in (0, 1)
     if image.format in ("JPEG", "MPO"):
         _draft(image, recipe)
-    asked = _orientation(image)  # Pillow turns a TIFF while it loads it, and no other kind
+    asked = orientation(image)  # Pillow turns a TIFF while it loads it, and no other kind
     image.load()
     if deep_colour:  # Pillow keeps the high byte of each sample, which is what `colour.narrowing` does for grey
         notes.append("16-bit to 8-bit" if recipe.levels is None else "16-bit colour to 8-bit, levels not applied")
@@ -209,9 +222,9 @@ def _read(image: Image.Image, recipe: Recipe, frame: int, notes: list[str]) -> I
         part = colour.to_srgb(part, profile if isinstance(profile, bytes) else None, notes)
         return colour.flatten(part, recipe.background, keep_alpha=recipe.channels == 4, notes=notes)
 
-    turn = _TURNS.get(_orientation(image))
+    turn = TURNS.get(orientation(image))
     done = plain(image) if image.width * image.height <= LARGE else _in_strips(image, recipe, plain)
-    if asked in _TURNS:
+    if asked in TURNS:
         notes.append("turned upright (EXIF)")
     return done if turn is None else done.transpose(turn)
 
@@ -245,37 +258,54 @@ def _draft(image: Image.Image, recipe: Recipe) -> None:
         image.draft(None, (int(image.width / factor), int(image.height / factor)))
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation of an opened file, 1 to 8; 1 where it says none."""
     with suppress(Exception):  # EXIF written by strangers: what cannot be read says nothing
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     return 1
 
 
-def _fit(image: Image.Image, recipe: Recipe, notes: list[str]) -> Image.Image:
-    """To (H, W) by the crop policy, with Lanczos-3 (antialiased when it reduces)."""
-    height, width = recipe.size
-    box, inner = (0.0, 0.0, float(image.width), float(image.height)), (width, height)
-    if image.width * height != image.height * width:
+def placed(
+    width: int, height: int, recipe: Recipe, notes: list[str]
+) -> tuple[tuple[float, float, float, float], tuple[int, int]]:
+    """By the crop policy: the box of an image of this size that is used, and the (width, height) that it gets inside
+    the size wanted."""
+    high, wide = recipe.size
+    box, inner = (0.0, 0.0, float(width), float(height)), (wide, high)
+    if width * high != height * wide:
         if recipe.crop == "center":
-            scale = min(image.width / width, image.height / height)
-            left, top = (image.width - width * scale) / 2, (image.height - height * scale) / 2
+            scale = min(width / wide, height / high)
+            left, top = (width - wide * scale) / 2, (height - high * scale) / 2
             if scale == 1.0:  # nothing to resample: keep whole pixels
                 left, top = float(int(left)), float(int(top))
-            box = (left, top, left + width * scale, top + height * scale)
+            box = (left, top, left + wide * scale, top + high * scale)
             notes.append("cropped")
         elif recipe.crop == "pad":
-            scale = max(image.width / width, image.height / height)
-            inner = (max(1, round(image.width / scale)), max(1, round(image.height / scale)))
+            scale = max(width / wide, height / high)
+            inner = (max(1, round(width / scale)), max(1, round(height / scale)))
             notes.append("padded")
         else:
             notes.append("squeezed")
     if inner[0] > box[2] - box[0] + 0.5 or inner[1] > box[3] - box[1] + 0.5:
         notes.append("enlarged")
+    return box, inner
+
+
+def resized(
+    image: Image.Image, box: tuple[float, float, float, float], inner: tuple[int, int], by: Image.Resampling
+) -> Image.Image:
+    """The box of an image at the size `inner`; whole pixels stay as they are."""
     if (box[2] - box[0], box[3] - box[1]) == inner:
-        fitted = image.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
-    else:
-        box = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.width), min(box[3], image.height))
-        fitted = image.resize(inner, Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+        return image.crop((int(box[0]), int(box[1]), int(box[2]), int(box[3])))
+    box = (max(box[0], 0.0), max(box[1], 0.0), min(box[2], image.width), min(box[3], image.height))
+    return image.resize(inner, by, box=box, reducing_gap=3.0 if by == Image.Resampling.LANCZOS else None)
+
+
+def _fit(image: Image.Image, recipe: Recipe, notes: list[str]) -> Image.Image:
+    """To (H, W) by the crop policy, with Lanczos-3 (antialiased when it reduces)."""
+    height, width = recipe.size
+    box, inner = placed(image.width, image.height, recipe, notes)
+    fitted = resized(image, box, inner, Image.Resampling.LANCZOS)
     if inner == (width, height):
         return fitted
     canvas = Image.new(fitted.mode, (width, height), colour.paint(fitted.mode, recipe.background))

@@ -6,6 +6,7 @@ same one whenever the same files are broken, and the file is named. Where more t
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 import warnings
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data.decode import Recipe, Unusable, decode
+from sparring.data.decode import Recipe, Unusable
+from sparring.data.pairing import PairRecipe, decode
 from sparring.data.report import shown
 from sparring.data.scan import content_hash, picture_hash, threads
 from sparring.data.sources.items import Source, Unreadable
@@ -27,6 +29,18 @@ MOST_LOST = 0.01
 """Share of the images that may be lost before a run ends."""
 _TRIES = 100
 _NAMED = 20  # lost files that get a message of their own; the rest are counted
+
+
+class _State:
+    """What happened to the files of some images, and the threads that decode them."""
+
+    def __init__(self) -> None:
+        self.lost: dict[int, str] = {}
+        self.fresh: list[int] = []  # of these, what nobody was told yet
+        self.news: list[News] = []
+        self.told = False
+        self.lock = threading.Lock()
+        self.pool: ThreadPoolExecutor | None = None
 
 
 class Live:
@@ -45,24 +59,20 @@ class Live:
         number: NDArray[np.int64],
         frame: NDArray[np.int32],
         hashes: NDArray[np.uint8],
-        recipe: Recipe,
+        recipe: Recipe | PairRecipe,
         names: Sequence[str] = (),
     ) -> None:
         self.source, self.recipe = source, recipe
         self._number, self._frame, self._hashes, self._names = number, frame, hashes, names
-        self._lost: dict[int, str] = {}
-        self._fresh: list[int] = []  # of these, what nobody was told yet
-        self._news: list[News] = []
-        self._told = False
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._channels = range(recipe.channels)
+        self._state = _State()
         # not `decoding()`, which is for one thread: batches are fetched by several. Each image is judged by its limits.
         warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return (len(self._number), *self.recipe.size, self.recipe.channels)
+        return (len(self._number), *self.recipe.size, len(self._channels))
 
     @property
     def nbytes(self) -> int:
@@ -86,10 +96,12 @@ class Live:
     def fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Images (n, H, W, C) of `rows` (n,), and the rows they are really from: others where a file is broken."""
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        wanted = slice(self._channels.start, self._channels.stop)
         used = rows.copy()
 
         def one(at: int) -> None:
-            images[at], used[at] = self._one(int(rows[at]))
+            image, used[at] = self._one(int(rows[at]))
+            images[at] = image[..., wanted]
 
         try:
             if len(rows) < 4 or threads() == 1:
@@ -103,15 +115,21 @@ class Live:
 
     def news(self) -> list[News]:
         """What broke since the last call."""
-        with self._lock:
-            news, self._news = self._news, []
+        with self._state.lock:
+            news, self._state.news = self._state.news, []
         return news
 
     @property
     def lost(self) -> dict[int, str]:
         """Rows whose file is broken, and why."""
-        with self._lock:
-            return dict(self._lost)
+        with self._state.lock:
+            return dict(self._state.lost)
+
+    def channels(self, start: int, end: int) -> Live:
+        """Some of the channels of the same images: one side of pairs. What is lost is known to all who share them."""
+        view = copy.copy(self)
+        view._channels = range(start, end)
+        return view
 
     def part(self, start: int, end: int | None) -> Live:
         """Some of the rows as images of their own, with news of their own."""
@@ -126,23 +144,23 @@ class Live:
 
     def close(self) -> None:
         """End the threads and close the source."""
-        pool, self._pool = self._pool, None
+        pool, self._state.pool = self._state.pool, None
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
         self.source.close()
 
     def _threads(self) -> ThreadPoolExecutor:
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(threads(), thread_name_prefix="decode")
-            return self._pool
+        with self._state.lock:
+            if self._state.pool is None:
+                self._state.pool = ThreadPoolExecutor(threads(), thread_name_prefix="decode")
+            return self._state.pool
 
     def _one(self, row: int) -> tuple[NDArray[np.uint8], int]:
         """The image of `row`, or of the first of the rows that stand in for it whose file is whole."""
         n, candidate = len(self), row
         for attempt in range(1, _TRIES):
-            with self._lock:
-                known = candidate in self._lost
+            with self._state.lock:
+                known = candidate in self._state.lost
             if not known:
                 try:
                     return self._read(candidate), candidate
@@ -164,28 +182,28 @@ class Live:
         return decode(data, self.recipe, frame).pixels
 
     def _lose(self, row: int, reason: str) -> None:
-        with self._lock:
-            if row not in self._lost:
-                self._lost[row] = reason
-                self._fresh.append(row)
+        with self._state.lock:
+            if row not in self._state.lost:
+                self._state.lost[row] = reason
+                self._state.fresh.append(row)
 
     def _tell(self) -> None:
         """Make news of what broke in one fetch: in the order of the rows, whichever thread met it first."""
-        with self._lock:
-            n, total = len(self), len(self._lost)
-            for count, row in enumerate(sorted(self._fresh), total - len(self._fresh) + 1):
+        with self._state.lock:
+            n, total = len(self), len(self._state.lost)
+            for count, row in enumerate(sorted(self._state.fresh), total - len(self._state.fresh) + 1):
                 if count <= _NAMED:
-                    text = f"{shown(self.name(row))}: {shown(self._lost[row])}; another image takes its place"
-                    self._news.append(News("DATA-BROKEN", f"{text} ({count:,} of {n:,} lost)"))
+                    text = f"{shown(self.name(row))}: {shown(self._state.lost[row])}; another image takes its place"
+                    self._state.news.append(News("DATA-BROKEN", f"{text} ({count:,} of {n:,} lost)"))
                 elif count & (count - 1) == 0:
-                    self._news.append(News("DATA-BROKEN", f"{count:,} of {n:,} images are lost by now"))
-            self._fresh.clear()
-            if total > MOST_LOST * n and not self._told:
-                self._told = True
-                self._news.append(News("DATA-LOST", self._verdict(total, n), fatal=True))
+                    self._state.news.append(News("DATA-BROKEN", f"{count:,} of {n:,} images are lost by now"))
+            self._state.fresh.clear()
+            if total > MOST_LOST * n and not self._state.told:
+                self._state.told = True
+                self._state.news.append(News("DATA-LOST", self._verdict(total, n), fatal=True))
 
     def _verdict(self, count: int, n: int) -> str:
-        names = ", ".join(shown(self.name(row)) for row in sorted(self._lost)[:3])
+        names = ", ".join(shown(self.name(row)) for row in sorted(self._state.lost)[:3])
         return (
             f"{count:,} of {n:,} images can no longer be read, more than {MOST_LOST:.0%}: {names}"
             f"{' …' if count > 3 else ''} in {shown(self.source.place)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import cache, duplicates
-from sparring.data.decode import Decoded, Recipe, Unusable, decode, decoding
+from sparring.data.decode import Decoded, Recipe, Unusable, decoding
 from sparring.data.opening import decoders
 from sparring.data.options import Options
+from sparring.data.pairing import PairRecipe, decode
 from sparring.data.remarks import blank, converted, few, repeated, smaller
 from sparring.data.report import DataReport
 from sparring.data.scan import HASH_BYTES, Progress, Scan, content_hash, each, nothing_usable, scan, threads
+from sparring.data.sides import SideSpec
 from sparring.data.sources import Source, Unreadable
-from sparring.data.split import boundary, held_out_count, numbered, split_order
+from sparring.data.split import boundary, held_out_count, joined, numbered, split_order
 from sparring.errors import DataError
 
 FORMAT = 3  # of the cache's own files
@@ -51,7 +53,7 @@ class Preparation:
     def run(self, ticket: Path) -> dict[str, Any]:
         """Everything, ending with the ticket by which the next call finds all this at once."""
         found, options = self.scan(), self.options
-        recipe = recipe_of(found, options)
+        recipe = recipe_of(found, options, pairs=bool(self.source.pairs))
         content = found.key(f"{recipe.key} split-{FORMAT}")
         stored = self._keeps(len(found), recipe, content)
         key = content if stored else f"{content}-live"
@@ -80,9 +82,10 @@ class Preparation:
         report = DataReport(
             source=self.source.place, kind="images", found=len(rows) + len(excluded), used=len(rows) - k, held_out=k,
             excluded=sorted(excluded), ignored=dict(self.source.ignored), conversions=meta["conversions"],
-            sizes=found.histogram(), size=recipe.size, channels=recipe.channels, crop=recipe.crop,
+            sizes=found.histogram(), size=recipe.size, channels=recipe.made.channels if isinstance(recipe, PairRecipe) else recipe.channels, crop=recipe.crop,
             background=recipe.background, fingerprint=digest.hexdigest(),
             warnings=[*found.warnings, *self._remarks(found, rows, recipe, meta, entry)],
+            pairs=self.source.pairs, also=self.source.also, sides=sides_of(recipe),
         )  # fmt: skip
 
         def write(folder: Path) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class Preparation:
         return self._found
 
     def _look(self) -> Scan:
-        asked = f"{FORMAT} {decoders()} {self.source.stamp} {self.options.limits} {self.options.frames}"
+        asked = f"{FORMAT} pairs {decoders()} {self.source.stamp} {self.options.limits} {self.options.frames}"
         folder = self.root / "scans" / hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
         folder.parent.mkdir(parents=True, exist_ok=True)
         made: list[Scan] = []
@@ -122,7 +125,7 @@ class Preparation:
         if self.progress:
             self.progress("waiting for another process that decodes the same images", 0, 1)
 
-    def _keeps(self, n: int, recipe: Recipe, content: str) -> bool:
+    def _keeps(self, n: int, recipe: Recipe | PairRecipe, content: str) -> bool:
         """Whether decoded images are kept on disk: as asked, or where they fit in half of what is free."""
         if self.options.keep != "auto":
             return self.options.keep == "on"
@@ -131,11 +134,11 @@ class Preparation:
         return there or needed <= cache.free(self.root) // 2
 
     def _remarks(
-        self, found: Scan, rows: NDArray[np.int64], recipe: Recipe, meta: dict[str, Any], entry: Path
+        self, found: Scan, rows: NDArray[np.int64], recipe: Recipe | PairRecipe, meta: dict[str, Any], entry: Path
     ) -> list[str]:
         enlarged = bool(meta["conversions"].get("enlarged")) and not self.options.enlarge
         said = smaller(found.sides[rows], recipe.size) if enlarged else []
-        said += converted(meta["conversions"], recipe, self.options, self.source.own.origin == "built-in")
+        said += converted(meta["conversions"], recipe.background, self.options, self.source.own.origin == "built-in")
         said += repeated(np.load(entry / "equal.npy"), lambda row: self._name(found, int(rows[row])))
         flat = np.flatnonzero(np.load(entry / "flat.npy"))
         return said + blank(flat, lambda row: self._name(found, int(rows[row]))) + few(len(rows))
@@ -145,7 +148,7 @@ class Preparation:
         frame = int(found.frame[row])
         return self.source.items[int(found.number[row])].name + (f" (picture {frame + 1})" if frame else "")
 
-    def _build(self, folder: Path, found: Scan, recipe: Recipe, stored: bool) -> dict[str, Any]:
+    def _build(self, folder: Path, found: Scan, recipe: Recipe | PairRecipe, stored: bool) -> dict[str, Any]:
         """Decode everything once, and write into `folder`, in the order of the split: images.npy (if they are to be
         `stored`), what is `SURVEYED`, and groups.npy: equal for rows that must not be divided."""
         n, shape = len(found), (*recipe.size, recipe.channels)
@@ -158,6 +161,8 @@ class Preparation:
         pixel_hashes = np.zeros((n, HASH_BYTES), np.uint8)
         usable, flat, look = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.uint64)
         made = np.zeros(n, np.uint64)  # bit k: the k-th conversion of `counts`
+        apart = np.zeros((2, n, HASH_BYTES), np.uint8)  # of each side of pairs
+        given_look = np.zeros(n, np.uint64)
         bad: dict[str, str] = {}
         gone: dict[int, str] = {}
         counts: Counter[str] = Counter()
@@ -170,6 +175,9 @@ class Preparation:
                 else:
                     usable[row], flat[row], look[row] = True, result.image.flat, result.look
                     pixel_hashes[row] = np.frombuffer(result.digest, np.uint8)
+                    if isinstance(recipe, PairRecipe):
+                        apart[:, row] = np.frombuffer(b"".join(result.apart), np.uint8).reshape(2, -1)
+                        given_look[row] = result.given_look
                     counts.update(result.image.notes)
                     made[row] = sum(1 << list(counts).index(note) for note in result.image.notes)
                     if unordered is not None:
@@ -183,9 +191,12 @@ class Preparation:
             reasons = [bad[digest.tobytes().hex()] for digest in found.hashes]
             names = [self._name(found, row) for row in range(n)]
             raise nothing_usable(self.source, found.excluded + list(zip(names, reasons, strict=True)))
-        together = found.together()[kept]
-        alone = ~together.any(axis=1)
-        together[alone] = pixel_hashes[kept][alone]
+        if isinstance(recipe, PairRecipe):
+            together = self._partners(found, recipe, kept, apart, given_look, unordered)
+        else:
+            together = found.together()[kept]
+            alone = ~together.any(axis=1)
+            together[alone] = pixel_hashes[kept][alone]
         order, groups = split_order(found.hashes[kept], together)
         rows = kept[order]
         if unordered is not None:
@@ -202,32 +213,75 @@ class Preparation:
         np.save(folder / "equal.npy", numbered(pixel_hashes[rows]))
         return {"bad": bad, "conversions": dict(counts), "flat": int(flat.sum()), "modes": found.modes}
 
-    def _decode(self, found: Scan, row: int, recipe: Recipe) -> _Seen | Unreadable | Unusable:
+    def _decode(self, found: Scan, row: int, recipe: Recipe | PairRecipe) -> _Seen | Unreadable | Unusable:
         try:
             data, frame = self.source.read(int(found.number[row])), int(found.frame[row])
             if frame == 0 and content_hash(data) != found.hashes[row].tobytes():
                 return Unreadable("changed while it was being read")
             image = decode(data, recipe, frame)
-            return _Seen(image, content_hash(image.pixels), duplicates.look(image.pixels))
         except (Unreadable, Unusable) as error:
             return error
+        digest = content_hash(image.pixels)
+        if not isinstance(recipe, PairRecipe):
+            return _Seen(image, digest, duplicates.look(image.pixels))
+        given, made = np.split(image.pixels, [recipe.given.channels], axis=2)
+        apart = content_hash(given), content_hash(made)
+        return _Seen(image, digest, duplicates.look(made), apart, duplicates.look(given))
+
+    def _partners(
+        self, found: Scan, recipe: PairRecipe, kept: NDArray[np.int64], apart: NDArray[np.uint8],
+        look: NDArray[np.uint64], images: NDArray[np.uint8] | None,
+    ) -> NDArray[np.uint8]:  # fmt: skip
+        """(m, 16) the same for pairs that must not be divided: of which one side is the same, or what is given looks
+        almost the same (as the outlines of one drawing in several colours do)."""
+        hashes = apart[:, kept]
+        _, first = np.unique(numbered(hashes[0]), return_index=True)
+
+        def pixels_of(rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+            chosen = kept[first[rows]]
+            if images is not None:
+                return images[chosen][..., : recipe.given.channels]
+            seen = [self._decode(found, row, recipe) for row in chosen.tolist()]
+            whole = [one.image.pixels for one in seen if isinstance(one, _Seen)]
+            if len(whole) < len(seen):
+                raise _Gone({int(row): str(one) for row, one in zip(chosen, seen) if not isinstance(one, _Seen)})
+            return np.stack(whole)[..., : recipe.given.channels]
+
+        near = duplicates.near(look[kept][first], pixels_of, most=len(first))
+        return joined(*hashes, alike=first[np.array(near, np.int64).reshape(-1, 2)])
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """A decoded image, the hash of its pixels, and its perceptual hash."""
+    """A decoded image, the hash of its pixels, and its perceptual hash; of a pair that of what is to be made, and the
+    hashes of both sides, and the perceptual one of what is given."""
 
     image: Decoded
     digest: bytes
     look: int
+    apart: tuple[bytes, bytes] = (b"", b"")
+    given_look: int = 0
 
 
-def recipe_of(found: Scan, options: Options) -> Recipe:
+def recipe_of(found: Scan, options: Options, *, pairs: bool = False) -> Recipe | PairRecipe:
     """How the images of a scan are prepared: as asked, and where nothing is asked as most of them are."""
-    return Recipe(
+    made = Recipe(
         options.size or found.auto_size(), options.channels or found.auto_channels(), options.crop, options.background,
         options.limits, options.levels,
     )  # fmt: skip
+    if not pairs:
+        return made
+    return PairRecipe(replace(made, channels=options.given_channels or found.auto_channels(given=True)), made)
+
+
+def sides_of(recipe: Recipe | PairRecipe) -> dict[str, Any]:
+    """What both sides of pairs are, as a report says it; nothing of single images."""
+    if isinstance(recipe, Recipe):
+        return {}
+    return {
+        name: SideSpec(side.channels, background=side.background, levels=side.levels).record()
+        for name, side in (("given", recipe.given), ("made", recipe.made))
+    }
 
 
 def matched(found: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

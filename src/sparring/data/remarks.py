@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.decode import Recipe
 from sparring.data.options import Options
 
 _FEW = 100
@@ -56,11 +55,13 @@ def ground(colour: tuple[int, int, int] | None) -> str:
     return "white" if colour in (None, (255, 255, 255)) else hexadecimal(colour)
 
 
-def converted(conversions: Mapping[str, int], recipe: Recipe, options: Options, built_in: bool) -> list[str]:
+def converted(
+    conversions: Mapping[str, int], background: tuple[int, int, int], options: Options, built_in: bool
+) -> list[str]:
     """Conversions that change what is seen."""
     said = []
     if (hidden := conversions.get("transparency on background", 0)) and not built_in:
-        said.append(f"transparent images were put on {ground(recipe.background)} ({hidden:,}); --background changes it")
+        said.append(f"transparent images were put on {ground(background)} ({hidden:,}); --background changes it")
     several = ("first frame of an animation", "first of several pages")
     if (frames := sum(conversions.get(name, 0) for name in several)) and options.frames == "first":
         said.append(f"of files with several pictures only the first is used ({frames:,}); --frames all uses every one")

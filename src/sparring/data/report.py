@@ -49,7 +49,10 @@ def few(names: Iterable[object], total: int | None = None, most: int = 10) -> st
 @dataclass(frozen=True)
 class DataReport:
     """found = used + held_out + len(excluded). sizes: the files' own sizes, width x height, most frequent first.
-    labels: where the classes come from.   classes: images of each.   captions: images that have one."""
+    labels: where the classes come from.   classes: images of each.   captions: images that have one.
+    pairs: how two pictures belong together (`Options.pairs`), "" of single ones; an image is a pair then.
+    also: where the second sides lie, if not in `source`.   sides: what both are (`SideSpec.record`), by "given", "made".
+    """
 
     source: str
     kind: str
@@ -69,6 +72,9 @@ class DataReport:
     labels: str = ""
     classes: dict[str, int] = field(default_factory=dict)
     captions: int = 0
+    pairs: str = ""
+    also: str = ""
+    sides: dict[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values; file names round-trip even if they are not UTF-8 (JSON's \\u escapes)."""

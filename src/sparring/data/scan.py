@@ -16,8 +16,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.decode import Header, Limits, Unusable, decoding, header
-from sparring.data.sources import Source, Unreadable
+from sparring.data.decode import Header, Limits, Unusable, decoding
+from sparring.data.pairing import Content, header
+from sparring.data.sources import Source, Two, Unreadable
 from sparring.data.split import words
 from sparring.errors import DataError
 
@@ -38,6 +39,7 @@ class Scan:
     """Usable pictures of a source. number: (n,) their items in it.   frame: (n,) which picture of the item.
     hashes: (n, 16) of their content.   sides: (n, 2) width and height as stored.   grey: (n,).
     mode: (n,) their kind of pixels, a number of `modes`.   excluded: (name, reason).
+    given_grey, given_mode: (n,) the same of what is given with each, in pairs.
     lasting: whether another look at unchanged files would find the same."""
 
     number: NDArray[np.int64]
@@ -46,6 +48,8 @@ class Scan:
     sides: NDArray[np.int32]
     grey: NDArray[np.bool_]
     mode: NDArray[np.uint8]
+    given_grey: NDArray[np.bool_]
+    given_mode: NDArray[np.uint8]
     modes: tuple[str, ...]
     excluded: list[tuple[str, str]]
     warnings: tuple[str, ...] = ()
@@ -87,9 +91,9 @@ class Scan:
         side = next((side for side in _SIDES if side <= median), _SIDES[-1])
         return side, side
 
-    def auto_channels(self) -> int:
-        """1 where most images are grey, else 3."""
-        return 1 if 2 * int(self.grey.sum()) > len(self) else 3
+    def auto_channels(self, *, given: bool = False) -> int:
+        """1 where most images are grey, else 3. given: of what is given with them."""
+        return 1 if 2 * int((self.given_grey if given else self.grey).sum()) > len(self) else 3
 
     def histogram(self) -> dict[str, int]:
         """The ten most frequent sizes as ``{"640x480": 12, …}`` (width x height), the rest under "other"."""
@@ -110,7 +114,7 @@ class Scan:
         return cls(**arrays, excluded=excluded, modes=tuple(meta["modes"]), warnings=tuple(meta["warnings"]))
 
 
-_COLUMNS = ("number", "frame", "hashes", "sides", "grey", "mode")
+_COLUMNS = ("number", "frame", "hashes", "sides", "grey", "mode", "given_grey", "given_mode")
 
 
 class _Found:
@@ -119,9 +123,10 @@ class _Found:
     def __init__(self) -> None:
         self.number, self.frame, self.sides = array("q"), array("i"), array("i")
         self.hashes, self.grey, self.mode = bytearray(), bytearray(), bytearray()
+        self.given_grey, self.given_mode = bytearray(), bytearray()
         self.modes: dict[str, int] = {}
 
-    def add(self, number: int, digest: bytes, header: Header) -> None:
+    def add(self, number: int, digest: bytes, header: Header, given: Header | None) -> None:
         """All pictures of one item."""
         for frame in range(header.frames):
             self.number.append(number)
@@ -129,7 +134,12 @@ class _Found:
             self.hashes += picture_hash(digest, frame)
             self.sides.extend((header.width, header.height))
             self.grey.append(header.grey)
-            self.mode.append(min(255, self.modes.setdefault(header.mode, len(self.modes))))
+            self.mode.append(self._number(header.mode))
+            self.given_grey.append(given is not None and given.grey)
+            self.given_mode.append(self._number(given.mode) if given is not None else 0)
+
+    def _number(self, mode: str) -> int:
+        return min(255, self.modes.setdefault(mode, len(self.modes)))
 
     def done(self, excluded: list[tuple[str, str]], warnings: tuple[str, ...], lasting: bool) -> Scan:
         return Scan(
@@ -139,6 +149,8 @@ class _Found:
             sides=np.array(self.sides, np.int32).reshape(-1, 2),
             grey=np.frombuffer(bytes(self.grey), np.bool_),
             mode=np.frombuffer(bytes(self.mode), np.uint8),
+            given_grey=np.frombuffer(bytes(self.given_grey), np.bool_),
+            given_mode=np.frombuffer(bytes(self.given_mode), np.uint8),
             modes=tuple(self.modes),
             excluded=excluded,
             warnings=warnings,
@@ -157,9 +169,12 @@ def each(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Sequence[A
         yield from pool.map(function, items[start : start + _CHUNK])
 
 
-def content_hash(data: bytes | NDArray[np.uint8]) -> bytes:
-    """16 bytes: of a file's bytes, or of pixels with their shape."""
+def content_hash(data: Content) -> bytes:
+    """16 bytes: of a file's bytes, or of pixels with their shape; of a pair of both, and which is which."""
     digest = hashlib.blake2b(digest_size=HASH_BYTES)
+    if isinstance(data, Two):
+        parts = (content_hash(data.given), content_hash(data.made), ",".join(data.halves).encode())
+        data = b"pair" + b"".join(parts)
     if isinstance(data, np.ndarray):
         digest.update(f"{data.shape}".encode())
         data = np.ascontiguousarray(data).tobytes()
@@ -177,10 +192,11 @@ def scan(
 ) -> Scan:
     """Read every item once. Raises `DataError` if none is usable."""
 
-    def look(number: int) -> tuple[bytes, Header, int] | Unreadable | Unusable:
+    def look(number: int) -> tuple[bytes, Header, Header | None, int] | Unreadable | Unusable:
         try:
             data = source.read(number)
-            return content_hash(data), header(data, limits, count_frames=frames == "all"), len(data)
+            size = len(data.given) + len(data.made) if isinstance(data, Two) else len(data)
+            return content_hash(data), *header(data, limits, count_frames=frames == "all"), size
         except (Unreadable, Unusable) as error:
             return error
 
@@ -194,8 +210,8 @@ def scan(
                 excluded.append((source.items[number].name, str(result)))
                 lasting = lasting and not (isinstance(result, Unreadable) and result.passing)
             else:
-                found.add(number, *result[:2])
-                size += result[2]
+                found.add(number, *result[:3])
+                size += result[3]
             if progress and (number + 1 == total or number % 64 == 63):
                 progress("looking", number + 1, total)
     if not found.number:

@@ -40,6 +40,42 @@ def numbered(hashes: Hashes) -> NDArray[np.int64]:
     return numbers
 
 
+def joined(*sides: Hashes, alike: NDArray[np.int64] | None = None) -> Hashes:
+    """(n, 16): the same mark for rows that share a hash in any of `sides` (each (n, 16)), for the two rows of each of
+    `alike` (m, 2), and for what hangs together by several of these. The mark is the smallest hash of the group in the
+    first of the sides, so that it depends on content alone.
+
+    >>> a, b = np.zeros((3, 16), np.uint8), np.zeros((3, 16), np.uint8)
+    >>> a[:, 0], b[:, 0] = (1, 1, 2), (5, 6, 7)
+    >>> joined(a, b)[:, 0].tolist(), joined(a, b, alike=np.array([[1, 2]]))[:, 0].tolist()
+    ([1, 1, 2], [1, 1, 1])
+    """
+    n = len(sides[0])
+    edges = [alike] if alike is not None and len(alike) else []
+    for hashes in sides:
+        number = numbered(hashes)
+        first = np.full(n, n, np.int64)
+        np.minimum.at(first, number, np.arange(n))
+        edges.append(np.stack([np.arange(n), first[number]], axis=1))
+    a, b = np.concatenate(edges).T
+    label = np.arange(n)
+    while True:  # each row takes the smallest number of its neighbours, and of what stands there, until nothing changes
+        low = np.minimum(label[a], label[b])
+        new = label.copy()
+        np.minimum.at(new, a, low)
+        np.minimum.at(new, b, low)
+        new = new[new]
+        if np.array_equal(new, label):
+            break
+        label = new
+    high, low = words(sides[0])
+    order = np.lexsort((low, high, label))
+    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
+    marks = sides[0][order[starts]]
+    place = np.searchsorted(label[order[starts]], label)
+    return marks[place]
+
+
 def split_order(hashes: Hashes, together: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows in the order of the split, and the group of each: the first rows are the held-out ones.
 

@@ -30,10 +30,10 @@ _PASSES = 3  # shuffles kept: a batch may span passes, and threads work ahead
 class _Order:
     """Row of sample k: permutation(seed, k // N)[k mod N], with the last few shuffles remembered. Thread-safe."""
 
-    def __init__(self, n: int, seed: int) -> None:
+    def __init__(self, n: int, seed: int, purpose: str = "order") -> None:
         if n < 1:
             raise DataError("DATA-EMPTY", "no sample is left for training", fix="use --held-out 0 or more images")
-        self.n, self.seed = n, seed
+        self.n, self.seed, self.purpose = n, seed, purpose
         self._kept: OrderedDict[int, NDArray[np.int64]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -52,7 +52,7 @@ class _Order:
     def _shuffle(self, number: int) -> NDArray[np.int64]:
         with self._lock:
             if number not in self._kept:
-                self._kept[number] = permutation(self.seed, "order", number, self.n)
+                self._kept[number] = permutation(self.seed, self.purpose, number, self.n)
                 while len(self._kept) > _PASSES:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(number)
@@ -63,8 +63,18 @@ def _labels(labels: NDArray[np.int64] | None, rows: NDArray[np.int64]) -> Tensor
     return None if labels is None else torch.from_numpy(labels[rows])
 
 
+def mirrored(images: NDArray[np.uint8], chance: Dice) -> None:
+    """Mirror each of (n, H, W, C) left to right with probability ½, in place."""
+    turned = chance.uniform().numpy() < 0.5
+    for channel in range(images.shape[3]):  # one plane at a time: three times as fast as all at once
+        images[turned, :, :, channel] = images[turned, :, ::-1, channel]
+
+
 class ImageStream:
     """Training images of a data set, shuffled, each mirrored left to right with probability ½ if `flip`.
+
+    Where images are given with them, both are of the same row and mirrored alike; of unpaired data the two are shuffled
+    and mirrored independently of each other.
 
     Of several captions of an image one is drawn whenever it is delivered; an image without any has an empty one.
     """
@@ -72,27 +82,29 @@ class ImageStream:
     def __init__(self, dataset: Dataset, seed: int = 0, flip: bool = False) -> None:
         self.dataset, self.seed, self.flip = dataset, seed, flip
         self._order = _Order(len(dataset.train), seed)
-        # the same memory without memmap's overhead
-        self._images = dataset.train if isinstance(dataset.train, Live) else np.asarray(dataset.train)
+        given = dataset.given
+        images = dataset.train if given is None or given.whole is None else given.whole
+        self._images = images if isinstance(images, Live) else np.asarray(images)  # without memmap's overhead
+        self._other = _Other(given.other, seed, flip) if given is not None and given.other is not None else None
         self.fingerprint = hashlib.blake2b(f"{dataset.fingerprint} {flip}".encode(), digest_size=16).hexdigest()
 
     def __len__(self) -> int:
         return self._order.n
 
     def take(self, start: int, count: int) -> Batch:
-        """x: (count, C, H, W) uint8 with channels_last strides; labels and captions where the data has them."""
+        """x: (count, C, H, W) uint8 with channels_last strides; labels, captions and what is given (condition) where the
+        data has them."""
         rows = self._order.rows(start, count)
         if isinstance(self._images, Live):
             images, rows = self._images.fetch(rows)  # the rows change where a file is broken
         else:
             images = self._images[rows]  # (count, H, W, C), a copy
         if self.flip:
-            dice = Dice(seed=self.seed, purpose="flip", samples=range(start, start + count))
-            mirrored = dice.uniform().numpy() < 0.5
-            for channel in range(images.shape[3]):  # one plane at a time: three times as fast as all at once
-                images[mirrored, :, :, channel] = images[mirrored, :, ::-1, channel]
-        x = torch.from_numpy(images).permute(0, 3, 1, 2)
-        return Batch(x, label=_labels(self.dataset.labels, rows), text=self._texts(rows, start))
+            mirrored(images, Dice(seed=self.seed, purpose="flip", samples=range(start, start + count)))
+        x, condition = _sides(self.dataset, images)
+        if self._other is not None:
+            condition = self._other.take(start, count)
+        return Batch(x, _labels(self.dataset.labels, rows), condition, self._texts(rows, start))
 
     def _texts(self, rows: NDArray[np.int64], start: int) -> tuple[str, ...] | None:
         captions = self.dataset.captions
@@ -105,7 +117,60 @@ class ImageStream:
 
     def news(self) -> Sequence[News]:
         """Files that broke since the last call."""
+        own = self._images.news() if isinstance(self._images, Live) else ()
+        return [*own, *self._other.news()] if self._other is not None else own
+
+
+class _Other:
+    """What is given, where it has nothing to do with x: another order, and other chance to be mirrored."""
+
+    def __init__(self, dataset: Dataset, seed: int, flip: bool) -> None:
+        self._dataset, self._seed, self._flip = dataset, seed, flip
+        self._order = _Order(len(dataset.train), seed, "order of what is given")
+        self._images = dataset.train if isinstance(dataset.train, Live) else np.asarray(dataset.train)
+
+    def take(self, start: int, count: int) -> Tensor:
+        rows = self._order.rows(start, count)
+        images = self._images[rows]
+        if self._flip:
+            mirrored(images, Dice(self._seed, "flip of what is given", range(start, start + count)))
+        return _sides(self._dataset, images)[0]
+
+    def news(self) -> Sequence[News]:
         return self._images.news() if isinstance(self._images, Live) else ()
+
+
+def _sides(dataset: Dataset, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor | None]:
+    """(n, H, W, c) as stored, in pairs with the channels of both sides → x and condition, (n, C, H, W) uint8."""
+    given, condition = dataset.given, None
+    if given is not None and given.paired:
+        first = given.side.channels
+        condition = torch.from_numpy(given.side.shown(images[..., :first]))
+        images = images[..., first:]
+    return torch.from_numpy(dataset.side.shown(images) if dataset.side else np.moveaxis(images, -1, 1)), condition
+
+
+def batch_of(dataset: Dataset, rows: NDArray[np.int64], *, held_out: bool) -> Batch:
+    """The images in these rows of `dataset.held_out`, or of `dataset.train`, with what is given with them and their
+    labels, as they lie there: uint8 (n, C, H, W), label maps one-hot, nothing mirrored. Of unpaired data what is given
+    is in the row of the same number, modulo how many there are.
+
+    >>> from sparring.data import open_data
+    >>> tuple(batch_of(open_data("fashion", size=(8, 8)), np.arange(3), held_out=True).x.shape)
+    (3, 1, 8, 8)
+    """
+    rows = np.asarray(rows, np.int64)
+    images = dataset.held_out if held_out else dataset.train
+    labels = dataset.held_out_labels if held_out else dataset.labels
+    if dataset.kind == "points":
+        return Batch(torch.from_numpy(np.asarray(images[rows])), _labels(labels, rows))
+    x = np.asarray(images[rows])
+    x = dataset.side.shown(x) if dataset.side is not None else np.moveaxis(x, -1, 1)
+    given, condition = dataset.given, None
+    if given is not None:
+        source = given.held_out if held_out else given.train
+        condition = torch.from_numpy(given.side.shown(np.asarray(source[rows % max(1, len(source))])))
+    return Batch(torch.from_numpy(x), _labels(labels, rows), condition)
 
 
 class PointStream:

@@ -20,6 +20,7 @@ from sparring.runs.directory import MOST_THREADS, RunDirectory, free_directory
 from sparring.runs.recipe import Recipe, load
 from sparring.train.engine import world
 from sparring.train.match import check_shares
+from sparring.types import Space
 
 if TYPE_CHECKING:
     from sparring.runs.plan import Request
@@ -95,6 +96,34 @@ def check_kind(kind: str, options: Options, recipe: Recipe, data: str) -> None:
         raise UsageError(
             "POINTS-RECIPE", f"--recipe {recipe.preset or recipe.name} is for images, and these data are points",
             where=data, fix="--recipe gan-points, or leave --recipe out; or train on images",
+        )  # fmt: skip
+
+
+def check_pairs(recipe: Recipe, space: Space, data: str) -> None:
+    """`UsageError` where the recipe needs images to make others from, or label maps, and the data are not like that;
+    and where the data are pairs and the recipe has no use for them."""
+    needs, called = recipe.game.needs, recipe.preset or recipe.name
+    if "pair" in needs and (space.condition is None or not space.paired):
+        raise UsageError(
+            "DATA-UNPAIRED", f"recipe {called} needs pairs: an image that is given, and one to be made of it",
+            where=data,
+            fix="two folders whose files have the same stems: sparring train A/ B/; or halves of one picture: --pairs "
+            "side-by-side; or metadata.jsonl with file_A and file_B; or emoji; without pairs: --recipe cyclegan",
+        )  # fmt: skip
+    if "unpaired" in needs and space.condition is None:
+        raise UsageError(
+            "DATA-ONE-SET", f"recipe {called} needs two sets of images", where=data,
+            fix=f"name two folders: sparring train A/ B/ --recipe {called}",
+        )  # fmt: skip
+    if "legend" in needs and not space.legend:
+        raise UsageError(
+            "DATA-NO-MAPS", f"recipe {called} learns label maps, and the images to be made are none", where=data,
+            fix="say which side holds them: --maps B; in colours also --palette FILE",
+        )  # fmt: skip
+    if space.condition is not None and not {"pair", "unpaired"} & needs:
+        raise UsageError(
+            "DATA-PAIRS", f"recipe {called} makes images out of nothing, and these data are two sets", where=data,
+            fix="name one folder; or --recipe pix2pix (pairs), --recipe cyclegan (without pairs)",
         )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 
 import sparring
 from sparring.budget import Budget, duration
-from sparring.data import Dataset, Options, open_data, stream_of
+from sparring.data import Dataset, Options, SideSpec, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto, compatible, loggers, transfer
 from sparring.runs.directory import free_directory
@@ -90,6 +90,7 @@ class Plan:
                 "fingerprint": data.fingerprint,
                 "classes": list(data.classes),
                 "captions": data.captions is not None,
+                **({"sides": data.report.sides} if data.report.sides else {}),
             },
             "run": {
                 "seed": request.seed,
@@ -154,7 +155,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     device = choose_device(request.device)
     compatible.check_processes(device)
     threads = set_threads(request.threads)
-    dataset = open_dataset(request, progress)
+    dataset = open_dataset(request, progress, needs=asked.game.needs if asked else ())
     recipe = asked or resolve(request, dataset, device)
     compatible.check_kind(dataset.kind, request.options, recipe, request.data)
     compatible.check_batch(recipe, len(dataset.train))
@@ -216,8 +217,10 @@ def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:
     return load(preset, [*changes, *request.set], why) if changes else recipe
 
 
-def open_dataset(request: Request, progress: Callable[..., None] | None = None) -> Dataset:
-    return open_data(request.data, request.options, progress=progress)
+def open_dataset(
+    request: Request, progress: Callable[..., None] | None = None, needs: Collection[str] = ()
+) -> Dataset:
+    return open_data(request.data, request.options, progress=progress, needs=needs)
 
 
 def settled(options: Options, dataset: Dataset) -> Options:
@@ -225,7 +228,12 @@ def settled(options: Options, dataset: Dataset) -> Options:
     if dataset.kind != "images":
         return options
     channels, height, width = dataset.shape
-    return replace(options, size=(height, width), channels=channels)
+    if dataset.given is None:
+        return replace(options, size=(height, width), channels=channels, pairs="none")
+    return replace(
+        options, size=(height, width), channels=dataset.train.shape[3], given_channels=dataset.given.train.shape[3],
+        pairs=dataset.report.pairs, into=dataset.report.also or None,
+    )  # fmt: skip
 
 
 def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int = 1) -> Engine:
@@ -236,17 +244,31 @@ def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int =
 
 def space_of(dataset: Dataset) -> Space:
     """What a game is told of its data."""
-    return Space(dataset.shape, len(dataset.classes), dataset.captions is not None)
+    given = dataset.given
+    return Space(
+        dataset.shape, len(dataset.classes), dataset.captions is not None,
+        condition=given.shape if given is not None else None,
+        paired=given is None or given.paired,
+        legend=dataset.legend,
+        condition_legend=given.legend if given is not None else (),
+    )  # fmt: skip
 
 
 def space_of_document(document: dict[str, Any]) -> Space:
     """The same from recipe.yaml; runs from before there were classes have none."""
     data = document["data"]
-    return Space(tuple(data["shape"]), len(data.get("classes") or ()), bool(data.get("captions")))
+    space = Space(tuple(data["shape"]), len(data.get("classes") or ()), bool(data.get("captions")))
+    if not data.get("sides"):
+        return space
+    given, made = SideSpec.of_document(data), SideSpec.of_document(data, made=True)
+    return dataclasses.replace(
+        space, condition=(given.seen, *space.shape[1:]), paired=data["pairs"] != "unpaired", legend=made.legend,
+        condition_legend=given.legend,
+    )  # fmt: skip
 
 
 def check_needs(recipe: Recipe, space: Space, data: str) -> None:
-    """`UsageError` where the recipe needs labels or captions that the data does not have."""
+    """`UsageError` where the recipe needs labels, captions or pairs that the data does not have."""
     if "label" in recipe.game.needs and not space.classes:
         raise UsageError(
             "DATA-UNLABELLED",
@@ -262,6 +284,7 @@ def check_needs(recipe: Recipe, space: Space, data: str) -> None:
             where=data,
             fix="put metadata.jsonl with file_name and text beside the images; or take another --recipe",
         )
+    compatible.check_pairs(recipe, space, data)
 
 
 def unused(recipe: Recipe, space: Space) -> list[str]:

@@ -78,6 +78,15 @@ def source(name: str) -> ArraySource:
     groups = [group for _, _, group, _ in rows]
     kinds = list(dict.fromkeys(groups))
     labels = np.array([kinds.index(group) for group in groups], np.int64)
-    stamp = stamp_of((_HERE / "emoji" / "colour.png").stat())
     own = Annotations(labels, tuple(kinds), [(text,) for _, text, _, _ in rows], "built-in")
-    return ArraySource(name, name, len(groups), lambda: _tiles("colour.png", len(groups)), stamp, own)
+    return _sheet("colour.png", name, len(groups), own)
+
+
+def outlines() -> ArraySource:
+    """The outlines of the emoji, in the same order as ``source("emoji")``."""
+    return _sheet("outline.png", "emoji", len(_emoji_rows()))
+
+
+def _sheet(file: str, name: str, count: int, own: Annotations | None = None) -> ArraySource:
+    stamp = stamp_of((_HERE / "emoji" / file).stat())
+    return ArraySource(name, name, count, lambda: _tiles(file, count), stamp, own)

@@ -23,6 +23,7 @@ from sparring.data.sources.items import (
     Pixels,
     Progress,
     Source,
+    Two,
     Unreadable,
     stamp_of,
 )
@@ -30,7 +31,7 @@ from sparring.errors import DataError
 
 __all__ = [
     "BESIDE", "CLUTTER", "MAX_FILE_BYTES", "Annotations", "ArraySource", "FolderSource", "Item", "Items", "Pixels",
-    "Progress", "Source", "Unreadable", "ZipSource", "open_source", "stamp_of",
+    "Progress", "Source", "Two", "Unreadable", "ZipSource", "open_source", "stamp_of",
 ]  # fmt: skip
 
 _OPTIONS = Options()

@@ -40,6 +40,17 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Two:
+    """The two pictures of a pair, each as bytes of a file or as pixels (H, W, C).
+
+    halves: of the picture that each is only a half of ("left", "right"); "" for a whole one."""
+
+    given: bytes | Pixels
+    made: bytes | Pixels
+    halves: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One candidate. name: unique inside its source.   stamp: changes when the content may have changed."""
 
@@ -111,6 +122,8 @@ class Source(ABC):
     beside: names of files in the source that say something about its images (metadata.jsonl, metadata.csv,
     dataset.json); `read_beside` gives their bytes.   own: what the source itself knows (idx labels, parquet columns).
     folders: names of the folders at its top, empty ones too.   direct: whether any item is read as fast as the next.
+    pairs: how the two pictures of a pair find each other (`Options.pairs`), "" of single ones.
+    also: the place of the second sides of pairs, where they have one of their own.
     """
 
     name: str
@@ -122,14 +135,17 @@ class Source(ABC):
     own: Annotations = field(default_factory=Annotations)
     folders: list[str] = field(default_factory=list)
     direct: bool = True
+    pairs: str = ""
+    also: str = ""
 
     def read_beside(self, name: str) -> bytes:
         """The content of one of the files in `beside`."""
         raise KeyError(name)
 
     @abstractmethod
-    def read(self, number: int) -> bytes | Pixels:
-        """The bytes of item `number`, or its pixels (H, W, C) uint8; `Unreadable` with a reason. Thread-safe."""
+    def read(self, number: int) -> bytes | Pixels | Two:
+        """The bytes of item `number`, or its pixels (H, W, C) uint8; of a pair both. `Unreadable` with a reason.
+        Thread-safe."""
 
     @property
     def stamp(self) -> str:
