@@ -14,7 +14,17 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, seeded
 from sparring.train.match import Match
 from sparring.train.turn import only
-from sparring.types import Classifies, Criticises, HasLatents, HasLatentsByClass, Samples, SamplesByClass, Space, Stream
+from sparring.types import (
+    Classifies,
+    Criticises,
+    HasLatents,
+    HasLatentsByClass,
+    Samples,
+    SamplesByClass,
+    Space,
+    Stream,
+    Translates,
+)
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -45,6 +55,8 @@ def check_game(
         pieces_are_the_batch(match(), match(micro_batches=2))
     stopping_and_going_on_changes_nothing(match)
     sampling_does_not_depend_on_the_batch(match().game, space.shape)
+    if issubclass(cls, Translates):
+        an_image_is_translated_as_if_it_were_alone(match().game, space)
     if issubclass(cls, Classifies):
         classes_do_not_depend_on_the_batch(match().game, space, stream)
     if issubclass(cls, SamplesByClass):
@@ -53,13 +65,18 @@ def check_game(
 
 def what_it_needs_is_there(cls: type[Game], space: Space, stream: Stream) -> None:
     """The stream brings what the game says it needs, whole, and nothing that `space` does not announce."""
-    assert cls.needs <= {"label", "text"}, f"{cls.__name__} needs what no batch brings"
+    assert cls.needs <= {"label", "text", "pair", "unpaired", "legend"}, f"{cls.__name__} needs what no batch brings"
     batch = stream.take(3, 6)
     assert tuple(batch.x.shape) == (6, *space.shape)
     if "label" in cls.needs:
         assert space.classes and batch.label is not None
         assert batch.label.shape == (6,) and batch.label.dtype == torch.int64
         assert int(batch.label.min()) >= 0 and int(batch.label.max()) < space.classes
+    if cls.needs & {"pair", "unpaired"}:
+        assert space.condition is not None and batch.condition is not None
+        assert tuple(batch.condition.shape) == (6, *space.condition)
+    if "legend" in cls.needs:
+        assert len(space.legend) == space.shape[0]
     if "text" in cls.needs:
         assert space.captions and batch.text is not None and len(batch.text) == 6
 
@@ -153,6 +170,21 @@ def sampling_does_not_depend_on_the_batch(game: Game, shape: tuple[int, ...]) ->
         assert z.shape[0] == 4 and tuple(game.decode(z).shape) == (4, *shape)
     if isinstance(game, Criticises):
         assert game.relative in (True, False)
+
+
+def an_image_is_translated_as_if_it_were_alone(game: Game, space: Space) -> None:
+    """With noise and without, while it trains and in use; images of other sides than the data's will do."""
+    assert isinstance(game, Translates) and space.condition is not None
+    sides = [game.stride * -(-side // game.stride) for side in space.shape[1:]]
+    game.requires_grad_(False)
+    for height, width in (sides, (sides[0], 2 * sides[1])):
+        x = Dice(0, "given", range(4)).uniform(space.condition[0], height, width) * 2 - 1
+        for training, noisy in ((True, False), (True, True), (False, False), (False, True)):
+            game.train(training)
+            many = game.translate(x, Dice(1, "noise", range(4)) if noisy else None)
+            assert tuple(many.shape) == (4, space.shape[0], height, width) and float(many.abs().max()) <= 1
+            few = game.translate(x[1:3], Dice(1, "noise", range(1, 3)) if noisy else None)
+            torch.testing.assert_close(few, many[1:3], rtol=1e-4, atol=1e-5)
 
 
 def classes_do_not_depend_on_the_batch(game: Game, space: Space, stream: Stream) -> None:

@@ -44,9 +44,21 @@ NANO: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 
 ALONE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "classifier": ("classifier", SHAPE, {"width": 4, "augment": 0.5, "smoothing": 0.1, "beta1": 0.9}),
+    "fcn8s": ("fcn8s", SHAPE, {"width": 4, "trunk": "random", "trunk_width": 2, "frozen": 0, "beta1": 0.9}),
 }
 """Every recipe with one player in small."""
-EVERY = NANO | ALONE
+TRANSLATING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
+    "cyclegan": ("cyclegan", SHAPE, {"width": 4, "d_width": 4, "blocks": 1, "d_layers": 1, "pool": 20, "ema_images": 0}),
+    "cyclegan-modern": ("cyclegan", SHAPE, {"generator": "unet", "depth": 2, "norm": "affine", "dropout": 0.2, "gamma": 0.1,
+                                            "objective": "relativistic", "width": 4, "d_width": 4, "d_layers": 1,
+                                            "pool": 8, "identity": 0, "play": "D_A:1,D_B:1,G:1"}),
+    "pix2pix": ("pix2pix", SHAPE, {"width": 2, "d_width": 4, "patches": 1, "ema_images": 0}),
+    "pix2pix-modern": ("pix2pix", SHAPE, {"width": 2, "d_width": 4, "patches": "full", "objective": "relativistic",
+                                          "penalty": "r1+r2", "gamma": "1 -> 0.5", "penalty_every": 2, "d_weight": 1.0,
+                                          "augment": "0.2 -> 0.8", "reconstruction": "l2"}),
+}  # fmt: skip
+"""Every recipe that makes an image of an image in small."""
+EVERY = NANO | ALONE | TRANSLATING
 
 PURE = {"gan", "gan-ahead", "gan-consensus", "gan-optimistic", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
 """Those without batch statistics: there a sample's gradient does not depend on its neighbours."""
@@ -56,7 +68,8 @@ CLASSES = 5
 
 
 class TinyImages:
-    """40 images of coloured stripes, drawn at random, in `CLASSES` classes; in the order of their positions."""
+    """40 images of coloured stripes, drawn at random, in `CLASSES` classes; in the order of their positions. What each
+    is to be made from has its stripes in the other direction."""
 
     fingerprint = "tiny"
 
@@ -67,7 +80,8 @@ class TinyImages:
         rows = torch.arange(start, start + count) % 40
         every = Dice(7, "tiny", range(40)).uniform(3, 16).mul(255).to(torch.uint8)[:, :, None].expand(-1, -1, 16, -1)
         pixels = every[rows].permute(0, 2, 3, 1).contiguous()  # NHWC in memory, as streams give them
-        return Batch(pixels.permute(0, 3, 1, 2), label=(3 * rows + 1) % CLASSES)
+        x = pixels.permute(0, 3, 1, 2)
+        return Batch(x, label=(3 * rows + 1) % CLASSES, condition=x.transpose(2, 3))
 
     def news(self) -> tuple[News, ...]:
         return ()
@@ -86,7 +100,8 @@ def config_of(name: str, **changes: Any) -> Training:
 def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
     recipe, shape, _ = EVERY[name]
     config = config_of(name, **changes)
-    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES)))
+    condition = shape if len(shape) == 3 else None
+    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES, condition=condition)))
     assert isinstance(game, Game)
     return game
 
@@ -95,7 +110,10 @@ def match_of(name: str, seed: int = 0, *, init: int | None = None, horizon: int 
     """A match of a nano game. `init` seeds its weights (default: `seed`)."""
     game = game_of(name, seed if init is None else init, **changes)
     engine = Engine(torch.device("cpu"), memory_format=LAYOUTS[game.config.memory_format])
-    return Match(game, stream(EVERY[name][1]), engine, game.config, seed=seed, horizon=horizon)
+    match = Match(game, stream(EVERY[name][1]), engine, game.config, seed=seed, horizon=horizon)
+    if name in TRANSLATING:
+        match.exhibits = match.stream.take(0, 4)
+    return match
 
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

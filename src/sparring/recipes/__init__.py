@@ -5,6 +5,7 @@ RECIPES: dict[str, str] = {
     "dcgan": "sparring.recipes.dcgan:DCGAN",
     "r3gan": "sparring.recipes.r3gan:R3GAN",
     "cgan": "sparring.recipes.cgan:CGAN",
+    "pix2pix": "sparring.recipes.pix2pix:Pix2Pix",
     "cyclegan": "sparring.recipes.cyclegan:CycleGAN",
     "classifier": "sparring.recipes.classifier:Classifier",
     "fcn8s": "sparring.recipes.fcn8s:FCN8s",
