@@ -61,7 +61,7 @@ class Pix2PixConfig(Training):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """The noise of G, in use as in training: probability with which an element of its inner maps is dropped."""
     patches: Patches = 3
-    """Convolutions of stride 2 in D, which make its patches 1, 16, 34, 70, 142, 286 or 574 pixels wide; or the whole."""
+    """Convolutions of stride 2 in D: its patches are 1, 16, 34, 70, 142, 286 or 574 pixels wide, or the whole image."""
     d_width: Width = 64
     """Channels of D's finest map."""
     norm: Norm = "affine"
