@@ -21,6 +21,7 @@ from sparring.types import (
     HasLatentsByClass,
     Samples,
     SamplesByClass,
+    Segments,
     Space,
     Stream,
     Translates,
@@ -59,6 +60,8 @@ def check_game(
         an_image_is_translated_as_if_it_were_alone(match().game, space)
     if issubclass(cls, Classifies):
         classes_do_not_depend_on_the_batch(match().game, space, stream)
+    if issubclass(cls, Segments):
+        pixels_do_not_depend_on_the_batch(match().game, space, stream)
     if issubclass(cls, SamplesByClass):
         samples_are_of_the_class_asked_for(match().game, space)
 
@@ -200,6 +203,20 @@ def classes_do_not_depend_on_the_batch(game: Game, space: Space, stream: Stream)
     affine = torch.cat([features, torch.ones(40, 1)], 1).double()
     found = affine @ torch.linalg.lstsq(affine, logits.double(), driver="gelsd").solution
     torch.testing.assert_close(found.float(), logits, rtol=1e-3, atol=1e-3 * float(logits.abs().max()))
+
+
+def pixels_do_not_depend_on_the_batch(game: Game, space: Space, stream: Stream) -> None:
+    """Logits of every class at every pixel, image by image, of images of any size."""
+    assert isinstance(game, Segments)
+    game.eval().requires_grad_(False)
+    photos = stream.take(0, 4).condition
+    assert photos is not None
+    x = photos.float() / 127.5 - 1.0
+    for seen in (x, x[:, :, :-3, :-1]):
+        logits = game.segment(seen)
+        assert tuple(logits.shape) == (4, space.shape[0], *seen.shape[2:]) and logits.dtype == torch.float32
+        assert bool(logits.isfinite().all())
+        torch.testing.assert_close(game.segment(seen[1:2]), logits[1:2], rtol=1e-4, atol=1e-5)
 
 
 def samples_are_of_the_class_asked_for(game: Game, space: Space) -> None:

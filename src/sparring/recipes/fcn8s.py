@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sparring.augment.paired import jitter
 from sparring.errors import MachineError, UsageError
 from sparring.losses.segmentation import pixel_cross_entropy, pixels_right
-from sparring.networks import fcn8s, imagenet, vgg
+from sparring.networks import fcn8s, imagenet
 from sparring.train.game import Decay, Fraction, Game, Now, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Segments, Shared, Space, Terms, Weights
@@ -91,7 +91,7 @@ class FCN8s(Game, Segments):
         game = cls(config, network, ignored_of(config.ignore, space.legend))
         if config.trunk == "imagenet":
             try:
-                vgg.take(network.trunk, imagenet.load("vgg16"))
+                imagenet.take(network.trunk.convolutions, imagenet.load("vgg16"))
             except MachineError as error:
                 game.taught.zero_()
                 game._absent = error
