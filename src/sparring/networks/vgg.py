@@ -7,7 +7,7 @@ as convolutions (Long et al. 2015), so that images of any size go in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,6 +80,10 @@ class Fully(nn.Module):
 @torch.no_grad()
 def trained(path: str | Path | None = None) -> VGG16:
     """The trunk with ImageNet's convolutions, float32, on the CPU. path, errors: those of `imagenet.load`."""
-    network = VGG16()
-    imagenet.take(network.convolutions, imagenet.load("vgg16", path))
+    return take(VGG16(), imagenet.load("vgg16", path))
+
+
+def take(network: VGG16, tensors: Mapping[str, Tensor]) -> VGG16:
+    """The network, with the convolutions of `imagenet.load` put into it."""
+    imagenet.take(network.convolutions, tensors)
     return network
