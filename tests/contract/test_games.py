@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.train.arena import ALONE, EVERY, NANO, PURE, copied, digest, game_of, match_of
+from tests.train.arena import ALONE, EVERY, NANO, PURE, TRANSLATING, copied, digest, game_of, match_of
 
 from sparring.chance import Dice
 from sparring.errors import UsageError
@@ -16,7 +16,7 @@ from sparring.runs.recipe import configure, game_class, load, plain, presets
 from sparring.runs.settings import explained
 from sparring.train.checkpoint import Store
 from sparring.train.game import Game, Training
-from sparring.types import Criticises, HasLatents, Samples, SamplesByClass
+from sparring.types import Criticises, HasLatents, Samples, SamplesByClass, Translates
 
 
 def test_every_recipe_is_here() -> None:
@@ -29,7 +29,9 @@ def test_players_are_disjoint_and_hold_every_parameter(name: str) -> None:
     held = [id(p) for player in game.players.values() for p in player.parameters()]
     assert len(held) == len(set(held)) and set(held) == {id(p) for p in game.parameters()}
     assert game.averaged and set(game.averaged) <= set(game.players)
-    assert name in ALONE or (isinstance(game, (Samples, HasLatents)) and isinstance(game, Criticises))
+    assert isinstance(game, Criticises) == (name not in ALONE)
+    assert isinstance(game, (Samples, HasLatents)) == (name in NANO)
+    assert isinstance(game, Translates) == (name in TRANSLATING)
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tests.train.arena import LAYOUTS, NANO, game_of, gradients, stream
+from tests.train.arena import EVERY, LAYOUTS, NANO, TRANSLATING, game_of, gradients, stream
 from tests.train.conditional import told_match
 from torch import Tensor
 
 from sparring.train.engine import Engine, join
 from sparring.train.match import Match
 
-CASES = [*NANO, "told"]
-"""What two processes play: every nano game, and one that is told labels and captions."""
+CASES = [*NANO, *TRANSLATING, "told"]
+"""What two processes play: every nano game, those that translate, and one that is told labels and captions."""
 
 
 def match_in(name: str, rank: int, size: int, **changes: object) -> Match:
@@ -27,7 +27,7 @@ def match_in(name: str, rank: int, size: int, **changes: object) -> Match:
         return told_match(engine=Engine(torch.device("cpu"), rank=rank, size=size), **changes)
     game = game_of(name, 0, **changes)
     engine = Engine(torch.device("cpu"), memory_format=LAYOUTS[game.config.memory_format], rank=rank, size=size)
-    return Match(game, stream(NANO[name][1]), engine, game.config, seed=0, horizon=400)
+    return Match(game, stream(EVERY[name][1]), engine, game.config, seed=0, horizon=400)
 
 
 def played(name: str, rank: int, size: int) -> dict[str, Tensor]:
@@ -45,7 +45,8 @@ def played(name: str, rank: int, size: int) -> dict[str, Tensor]:
         match.step()
     for player, module in match.game.players.items():
         found |= {f"{name}/weights/{player}/{k}": p.detach().clone() for k, p in module.named_parameters()}
-    return found
+    rest = match.tensors().get("game", {})  # what is no player's: an image pool
+    return found | {f"{name}/weights/game/{k}": tensor.clone() for k, tensor in rest.items()}
 
 
 def main(out: Path) -> None:

@@ -120,6 +120,20 @@ class Engine:
         found = [b for m in norms for b in (m.running_mean, m.running_var) if b is not None]
         self.average(found)
 
+    @torch.no_grad()
+    def join_rows(self, rows: Tensor, mine: Tensor) -> None:
+        """Rows (P, …) that one process each has written, `mine` (P,) bool, become those of all of them, in place."""
+        if self.size == 1:
+            return
+        written = mine.to(torch.uint8)
+        with _together():
+            dist.all_reduce(written, op=dist.ReduceOp.MAX)
+            places = written.nonzero().flatten()
+            if len(places):
+                part = rows[places].contiguous() * mine[places].view(-1, *[1] * (rows.dim() - 1))
+                dist.all_reduce(part)  # a sum in which all but one are 0
+                rows[places] = part
+
     def mean(self, value: Tensor) -> Tensor:
         """The mean of a small tensor over the processes."""
         if self.size > 1:

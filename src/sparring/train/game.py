@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from torch import nn
+from torch import Tensor, nn
 
 from sparring.chance import Dice, Dices
 from sparring.train.schedule import Play, Ramp
@@ -72,6 +72,8 @@ class Game(nn.Module, ABC):
     config: Any
     averaged: tuple[str, ...] = ()
     """Players that keep an exponential moving average; sampling and export need only these."""
+    for_training: tuple[str, ...] = ()
+    """Modules and buffers of no player that only training needs (an image pool, a scorer): exports leave them out."""
     owner: str | None = None
     """The player whose gradient flows through `shared`; everyone else receives it detached."""
     members: int = 1
@@ -90,6 +92,11 @@ class Game(nn.Module, ABC):
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:
         """Disjoint modules by name, in the order in which they move."""
+
+    @property
+    def useful(self) -> tuple[str, ...]:
+        """Players that the trained game needs for what it is for: what exports keep. Default: `averaged`, else all."""
+        return self.averaged or tuple(self.players)
 
     @property
     def frozen(self) -> Collection[nn.Parameter]:
@@ -114,6 +121,11 @@ class Game(nn.Module, ABC):
 
     def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:
         """What is remembered after a player has moved (image pool, codebook averages); under no_grad."""
+
+    def written(self, player: str) -> Sequence[tuple[Tensor, Tensor]]:
+        """Buffers (P, …) of which each process has written, in `after` this player's move, the rows that belong to its
+        own samples, and which rows those are, (P,) bool; they then become those of all processes. Default: none."""
+        return ()
 
 
 def _as_ramp(value: Any) -> Any:

@@ -255,6 +255,9 @@ class Match:
         with torch.no_grad():
             for piece in pieces:
                 self.game.after(player, piece.batch, piece.shared, piece.now)
+            if self.engine.size > 1:
+                for rows, mine in self.game.written(player):
+                    self.engine.join_rows(rows, mine)
         self.optimisers[player].zero_grad()
 
     # ── members that are retired ─────────────────────────────────────────────────────────────────────────────────
