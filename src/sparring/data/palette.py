@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sparring.data.remarks import hexadecimal
 from sparring.errors import DataError
 
 __all__ = ["BUILT_IN", "FOREIGN", "TOLERANCE", "Palette", "one_hot"]
@@ -78,7 +79,7 @@ class Palette:
 
     def record(self) -> dict[str, str]:
         """Plain JSON values, name to colour; `of` undoes it."""
-        return {name: _hex(colour) for name, colour in zip(self.names, self.colours.tolist(), strict=True)}
+        return {name: hexadecimal(colour) for name, colour in zip(self.names, self.colours.tolist(), strict=True)}
 
     @classmethod
     def of(cls, record: dict[str, str]) -> Palette:
@@ -181,10 +182,6 @@ def distinct(count: int) -> NDArray[np.uint8]:
     return painted
 
 
-def _hex(colour: Sequence[int]) -> str:
-    return "#" + "".join(f"{level:02x}" for level in colour)
-
-
 _Line = tuple[int, str, tuple[int, int, int]]
 """Line (0: unknown), name, colour."""
 
@@ -204,7 +201,7 @@ def _from_lines(text: str, where: str) -> Iterator[_Line]:
             raise _wrong(where, number, f"{said[:60]!r} is no class")
         if max(red, green, blue) > 255:
             raise _wrong(where, number, f"a level above 255 in {said[:60]!r}")
-        yield number, (name or "").strip() or _hex((red, green, blue)), (red, green, blue)
+        yield number, (name or "").strip() or hexadecimal((red, green, blue)), (red, green, blue)
 
 
 def _from_json(text: str, where: str) -> Iterator[_Line]:
@@ -233,7 +230,7 @@ def _check(pairs: list[_Line], where: str) -> None:
             beside = f" (also in line {names[name]})" if number else ""
             raise _wrong(where, number, f"two classes are called {name!r}{beside}")
         if colour in colours:
-            raise _wrong(where, number, f"{name!r} has the colour {_hex(colour)} of {colours[colour]!r}")
+            raise _wrong(where, number, f"{name!r} has the colour {hexadecimal(colour)} of {colours[colour]!r}")
         names[name], colours[colour] = number, name
 
 
