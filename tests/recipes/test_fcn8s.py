@@ -78,7 +78,7 @@ def test_terms_are_means_over_the_pixels_that_count() -> None:
 
 
 def test_what_is_unlabelled_teaches_nothing() -> None:
-    """Whatever the photo shows where nobody has labelled anything, nobody pays for it; an image without labels is free."""
+    """Nobody pays for pixels without a label; an image that has none is free."""
     game, batch = game_of(jitter=False, ignore="unlabelled"), floats(Facades().take(0, 4))
     nothing = torch.full((4, 16, 16), 2)
     terms = game.losses("C", Batch(floats(Batch(one_hot(nothing))).x, condition=batch.condition), {}, NOW)

@@ -132,7 +132,8 @@ def _three(counts: Counts, rows: NDArray[np.int64]) -> tuple[float, float, float
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    found: NDArray[np.float64] = np.full(np.shape(whole), np.nan)
+    return np.divide(part, whole, out=found, where=np.asarray(whole) > 0)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

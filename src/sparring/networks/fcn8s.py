@@ -134,7 +134,7 @@ class FCN8s(nn.Module):
             scores = self.up16(_added(scores, self.score16(vgg.pool(maps[3]).float()), 2 * first))
             scores = self.up8(_added(scores, self.score8(vgg.pool(maps[2]).float()), 4 * first))
             top = m - _STRIDE * first  # the row and column of the image's first pixel
-            return scores[:, :, top : top + height, top : top + width].contiguous()
+            return scores[:, :, top : top + height, top : top + width].contiguous()  # type: ignore[no-any-return]
 
     def _drop(self, x: Tensor, dice: Dice | Dices | None, name: str) -> Tensor:
         if dice is None or self.dropout == 0:

@@ -37,7 +37,7 @@ class FCN8sConfig(Training):
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Probability with which each value after fc6 and after fc7 is dropped."""
     ignore: str | None = None
-    """A class of the label maps that says nothing of its pixels ("unlabelled"): they cost nothing, and are not judged."""
+    """A class of the label maps that says nothing ("unlabelled"): its pixels cost nothing, and are not judged."""
     jitter: bool = True
     """Enlarge both sides alike by 286/256, and cut them back to their size at a random place."""
     play: str = "C:1"
