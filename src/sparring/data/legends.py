@@ -55,8 +55,8 @@ def survey(
         raise DataError("DATA-MAPS", "no label map can be read", where=source.place, why=looks.why,
                         fix="label maps are PNG files: class numbers, or colours with a --palette")  # fmt: skip
     if palette is not None:
-        return by_colour(source.place, palette, looks)
-    return by_number(source.place, known if isinstance(known, dict) else {}, looks)
+        return by_colour(source.place, side, palette, looks)
+    return by_number(source.place, side, known if isinstance(known, dict) else {}, looks)
 
 
 def stamp(source: Source, options: Options) -> str:

@@ -29,11 +29,13 @@ _FILES = 3  # that are named for each number
 class Found:
     """What the label maps of a data set hold.
 
+    side: which of the pair they are, "given" or "made".
     legend: what stands for which class.   shares: of all pixels, in [0, 1], by class.
     beyond: share of the pixels that are of no colour of the palette; 0 where files hold numbers.
     warnings: what a person should know, in plain words.
     """
 
+    side: str
     legend: Legend
     shares: tuple[float, ...]
     beyond: float = 0.0
@@ -41,13 +43,14 @@ class Found:
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values; `of` undoes it."""
-        return {"legend": self.legend.record(), "shares": list(self.shares), "beyond": self.beyond,
+        return {"side": self.side, "legend": self.legend.record(), "shares": list(self.shares), "beyond": self.beyond,
                 "warnings": self.warnings}  # fmt: skip
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Found:
         """What `record` was made from."""
-        return cls(Legend.of(record["legend"]), tuple(record["shares"]), record["beyond"], list(record["warnings"]))
+        legend, shares = Legend.of(record["legend"]), tuple(record["shares"])
+        return cls(record["side"], legend, shares, record["beyond"], list(record["warnings"]))
 
     def line(self) -> str:
         """The classes with their shares, for a person."""
@@ -109,7 +112,7 @@ class Looks:
         return f"{number} in {100 * self.share(number):.3g} % of the pixels ({files}){mark}"
 
 
-def by_number(place: str, names: dict[int, str], looks: Looks) -> Found:
+def by_number(place: str, side: str, names: dict[int, str], looks: Looks) -> Found:
     there = sorted(looks.pixels)
     wrong, reason, fix = _unexpected(there, names, looks)
     if reason:
@@ -124,7 +127,7 @@ def by_number(place: str, names: dict[int, str], looks: Looks) -> Found:
     if rare and not names:
         said = few([looks.said(value, named=True) for value in rare], most=5)
         warnings.append(f"numbers that hardly occur in the label maps, and are classes all the same: {said}")
-    return Found(legend, tuple(looks.share(value) for value in values), 0.0, warnings)
+    return Found(side, legend, tuple(looks.share(value) for value in values), 0.0, warnings)
 
 
 def _unexpected(there: list[int], names: dict[int, str], looks: Looks) -> tuple[list[int], str, str]:
@@ -178,7 +181,7 @@ def _missing(names: Sequence[str], pixels: Sequence[int]) -> list[str]:
     return [f"no pixel of the label maps is of the class{'es' if len(never) > 1 else ''} {few(never)}"] if never else []
 
 
-def by_colour(place: str, palette: Palette, looks: Looks) -> Found:
+def by_colour(place: str, side: str, palette: Palette, looks: Looks) -> Found:
     share = looks.away / max(1, looks.total)
     worst = sorted((one for one in looks.beyond if one[0] > FOREIGN), reverse=True)
     if share > FOREIGN:
@@ -191,7 +194,7 @@ def by_colour(place: str, palette: Palette, looks: Looks) -> Found:
             + named
         )
     shares = tuple(looks.share(number) for number in range(len(palette)))
-    return Found(Legend.of_palette(palette), shares, share, warnings)
+    return Found(side, Legend.of_palette(palette), shares, share, warnings)
 
 
 def _misfit(place: str, palette: Palette, looks: Looks, share: float) -> DataError:

@@ -119,6 +119,11 @@ class MapRecipe:
         return f"map-{VERSION} {sorted(self.legend.record().items())} {self.plain.key}"
 
 
+def painted(stored: Pixels, recipe: Recipe | MapRecipe) -> Pixels:
+    """(…, H, W, c) as `recipe` prepares it → as a person sees it: a label map in colours, (…, H, W, 3)."""
+    return recipe.legend.palette.paint(stored[..., 0]) if isinstance(recipe, MapRecipe) else stored
+
+
 def decode(data: bytes | Pixels, recipe: MapRecipe, half: str = "") -> Decoded:
     """One label map as class numbers, (H, W, 1) uint8. Where it is reduced, each pixel is of the class that has the
     largest part of its area; where it is enlarged, of the nearest. What `pad` adds is of the first class.
