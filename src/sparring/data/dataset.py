@@ -12,10 +12,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data import cache, points
+from sparring.data import cache, legends, points
 from sparring.data.decode import Recipe
 from sparring.data.labels import annotate, counts, judge, trimmed
 from sparring.data.live import Live
+from sparring.data.map_verdicts import Found
 from sparring.data.opening import decoders
 from sparring.data.options import Options
 from sparring.data.pairing import PairRecipe
@@ -173,10 +174,13 @@ def open_data(
     return prepared(opened, options, root, progress, warning)
 
 
-def prepared(source: Source, options: Options, root: Path, progress: Progress | None, warning: str) -> Dataset:
-    """The data set of an open source, which stays open only if the data set is `live`. root: of the cache."""
+def prepared(
+    source: Source, options: Options, root: Path, progress: Progress | None, warning: str, seen: Found | None = None
+) -> Dataset:
+    """The data set of an open source, which stays open only if the data set is `live`. root: of the cache.
+    seen: what its label maps hold, where that is known."""
     try:
-        dataset = _prepared(source, options, root, progress, warning)
+        dataset = _prepared(source, options, root, progress, warning, seen)
     except BaseException:
         source.close()
         raise
@@ -185,13 +189,16 @@ def prepared(source: Source, options: Options, root: Path, progress: Progress | 
     return dataset
 
 
-def _prepared(source: Source, options: Options, root: Path, progress: Progress | None, warning: str) -> Dataset:
+def _prepared(
+    source: Source, options: Options, root: Path, progress: Progress | None, warning: str, seen: Found | None
+) -> Dataset:
     asked = replace(options, labels="auto", columns=(), on_bad="quarantine")  # what the pixels depend on
-    known_by = f"{FORMAT} {decoders()} {source.stamp} {asked}"
+    legend = seen.record() if seen is not None else legends.stamp(source, options)
+    known_by = f"{FORMAT} {decoders()} {source.stamp} {asked} {legend}"
     ticket = root / "opened" / hashlib.blake2b(known_by.encode(), digest_size=16).hexdigest()
     meta = cache.meta(ticket)
     if meta is None or cache.meta(root / "images" / meta["key"]) is None:
-        meta = Preparation(source, root, options, progress).run(ticket)
+        meta = Preparation(source, root, options, progress, seen).run(ticket)
     if options.on_bad == "stop" and meta["report"]["excluded"]:
         raise _bad_images(source, meta["report"]["excluded"])
     number = np.load(ticket / "number.npy")
@@ -258,13 +265,13 @@ def _marked(fingerprint: str, known: Annotations) -> str:
     return digest.hexdigest()
 
 
-def recipe_of(report: DataReport, options: Options) -> Recipe | PairRecipe:
+def recipe_of(report: DataReport, options: Options) -> AnyRecipe:
     """How the images of a report were prepared."""
     assert report.size and report.channels and report.background
     made = Recipe(report.size, report.channels, options.crop, report.background, options.limits, options.levels)
     if not report.sides:
         return made
-    return PairRecipe(replace(made, channels=SideSpec.of(report.sides["given"]).channels), made)
+    return PairRecipe(*(SideSpec.of(report.sides[side]).recipe(made) for side in ("given", "made")))
 
 
 def stored(entry: Path) -> NDArray[np.uint8] | None:
@@ -280,7 +287,7 @@ def assembled(
 ) -> Dataset:  # fmt: skip
     """The data set with these rows, of which the first `report.held_out` are held out."""
     k = report.held_out
-    held_out, train = (images[:k], images[k:]) if isinstance(images, np.ndarray) else (images.part(0, k), images.part(k, None))
+    held_out, train = _rows(images, 0, k), _rows(images, k, None)
     given, side = None, None
     if report.sides:
         given, side = _given(report, held_out, train), SideSpec.of(report.sides["made"])
@@ -327,6 +334,10 @@ def _given(report: DataReport, held_out: Images, train: Images) -> Given:
     side = SideSpec.of(report.sides["given"])
     views = (_channels(images, 0, side.channels) for images in (train, held_out))
     return Given(*views, (side.seen, *train.shape[1:3]), side, whole=train)
+
+
+def _rows(images: Images, start: int, end: int | None) -> Images:
+    return images.part(start, end) if isinstance(images, Live) else images[start:end]
 
 
 def _channels(images: Images, start: int, end: int | None) -> Images:

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparring.data import decode as single
+from sparring.data import maps
 from sparring.data.decode import Crop, Decoded, Header, Pixels, Recipe
+from sparring.data.maps import MapRecipe
 from sparring.data.opening import Limits, Unusable, opened
 from sparring.data.sources.items import Two
 
@@ -27,8 +29,8 @@ _SHARED = frozenset({"cropped", "padded", "squeezed"})  # what happens to both s
 class PairRecipe:
     """How both sides of every pair are prepared. They have one size and one crop."""
 
-    given: Recipe
-    made: Recipe
+    given: Recipe | MapRecipe
+    made: Recipe | MapRecipe
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,7 +75,7 @@ def header(data: Content, limits: Limits, *, count_frames: bool = False) -> tupl
     return made, given
 
 
-def decode(data: Content, recipe: Recipe | PairRecipe, frame: int = 0) -> Decoded:
+def decode(data: Content, recipe: AnyRecipe, frame: int = 0) -> Decoded:
     """As `decode.decode`; of a pair the channels of both sides, (H, W, C' + C). Raises `Unusable`.
 
     >>> wide, grey = np.zeros((8, 16, 3), np.uint8), Recipe((8, 8), channels=1)
@@ -81,16 +83,20 @@ def decode(data: Content, recipe: Recipe | PairRecipe, frame: int = 0) -> Decode
     (8, 8, 4)
     """
     if not isinstance(data, Two):
-        assert isinstance(recipe, Recipe)
-        return single.decode(data, recipe, frame)
+        assert not isinstance(recipe, PairRecipe)
+        return maps.decode(data, recipe) if isinstance(recipe, MapRecipe) else single.decode(data, recipe, frame)
     assert isinstance(recipe, PairRecipe)
     with _named("given"):
-        given = single.decode(data.given, recipe.given, half=data.halves[0])
+        given = _one(data.given, recipe.given, data.halves[0])
     with _named("to be made"):
-        made = single.decode(data.made, recipe.made, half=data.halves[1])
+        made = _one(data.made, recipe.made, data.halves[1])
     notes = {*made.notes, *(note if note in _SHARED else f"given: {note}" for note in given.notes)}
     pixels = np.concatenate([given.pixels, made.pixels], axis=2)
     return Decoded(pixels, tuple(sorted(notes)), given.flat or made.flat)
+
+
+def _one(data: bytes | Pixels, recipe: Recipe | MapRecipe, half: str) -> Decoded:
+    return maps.decode(data, recipe, half) if isinstance(recipe, MapRecipe) else single.decode(data, recipe, half=half)
 
 
 def _side(data: bytes | Pixels, half: str, limits: Limits) -> Header:
@@ -105,6 +111,10 @@ def _side(data: bytes | Pixels, half: str, limits: Limits) -> Header:
     if found.width % 2:
         raise Unusable(f"{found.width} pixels wide: two pictures side by side of the same size have an even width")
     return replace(found, width=found.width // 2)
+
+
+AnyRecipe = Recipe | MapRecipe | PairRecipe
+"""How an item becomes an array."""
 
 
 @contextmanager

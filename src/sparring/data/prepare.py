@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data import cache, duplicates
+from sparring.data import cache, duplicates, legends
 from sparring.data.decode import Decoded, Recipe, Unusable, decoding
+from sparring.data.map_verdicts import Found
+from sparring.data.maps import Legend, MapRecipe
 from sparring.data.opening import decoders
 from sparring.data.options import Options
-from sparring.data.pairing import PairRecipe, decode
+from sparring.data.pairing import AnyRecipe, PairRecipe, decode
 from sparring.data.remarks import blank, converted, few, repeated, smaller
 from sparring.data.report import DataReport
 from sparring.data.scan import HASH_BYTES, Progress, Scan, content_hash, each, nothing_usable, scan, threads
@@ -46,14 +48,19 @@ class Preparation:
     holds what depends on the source: which item each image is.
     """
 
-    def __init__(self, source: Source, root: Path, options: Options, progress: Progress | None) -> None:
+    def __init__(
+        self, source: Source, root: Path, options: Options, progress: Progress | None, seen: Found | None = None
+    ) -> None:
         self.source, self.root, self.options, self.progress = source, root, options, progress
+        self._seen = seen  # what the label maps hold, where that is known
         self._found: Scan | None = None
 
     def run(self, ticket: Path) -> dict[str, Any]:
         """Everything, ending with the ticket by which the next call finds all this at once."""
         found, options = self.scan(), self.options
-        recipe = recipe_of(found, options, pairs=bool(self.source.pairs))
+        seen = self._maps(found)
+        legend = seen.legend if seen is not None else None
+        recipe = recipe_of(found, options, pairs=bool(self.source.pairs), legend=legend)
         content = found.key(f"{recipe.key} split-{FORMAT}")
         stored = self._keeps(len(found), recipe, content)
         key = content if stored else f"{content}-live"
@@ -82,10 +89,14 @@ class Preparation:
         report = DataReport(
             source=self.source.place, kind="images", found=len(rows) + len(excluded), used=len(rows) - k, held_out=k,
             excluded=sorted(excluded), ignored=dict(self.source.ignored), conversions=meta["conversions"],
-            sizes=found.histogram(), size=recipe.size, channels=recipe.made.channels if isinstance(recipe, PairRecipe) else recipe.channels, crop=recipe.crop,
+            sizes=found.histogram(), size=recipe.size, crop=recipe.crop,
+            channels=recipe.made.channels if isinstance(recipe, PairRecipe) else recipe.channels,
             background=recipe.background, fingerprint=digest.hexdigest(),
-            warnings=[*found.warnings, *self._remarks(found, rows, recipe, meta, entry)],
+            warnings=[
+                *found.warnings, *(seen.warnings if seen else ()), *self._remarks(found, rows, recipe, meta, entry)
+            ],
             pairs=self.source.pairs, also=self.source.also, sides=sides_of(recipe),
+            maps=seen.record() if seen is not None else {},
         )  # fmt: skip
 
         def write(folder: Path) -> dict[str, Any]:
@@ -106,6 +117,23 @@ class Preparation:
             self._found = self._look()
         return self._found
 
+    def _maps(self, found: Scan) -> Found | None:
+        """What the label maps hold, if there are any; from the cache if they were looked at before."""
+        side = map_side(self.options)
+        if not side or not self.source.pairs or self._seen is not None:
+            return self._seen
+        asked = f"{FORMAT} {decoders()} {self.source.stamp} {side} {legends.stamp(self.source, self.options)}"
+        asked += f" {self.options.limits} {self.options.background}"
+        folder = self.root / "legends" / hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
+        folder.parent.mkdir(parents=True, exist_ok=True)
+
+        def write(_: Path) -> dict[str, Any]:
+            seen = legends.survey(self.source, found.number.tolist(), side, self.options, self.progress)
+            return {"seen": seen.record()}
+
+        self._seen = Found.of(cache.create(folder, write, self._waiting)["seen"])
+        return self._seen
+
     def _look(self) -> Scan:
         asked = f"{FORMAT} pairs {decoders()} {self.source.stamp} {self.options.limits} {self.options.frames}"
         folder = self.root / "scans" / hashlib.blake2b(asked.encode(), digest_size=16).hexdigest()
@@ -125,7 +153,7 @@ class Preparation:
         if self.progress:
             self.progress("waiting for another process that decodes the same images", 0, 1)
 
-    def _keeps(self, n: int, recipe: Recipe | PairRecipe, content: str) -> bool:
+    def _keeps(self, n: int, recipe: AnyRecipe, content: str) -> bool:
         """Whether decoded images are kept on disk: as asked, or where they fit in half of what is free."""
         if self.options.keep != "auto":
             return self.options.keep == "on"
@@ -134,7 +162,7 @@ class Preparation:
         return there or needed <= cache.free(self.root) // 2
 
     def _remarks(
-        self, found: Scan, rows: NDArray[np.int64], recipe: Recipe | PairRecipe, meta: dict[str, Any], entry: Path
+        self, found: Scan, rows: NDArray[np.int64], recipe: AnyRecipe, meta: dict[str, Any], entry: Path
     ) -> list[str]:
         enlarged = bool(meta["conversions"].get("enlarged")) and not self.options.enlarge
         said = smaller(found.sides[rows], recipe.size) if enlarged else []
@@ -148,7 +176,7 @@ class Preparation:
         frame = int(found.frame[row])
         return self.source.items[int(found.number[row])].name + (f" (picture {frame + 1})" if frame else "")
 
-    def _build(self, folder: Path, found: Scan, recipe: Recipe | PairRecipe, stored: bool) -> dict[str, Any]:
+    def _build(self, folder: Path, found: Scan, recipe: AnyRecipe, stored: bool) -> dict[str, Any]:
         """Decode everything once, and write into `folder`, in the order of the split: images.npy (if they are to be
         `stored`), what is `SURVEYED`, and groups.npy: equal for rows that must not be divided."""
         n, shape = len(found), (*recipe.size, recipe.channels)
@@ -213,7 +241,7 @@ class Preparation:
         np.save(folder / "equal.npy", numbered(pixel_hashes[rows]))
         return {"bad": bad, "conversions": dict(counts), "flat": int(flat.sum()), "modes": found.modes}
 
-    def _decode(self, found: Scan, row: int, recipe: Recipe | PairRecipe) -> _Seen | Unreadable | Unusable:
+    def _decode(self, found: Scan, row: int, recipe: AnyRecipe) -> _Seen | Unreadable | Unusable:
         try:
             data, frame = self.source.read(int(found.number[row])), int(found.frame[row])
             if frame == 0 and content_hash(data) != found.hashes[row].tobytes():
@@ -263,24 +291,36 @@ class _Seen:
     given_look: int = 0
 
 
-def recipe_of(found: Scan, options: Options, *, pairs: bool = False) -> Recipe | PairRecipe:
-    """How the images of a scan are prepared: as asked, and where nothing is asked as most of them are."""
+def recipe_of(found: Scan, options: Options, *, pairs: bool = False, legend: Legend | None = None) -> AnyRecipe:
+    """How the images of a scan are prepared: as asked, and where nothing is asked as most of them are. legend: of the
+    side that holds label maps."""
     made = Recipe(
         options.size or found.auto_size(), options.channels or found.auto_channels(), options.crop, options.background,
         options.limits, options.levels,
     )  # fmt: skip
     if not pairs:
         return made
-    return PairRecipe(replace(made, channels=options.given_channels or found.auto_channels(given=True)), made)
+    given = replace(made, channels=options.given_channels or found.auto_channels(given=True))
+    if legend is None:
+        return PairRecipe(given, made)
+    map_recipe = MapRecipe(replace(made, channels=1), legend)
+    return PairRecipe(map_recipe, made) if map_side(options) == "given" else PairRecipe(given, map_recipe)
 
 
-def sides_of(recipe: Recipe | PairRecipe) -> dict[str, Any]:
+def map_side(options: Options) -> str:
+    """Which side holds label maps: "given", "made", or none ("")."""
+    if options.maps == "none":
+        return ""
+    return "given" if (options.maps == "A") == (options.direction == "AtoB") else "made"
+
+
+def sides_of(recipe: AnyRecipe) -> dict[str, Any]:
     """What both sides of pairs are, as a report says it; nothing of single images."""
-    if isinstance(recipe, Recipe):
+    if not isinstance(recipe, PairRecipe):
         return {}
     return {
-        name: SideSpec(side.channels, background=side.background, levels=side.levels).record()
-        for name, side in (("given", recipe.given), ("made", recipe.made))
+        "given": SideSpec.of_recipe(recipe.given).record(),
+        "made": SideSpec.of_recipe(recipe.made).record(),
     }
 
 

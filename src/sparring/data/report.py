@@ -51,7 +51,9 @@ class DataReport:
     """found = used + held_out + len(excluded). sizes: the files' own sizes, width x height, most frequent first.
     labels: where the classes come from.   classes: images of each.   captions: images that have one.
     pairs: how two pictures belong together (`Options.pairs`), "" of single ones; an image is a pair then.
-    also: where the second sides lie, if not in `source`.   sides: what both are (`SideSpec.record`), by "given", "made".
+    also: where the second sides lie, if not in `source`.   sides: what "given" and "made" are (`SideSpec.record`).
+    maps: what the label maps hold (`map_verdicts.Found.record`).   other: the report of what is given, where that is a
+    data set of its own (unpaired).
     """
 
     source: str
@@ -75,6 +77,8 @@ class DataReport:
     pairs: str = ""
     also: str = ""
     sides: dict[str, Any] = field(default_factory=dict)
+    maps: dict[str, Any] = field(default_factory=dict)
+    other: dict[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values; file names round-trip even if they are not UTF-8 (JSON's \\u escapes)."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.decode import Pixels, as_it_is
+from sparring.data.decode import Pixels, Recipe, as_it_is
 from sparring.data.live import Live
+from sparring.data.maps import Legend, MapRecipe, at_own_size
 from sparring.data.opening import Limits
-from sparring.data.palette import Palette, one_hot
+from sparring.data.palette import one_hot
 
 if TYPE_CHECKING:
     from sparring.data.dataset import Dataset
@@ -22,17 +23,16 @@ if TYPE_CHECKING:
 class SideSpec:
     """What the pictures of one side are.
 
-    channels: as they are stored: 1, 3 or 4; 1 of a label map, which holds `ids`.
-    legend:   of a label map the names of its classes.   ids: the number that stands for each of them in a pixel.
-    colours:  (r, g, b) of each class, where they are known.   by_colour: whether files say the class by its colour.
+    channels: as they are stored: 1, 3 or 4; 1 of a label map, which holds the number of a class.
+    legend:   of a label map the names of its K classes.   colours: (r, g, b) of each, to be painted with.
+    values:   the number that stands for each class in the files; none where files say it by these colours.
     background, levels: as of `Options`.
     """
 
     channels: int
     legend: tuple[str, ...] = ()
-    ids: tuple[int, ...] = ()
     colours: tuple[tuple[int, int, int], ...] = ()
-    by_colour: bool = False
+    values: tuple[int, ...] = ()
     background: tuple[int, int, int] = (255, 255, 255)
     levels: tuple[float, float] | None = None
 
@@ -46,38 +46,50 @@ class SideSpec:
         """(K, 3) colours of the classes, or None."""
         return np.array(self.colours, np.uint8) if self.colours else None
 
+    @property
+    def maps(self) -> Legend | None:
+        """How label maps are read; None of other pictures."""
+        return Legend(self.legend, self.colours, self.values) if self.legend else None
+
     def shown(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(N, H, W, c) as stored → (N, C, H, W) as a game sees it, uint8 in channels_last strides: the same memory, or
         one-hot with 255.
 
-        >>> SideSpec(1, ("wall", "door"), (0, 7)).shown(np.full((1, 1, 1, 1), 7, np.uint8)).ravel().tolist()
+        >>> SideSpec(1, ("wall", "door")).shown(np.ones((1, 1, 1, 1), np.uint8)).ravel().tolist()
         [0, 255]
         """
-        if not self.legend:
-            return np.moveaxis(stored, -1, 1)
-        return one_hot(self._numbers()[stored[..., 0]], len(self.legend))
+        return one_hot(stored[..., 0], len(self.legend)) if self.legend else np.moveaxis(stored, -1, 1)
 
-    def _numbers(self) -> NDArray[np.uint8]:
-        """(256,) the class of each number that stands in a pixel; 0 for numbers of no class."""
-        table = np.zeros(256, np.uint8)
-        table[list(self.ids)] = np.arange(len(self.ids))
-        return table
+    @classmethod
+    def of_recipe(cls, recipe: Recipe | MapRecipe) -> SideSpec:
+        """What comes out of `recipe`."""
+        if isinstance(recipe, MapRecipe):
+            found = recipe.legend
+            return cls(1, found.names, found.colours, found.values, recipe.background)
+        return cls(recipe.channels, background=recipe.background, levels=recipe.levels)
+
+    def recipe(self, like: Recipe) -> Recipe | MapRecipe:
+        """How its pictures are prepared, with the size and crop of `like`."""
+        plain = replace(like, channels=self.channels)
+        return MapRecipe(replace(like, channels=1), self.maps) if self.maps is not None else plain
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
-            "channels": self.channels, "legend": list(self.legend), "ids": list(self.ids),
-            "colours": [list(colour) for colour in self.colours], "by_colour": self.by_colour,
-            "background": list(self.background), "levels": list(self.levels) if self.levels else None,
+            "channels": self.channels, "legend": list(self.legend), "values": list(self.values),
+            "colours": [list(colour) for colour in self.colours], "background": list(self.background),
+            "levels": list(self.levels) if self.levels else None,
         }  # fmt: skip
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> SideSpec:
         """What `record` was made from."""
-        red = {name: tuple(record[name]) for name in ("legend", "ids", "background")}
+        legend = tuple(str(name) for name in record["legend"])
+        values = tuple(int(value) for value in record["values"])
         colours = tuple((int(r), int(g), int(b)) for r, g, b in record["colours"])
+        red, green, blue = record["background"]
         levels = (float(record["levels"][0]), float(record["levels"][1])) if record["levels"] else None
-        return cls(int(record["channels"]), colours=colours, by_colour=bool(record["by_colour"]), levels=levels, **red)
+        return cls(int(record["channels"]), legend, colours, values, (int(red), int(green), int(blue)), levels)
 
     @classmethod
     def of_document(cls, data: Mapping[str, Any], *, made: bool = False) -> SideSpec:
@@ -117,7 +129,11 @@ class Given:
         return self.side.palette
 
 
-def given_pixels(data: bytes | Pixels, side: SideSpec, limits: Limits = Limits(1, 1e6)) -> Pixels:  # noqa: B008
+ANY = Limits(min_side=1, max_aspect=1e9)
+"""A picture to be translated may be as small and as long as it likes."""
+
+
+def given_pixels(data: bytes | Pixels, side: SideSpec, limits: Limits = ANY) -> Pixels:
     """A picture as a game is given it, at its own size: (H, W, C') uint8, upright, in sRGB; a label map one-hot.
 
     data: the bytes of a file, or (H, W, C) uint8.   Raises `Unusable`.
@@ -125,8 +141,7 @@ def given_pixels(data: bytes | Pixels, side: SideSpec, limits: Limits = Limits(1
     >>> given_pixels(np.zeros((5, 7, 3), np.uint8), SideSpec(1)).shape
     (5, 7, 1)
     """
-    if not side.legend:
+    if side.maps is None:
         return as_it_is(data, side.channels, limits, background=side.background, levels=side.levels)
-    rgb = as_it_is(data, 3 if side.by_colour else 1, limits)
-    number = Palette(side.legend, np.array(side.colours, np.uint8)).index(rgb)[0] if side.by_colour else rgb[..., 0]
-    return np.ascontiguousarray(np.moveaxis(side.shown(number[None, ..., None])[0], 0, -1))
+    classes = at_own_size(data, side.maps, limits, side.background)
+    return np.ascontiguousarray(np.moveaxis(one_hot(classes[None], len(side.legend))[0], 0, -1))

@@ -92,8 +92,8 @@ class ImageStream:
         return self._order.n
 
     def take(self, start: int, count: int) -> Batch:
-        """x: (count, C, H, W) uint8 with channels_last strides; labels, captions and what is given (condition) where the
-        data has them."""
+        """x: (count, C, H, W) uint8 with channels_last strides; labels, captions and what is given (condition) where
+        the data has them."""
         rows = self._order.rows(start, count)
         if isinstance(self._images, Live):
             images, rows = self._images.fetch(rows)  # the rows change where a file is broken
