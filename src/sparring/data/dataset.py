@@ -19,7 +19,7 @@ from sparring.data.live import Live
 from sparring.data.map_verdicts import Found
 from sparring.data.opening import decoders
 from sparring.data.options import Options
-from sparring.data.pairing import PairRecipe
+from sparring.data.pairing import AnyRecipe, PairRecipe
 from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
 from sparring.data.scan import content_hash

@@ -183,7 +183,7 @@ def _half(image: Image.Image, half: str) -> Image.Image:
 
 
 def whole(data: bytes | Pixels, recipe: Recipe, frame: int, notes: list[str]) -> Image.Image:
-    """All of an image, decoded, upright, in sRGB, transparency on the background: `Unusable` for all that can be wrong."""
+    """All of an image, decoded, upright, in sRGB, transparency on the background. Raises `Unusable`."""
     if isinstance(data, np.ndarray):
         image = Image.fromarray(data[:, :, 0] if data.shape[2] == 1 else data)
         return colour.flatten(image, recipe.background, keep_alpha=recipe.channels == 4, notes=notes)
