@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sparring.errors import SparringError
-from sparring.metrics.kernel import Estimate, kernel, kid, kid_of_subsets
+from sparring.metrics.kernel import Estimate, kernel, kid, kid_of_pairs, kid_of_subsets
 
 
 def normal(n: int, d: int = 1, seed: int = 0, mean: float = 0.0, std: float = 1.0) -> Tensor:
@@ -84,6 +84,30 @@ def test_intervals_cover() -> None:
     truth = exact((0.0, 1.0), (0.5, 1.0))
     estimates = [kid(normal(300, seed=2 * s), normal(300, seed=2 * s + 1, mean=0.5)) for s in range(200)]
     assert 0.88 <= sum(e.low <= truth <= e.high for e in estimates) / 200 <= 0.995
+
+
+def test_pairs_of_one_law_are_at_no_distance() -> None:
+    """x and y share half of their variance: `kid` says less than nothing, `kid_of_pairs` 0."""
+    plain, pairs = [], []
+    for seed in range(200):
+        z = normal(20, 5, seed)
+        x, y = z + 0.5 * normal(20, 5, 1000 + seed), z + 0.5 * normal(20, 5, 2000 + seed)
+        plain.append(kid(x, y).value)
+        pairs.append(kid_of_pairs(x, y))
+    values = torch.tensor([one.value for one in pairs])
+    assert abs(float(values.mean())) < 3 * float(values.std()) / 200**0.5 < 0.1
+    assert sum(plain) / 200 < -0.5
+    assert 0.8 < sum(one.standard_error for one in pairs) / 200 / float(values.std()) < 1.8
+
+
+def test_kid_of_pairs_is_kid_without_the_pairs() -> None:
+    x, y = normal(6, 3), normal(6, 3, seed=1, mean=0.5)
+    n, across = len(x), kernel(x, y)
+    without = (across.sum() - across.diagonal().sum()) / (n * (n - 1))
+    assert kid_of_pairs(x, y).value == pytest.approx(kid(x, y).value + 2 * float(across.mean() - without))
+    assert kid_of_pairs(x, x).value == pytest.approx(0.0, abs=1e-12)
+    with pytest.raises(SparringError, match="no pairs"):
+        kid_of_pairs(x, y[:5])
 
 
 def test_subsets() -> None:
