@@ -48,10 +48,11 @@ ALONE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
 }
 """Every recipe with one player in small."""
 TRANSLATING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
-    "cyclegan": ("cyclegan", SHAPE, {"width": 4, "d_width": 4, "blocks": 1, "d_layers": 1, "pool": 20, "ema_images": 0}),
-    "cyclegan-modern": ("cyclegan", SHAPE, {"generator": "unet", "depth": 2, "norm": "affine", "dropout": 0.2, "gamma": 0.1,
-                                            "objective": "relativistic", "width": 4, "d_width": 4, "d_layers": 1,
-                                            "pool": 8, "identity": 0, "play": "D_A:1,D_B:1,G:1"}),
+    "cyclegan": ("cyclegan", SHAPE, {"width": 4, "d_width": 4, "blocks": 1, "d_layers": 1, "pool": 20,
+                                     "ema_images": 0}),
+    "cyclegan-modern": ("cyclegan", SHAPE, {"generator": "unet", "depth": 2, "norm": "affine", "dropout": 0.2,
+                                            "gamma": 0.1, "objective": "relativistic", "width": 4, "d_width": 4,
+                                            "d_layers": 1, "pool": 8, "identity": 0, "play": "D_A:1,D_B:1,G:1"}),
     "pix2pix": ("pix2pix", SHAPE, {"width": 2, "d_width": 4, "patches": 1, "ema_images": 0}),
     "pix2pix-modern": ("pix2pix", SHAPE, {"width": 2, "d_width": 4, "patches": "full", "objective": "relativistic",
                                           "penalty": "r1+r2", "gamma": "1 -> 0.5", "penalty_every": 2, "d_weight": 1.0,

@@ -71,13 +71,13 @@ class PatchDiscriminator(nn.Module, Layered):
         if layers == 0:
             widths, strides = [channels, width, 2 * width], [1, 1]
         size, padding = (4, 1) if layers else (1, 0)
-        bias = norm != "affine"
+        bias = norm == "none"  # a normalisation takes it away again
         self.convolutions = nn.ModuleList(
             nn.Conv2d(i, o, size, stride=stride, padding=padding, bias=bias or k == 0)
             for k, ((i, o), stride) in enumerate(zip(pairwise(widths), strides, strict=True))
         )
         self.norms = nn.ModuleList(normalise.layer(norm if k else "none", o) for k, o in enumerate(widths[1:]))
-        self.head = nn.Conv2d(widths[-1], 1, size, padding=padding, bias=bias or layers > 0)
+        self.head = nn.Conv2d(widths[-1], 1, size, padding=padding, bias=norm != "affine" or layers > 0)
         begin(self, norm)
 
     @property

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from sparring.augment.paired import jitter
 from sparring.chance import permutation
@@ -35,7 +36,7 @@ LARGE = 256
 
 @dataclass(frozen=True, config=strict, kw_only=True)
 class CycleGANConfig(Training):
-    """Settings of `CycleGAN`. Defaults: Zhu et al. 2017, section 4 and appendix 7, but for the two sets in one batch."""
+    """Settings of `CycleGAN`. Defaults: Zhu et al. 2017, section 4 and appendix 7."""
 
     generator: Literal["resnet", "unet"] = "resnet"
     """Both generators' network: residual (the paper), or a U-Net."""
@@ -62,16 +63,19 @@ class CycleGANConfig(Training):
     objective: Objectives = "least_squares"
     """The game of each D with the generator of its side; least_squares has the paper's labels 0 and 1."""
     gamma: Schedule = Ramp(0.0, 0.0)
-    """Weight γ of γ/2 (R1 + R2) of each D's mean logit, on what it is shown; the paper pays none."""
+    """Weight γ of γ/2 (R1 + R2) of each D, of the sum over patches, on what it is shown; the paper pays none."""
     cycle: Weight = 10.0
     """Weight λ of the way there and back: |F(G(a)) − a| + |G(F(b)) − b|, images in [−1, 1]."""
     identity: Weight = 0.5
-    """Weight, times λ, of leaving alone what is already there: |G(b) − b| + |F(a) − a|. Both sides then have equally many
-    channels; 0 leaves it out, and makes a step a quarter quicker."""
+    """Weight, times λ, of leaving alone what is already there: |G(b) − b| + |F(a) − a|. Both sides then have equally
+    many channels; 0 leaves it out, which is quicker."""
     pool: Annotated[int, Field(ge=0, le=2**16)] = 50
     """Images that each D remembers, of which every second one that it is shown comes; 0: none."""
     jitter: bool = True
     """Enlarge each image by 286/256 and cut it at a random place."""
+    ways: Literal["both", "AtoB"] = "both"
+    """Which generators there are. AtoB: of a model from elsewhere that brought one alone; it translates, but cannot be
+    trained."""
     batch: Annotated[int, Field(ge=1, le=2**16)] = 1
     play: str = "simultaneous"
     """Who moves when. Simultaneous: all three on the same translations, each of which is made once; it is what the
@@ -113,21 +117,20 @@ class CycleGAN(Game, TranslatesBack, Criticises):
     averaged = ("G",)
     owner = "G"
     needs = frozenset({"unpaired"})
-
     def __init__(self, config: CycleGANConfig, space: Space) -> None:
         super().__init__()
         assert space.condition is not None
         self.config = config
         given, made = space.condition, space.shape
-        self.G = nn.ModuleDict(
-            {"AtoB": generator(config, given[0], made), "BtoA": generator(config, made[0], (given[0], *made[1:]))}
-        )
+        self.G = nn.ModuleDict({"AtoB": generator(config, given[0], made)})
+        if config.ways == "both":
+            self.G["BtoA"] = generator(config, made[0], given)
         self.D_A, self.D_B = (
             PatchDiscriminator(shape[0], config.d_layers, config.d_width, config.d_norm) for shape in (given, made)
         )
         self.objective = OBJECTIVES[config.objective]
-        shapes = {"A": given, "B": made}
-        self.pools = nn.ModuleDict({side: ImagePool(config.pool, shape) for side, shape in shapes.items() if config.pool})
+        sides = {"A": given, "B": made} if config.pool else {}
+        self.pools = nn.ModuleDict({side: ImagePool(config.pool, shape) for side, shape in sides.items()})
 
     @classmethod
     def build(cls, config: CycleGANConfig, space: Space) -> CycleGAN:
@@ -162,7 +165,8 @@ class CycleGAN(Game, TranslatesBack, Criticises):
         cycle = 2 * self.config.cycle  # twice: terms in the units of [0, 1]
         same = cycle * self.config.identity
         if player == "G":  # the mean over both D: their sum is twice that
-            pays = {"fake": 2 * half, "pair": 2 * half, "cycle_A": cycle, "cycle_B": cycle, "same_A": same, "same_B": same}
+            pays = {"fake": 2 * half, "pair": 2 * half} | dict.fromkeys(("cycle_A", "cycle_B"), cycle)
+            pays |= dict.fromkeys(("same_A", "same_B"), same)
         else:
             gamma = 0.5 * now.at(self.config.gamma)
             pays = {"real": 0.5 * half, "fake": 0.5 * half, "pair": 0.5 * half, "r1": gamma, "r2": gamma}
@@ -202,7 +206,7 @@ class CycleGAN(Game, TranslatesBack, Criticises):
             s_real, s_fake = self._judge(side, real), self._judge(side, fake)
         terms = dict(self.objective.discriminator(s_real, s_fake))
         if penalised:
-            terms |= {"r1": zero_centred(_mean(s_real), real), "r2": zero_centred(_mean(s_fake), fake)}
+            terms |= {"r1": zero_centred(s_real, real), "r2": zero_centred(s_fake, fake)}
         return terms | skill(s_real, s_fake, relative=self.relative)
 
     def _judge(self, side: str, x: Tensor) -> Tensor:
@@ -213,8 +217,7 @@ class CycleGAN(Game, TranslatesBack, Criticises):
 
     def _made(self, way: str, x: Tensor, now: Now) -> Tensor:
         """x translated, with noise if there is any."""
-        made: Tensor = self.G[way](x, now.chance(f"noise/{way}") if self.config.dropout > 0 else None)
-        return made
+        return self._through(way, x, now.chance(f"noise/{way}") if self.config.dropout > 0 else None)
 
     def _pool(self, side: str) -> ImagePool:
         pool = self.pools[side]
@@ -235,12 +238,25 @@ class CycleGAN(Game, TranslatesBack, Criticises):
         return 2**one.depth if isinstance(one, unet.UNet) else resnet.STRIDE
 
     def translate(self, image: Tensor, dice: Dice | None) -> Tensor:
-        made: Tensor = self.G["AtoB"](image, dice)
-        return made
+        """As of `Translates`; other sides are padded to a multiple of `stride` by repeating the border."""
+        return self._through("AtoB", image, dice)
 
     def translate_back(self, image: Tensor, dice: Dice | None) -> Tensor:
-        made: Tensor = self.G["BtoA"](image, dice)
-        return made
+        """The same with the other generator."""
+        return self._through("BtoA", image, dice)
+
+    def _through(self, way: str, image: Tensor, dice: Dice | None) -> Tensor:
+        if way not in self.G:
+            raise UsageError(
+                "CYCLEGAN-WAY", f"this model has no generator of the way {way}",
+                why="it was converted from one checkpoint, which holds one generator",
+                fix="convert both: sparring convert latest_net_G_A.pth --as cyclegan --back latest_net_G_B.pth",
+            )  # fmt: skip
+        height, width = image.shape[2:]
+        down, right = -height % self.stride, -width % self.stride
+        padded = F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
+        made: Tensor = self.G[way](padded, dice)
+        return made[..., :height, :width] if down or right else made
 
     def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
         assert batch.condition is not None
@@ -262,11 +278,6 @@ def _distance(made: Tensor, truth: Tensor) -> Tensor:
     return 0.5 * l1(made.float(), truth.float())
 
 
-def _mean(logits: Tensor) -> Tensor:
-    """(N, 1, h, w) → (N,)."""
-    return logits.flatten(1).mean(1)
-
-
 def _check(config: CycleGANConfig, space: Space) -> None:
     """`UsageError` for data that cannot be played on, or not with these settings."""
     given = space.condition
@@ -281,13 +292,4 @@ def _check(config: CycleGANConfig, space: Space) -> None:
         raise UsageError(
             "CYCLEGAN-IDENTITY", f"A has {given[0]} channels and B {space.shape[0]}: neither can be left as it is",
             why="identity compares G(b) with b, and G takes images of side A", fix="--set identity=0, or --channels",
-        )  # fmt: skip
-    if config.generator == "unet":
-        stride = 2 ** (config.depth or unet.depth_of(*space.shape[1:]))
-    else:
-        stride = resnet.STRIDE
-    if any(side % stride for side in space.shape[1:]):
-        raise UsageError(
-            "CYCLEGAN-SIZE", f"the sides of images are multiples of {stride} here", where=str(space.shape),
-            fix="another --size" + (", or a smaller depth" if config.generator == "unet" else ""),
         )  # fmt: skip
