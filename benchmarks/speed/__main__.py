@@ -2,6 +2,7 @@
 
 python -m benchmarks.speed [step] [--threads 2] [--rounds 15]     one dcgan round against the textbook loop
 python -m benchmarks.speed minutes [--threads 2] [--rounds 15]    r3gan-minutes: one pass of D or two; layouts
+python -m benchmarks.speed pairs [--threads 2] [--rounds 15]      one pix2pix round at 256 px against the classic loop
 python -m benchmarks.speed startup                                `sparring --help` against `import torch`
 """
 
@@ -20,7 +21,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "speed.json"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", choices=("step", "minutes", "startup"), default="step")
+    parser.add_argument("what", nargs="?", choices=("step", "minutes", "pairs", "startup"), default="step")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -34,6 +35,10 @@ def main() -> None:
         from benchmarks.speed import minutes
 
         key, result = f"minutes, threads {arguments.threads}", minutes.measure(arguments.rounds, arguments.threads)
+    elif arguments.what == "pairs":
+        from benchmarks.speed import pairs
+
+        key, result = f"pairs, threads {arguments.threads}", pairs.measure(arguments.rounds, arguments.threads)
     else:
         from benchmarks.speed import step
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL.Image import Image
 from torch import Tensor
 
-from sparring.data import Dataset
+from sparring.data import Dataset, batch_of
 from sparring.generate.pairs import side_by_side, visible
 from sparring.types import Batch, Translates
 
@@ -46,8 +46,6 @@ def exhibits_of(dataset: Dataset, game: object) -> Exhibits | None:
     """Of a game that translates, and data that have something to be translated; else None."""
     if not isinstance(game, Translates) or dataset.given is None:
         return None
-    from sparring.data import batch_of
-
     aside = len(dataset.held_out) >= _FEWEST
     most = max(_FEWEST, min(_MOST, _PIXELS // (3 * dataset.shape[1] * dataset.shape[2])))
     count = min(most, len(dataset.held_out) if aside else len(dataset.train))
