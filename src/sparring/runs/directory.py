@@ -7,7 +7,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -178,16 +178,7 @@ _RANGES = {"seed": (0, 2**63 - 1), "images": (1, 2**62), "horizon": (1, 2**62), 
 
 def _check(document: Document) -> None:
     """`CheckpointError` unless a run's recipe.yaml says what is needed, in the right form."""
-    wrong = []
-    for path, kinds in _SAID.items():
-        value: Any = document.values
-        for key in path:
-            value = value.get(key) if isinstance(value, dict) else None
-        if value is None and path in _MAYBE:
-            continue
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            said = "is missing" if value is None else f"cannot be {value!r}"[:80]
-            wrong.append(f"{'.'.join(path)} {said}" + f" ({document.where(*path)})" * (path in document.lines))
+    wrong = wrong_in(document, _SAID, _MAYBE)
     for key, (low, high) in _RANGES.items() if not wrong else ():
         if not low <= document.values["run"][key] <= high:
             wrong.append(f"run.{key} is from {low} to {high:,} ({document.where('run', key)})")
@@ -199,6 +190,23 @@ def _check(document: Document) -> None:
             why="; ".join(wrong[:5]),
             fix="undo what was edited; without it only a new run helps (its config can be used as --recipe)",
         )
+
+
+def wrong_in(
+    document: Document, said: Mapping[tuple[str, ...], tuple[type, ...]], maybe: Collection[tuple[str, ...]] = ()
+) -> list[str]:
+    """What a document must say, by path and type, and does not; `maybe`: what it need not say. A line each."""
+    wrong = []
+    for path, kinds in said.items():
+        value: Any = document.values
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None and path in maybe:
+            continue
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            found = "is missing" if value is None else f"cannot be {value!r}"[:80]
+            wrong.append(f"{'.'.join(path)} {found}" + f" ({document.where(*path)})" * (path in document.lines))
+    return wrong
 
 
 def check_above(path: Path, code: str) -> None:

@@ -206,7 +206,7 @@ def parsed(data: bytes, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def serialised(stem: str, named: Mapping[str, Tensor]) -> bytes:
+def serialised(stem: str, named: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> bytes:
     """Values in contiguous order whatever their strides; memory shared by several names is written once for each."""
     plain, seen = {}, set()
     for name, tensor in named.items():
@@ -217,7 +217,7 @@ def serialised(stem: str, named: Mapping[str, Tensor]) -> bytes:
             value = value.clone()
         seen.add(value.data_ptr())
         plain[name] = value
-    return safetensors.torch.save(plain)
+    return safetensors.torch.save(plain, dict(metadata) if metadata else None)
 
 
 def _finite(tensor: Tensor) -> bool:
