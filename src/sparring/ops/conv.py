@@ -7,6 +7,7 @@ product of the weights with the patches of the map (measured: docs/performance.m
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,8 +22,9 @@ def _plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...] | None:
 
 
 def _small(x: Tensor, height: int, width: int) -> bool:
-    """Whether the product is worth it where the smaller map has so many places."""
-    return x.device.type == "cpu" and len(x) * height * width <= MOST
+    """Whether the product is worth it where the smaller map has so many places; never in a program that is exported,
+    in which they may be any number."""
+    return x.device.type == "cpu" and not torch.compiler.is_exporting() and len(x) * height * width <= MOST
 
 
 class Convolution(nn.Conv2d):
@@ -44,8 +46,9 @@ class Convolution(nn.Conv2d):
         if not _small(input, height, width):
             return super().forward(input)
         patches = F.unfold(input, self.kernel_size, padding=padding, stride=self.stride)  # (N, C·k·k, h·w)
-        out = (self.weight.reshape(self.out_channels, -1) @ patches).view(len(input), -1, height, width)
-        return out if self.bias is None else out + self.bias[:, None, None]
+        rows = patches.transpose(1, 2).flatten(0, 1)  # (N·h·w, C·k·k)
+        out = F.linear(rows, self.weight.reshape(self.out_channels, -1), self.bias)  # (N·h·w, O)
+        return out.view(len(input), height, width, -1).permute(0, 3, 1, 2).contiguous()
 
 
 class TransposedConvolution(nn.ConvTranspose2d):
@@ -66,6 +69,8 @@ class TransposedConvolution(nn.ConvTranspose2d):
                 input.shape[2:], padding, self.kernel_size, self.stride, self.output_padding, strict=True
             )
         )
-        patches = self.weight.reshape(self.in_channels, -1).t() @ input.flatten(2)  # (N, O·k·k, h·w)
+        rows = input.flatten(2).transpose(1, 2).flatten(0, 1)  # (N·h·w, C)
+        patches = rows @ self.weight.reshape(self.in_channels, -1)  # (N·h·w, O·k·k)
+        patches = patches.view(len(input), -1, patches.shape[1]).transpose(1, 2)  # (N, O·k·k, h·w)
         out = F.fold(patches, (height, width), self.kernel_size, padding=padding, stride=self.stride)
         return out if self.bias is None else out + self.bias[:, None, None]
