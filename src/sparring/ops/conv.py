@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MOST = 128
-"""Places of the smaller map, over all images, up to which the product is the faster way."""
+SHARE = 0.5
+"""The product is the faster way up to this many places (of the smaller map, over all images) per channel."""
 
 
 def _plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...] | None:
@@ -43,7 +43,7 @@ class Convolution(nn.Conv2d):
             (side + 2 * pad - kernel) // stride + 1
             for side, pad, kernel, stride in zip(input.shape[2:], padding, self.kernel_size, self.stride, strict=True)
         )
-        if not _small(input, height, width):
+        if not _small(input, self, height, width):
             return super().forward(input)
         patches = F.unfold(input, self.kernel_size, padding=padding, stride=self.stride)  # (N, C·k·k, h·w)
         rows = patches.transpose(1, 2).flatten(0, 1)  # (N·h·w, C·k·k)
@@ -61,7 +61,7 @@ class TransposedConvolution(nn.ConvTranspose2d):
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, C, h, w) → (N, O, H, W)."""
         padding = _plain(self)
-        if padding is None or output_size is not None or not _small(input, input.shape[2], input.shape[3]):
+        if padding is None or output_size is not None or not _small(input, self, input.shape[2], input.shape[3]):
             return super().forward(input, output_size)
         height, width = (
             (side - 1) * stride - 2 * pad + kernel + more
