@@ -25,7 +25,7 @@ from sparring.data.report import DataReport
 from sparring.data.scan import content_hash
 from sparring.data.sides import Given, SideSpec
 from sparring.data.sources.items import Annotations, Progress, Source
-from sparring.data.sources.pairs import open_pairs, settle
+from sparring.data.sources.pairs import open_pairs
 from sparring.data.split import held_out_count
 from sparring.errors import DataError
 
@@ -167,11 +167,15 @@ def open_data(
     if str(source) in points.NAMES:
         return _open_points(str(source), options)
     root, warning = cache.directory(cache_dir)
-    options = settle(str(source), options, needs)
-    opened = open_pairs(str(source), options, root, progress)
+    opened = open_pairs(str(source), options, root, progress, needs)
     if not beside:
-        opened.beside = []
-    return prepared(opened, options, root, progress, warning)
+        for one in opened:
+            one.beside = []
+            if one.described is not None:
+                one.described[0].beside = []
+    if len(opened) == 1:
+        return prepared(opened[0], options, root, progress, warning)
+    return unpaired(opened, options, root, progress, warning)
 
 
 def prepared(
@@ -221,6 +225,42 @@ def _prepared(
     captions = [annotations.captions[n] for n in number.tolist()] if annotations.captions is not None else None
     known = replace(annotations, labels=labels, captions=captions)
     return assembled(source.name, report, images, known, number, source.items.names, survey, meta["key"])
+
+
+def unpaired(
+    sources: tuple[Source, ...], options: Options, root: Path, progress: Progress | None, warning: str
+) -> Dataset:
+    """Two data sets, of what is given and of what is to be made, that have nothing to do with each other. Both are
+    brought to one size."""
+    if options.maps != "none":
+        raise DataError(
+            "DATA-MAPS", "label maps are read in pairs only", where=sources[0].place, fix="leave --maps out"
+        )
+    given, made = sources
+    try:
+        dataset = prepared(made, options, root, progress, warning)
+    except BaseException:
+        given.close()
+        raise
+    own = replace(options, size=dataset.shape[1:], channels=options.given_channels, labels="none", columns=())
+    try:
+        return together(dataset, prepared(given, own, root, progress, ""), options)
+    except BaseException:
+        dataset.close()
+        raise
+
+
+def together(made: Dataset, given: Dataset, options: Options) -> Dataset:
+    """Two data sets as one: `given` as what is given, independently of each other."""
+    specs = [SideSpec(one.shape[0], background=options.background, levels=options.levels) for one in (given, made)]
+    digest = hashlib.blake2b(f"{given.fingerprint} {made.fingerprint}".encode(), digest_size=16).hexdigest()
+    first, second = (given, made) if options.direction == "AtoB" else (made, given)
+    report = replace(
+        made.report, source=first.report.source, also=second.report.source, pairs="unpaired", fingerprint=digest,
+        sides={"given": specs[0].record(), "made": specs[1].record()}, other=given.report.record(),
+    )  # fmt: skip
+    beside = Given(given.train, given.held_out, given.shape, specs[0], paired=False, other=given)
+    return replace(made, report=report, fingerprint=digest, given=beside, side=specs[1])
 
 
 def _bad_images(source: Source, excluded: list[tuple[str, str]]) -> DataError:

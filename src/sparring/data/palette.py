@@ -32,6 +32,7 @@ _FOLDER = Path(__file__).parent / "palettes"
 BUILT_IN = tuple(sorted(path.stem for path in _FOLDER.glob("*.txt")))
 _CHUNK = 2**14  # pixels that are compared at a time, so that what is compared stays in the cache
 
+_ROUNDS = 3  # pixels from both sides that an edge may be blurred
 _MANY = 24  # colours above which it pays to compare each colour of a picture once
 
 _HEX = re.compile(r"#([0-9a-fA-F]{6})(?:\s+(.*))?$")
@@ -90,15 +91,19 @@ class Palette:
         """(H, W, 3) → the class of each pixel (H, W), by the nearest colour (of equally near ones the first), and the
         share of pixels in [0, 1] that lie beyond `tolerance` of all colours.
 
-        At edges the colours of neighbours blend, in JPEGs and wherever pictures were resized: a pixel counts as beyond
-        only where the eight around it have its nearest colour too.
+        At edges the colours of neighbours blend, in JPEGs and wherever pictures were resized, and a blend may be
+        nearest to a third class. So a pixel beyond the tolerance gets the class of a neighbour within it (in three
+        rounds, each a pixel further in), if there is one; and it counts as beyond only where the eight around it have
+        its nearest colour too, which is no edge.
 
         >>> Palette.parse("0 0 0 wall\\n255 255 255 door").index(np.full((2, 2, 3), 250, np.uint8))[0].tolist()
         [[1, 1], [1, 1]]
         """
         number, square = self._nearest(pixels)
         far = square > tolerance**2
-        return number, float((far & inside(number)).mean()) if far.any() else 0.0
+        if not far.any():
+            return number, 0.0
+        return self._settled(pixels, number, far), float((far & inside(number)).mean())
 
     def foreign(self, pixels: NDArray[np.uint8], tolerance: float = TOLERANCE) -> Counter[tuple[int, int, int]]:
         """The colours, in steps of 16 levels, of the pixels that `index` counts as beyond, and how many have each."""
@@ -137,6 +142,29 @@ class Palette:
         if back is not None:
             number, square = number[back], square[back]
         return number.reshape(pixels.shape[:-1]), square.reshape(pixels.shape[:-1])
+
+    def _settled(
+        self, pixels: NDArray[np.uint8], number: NDArray[np.uint8], unsure: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
+        """The numbers with each unsure one replaced by that of a sure neighbour (left, right, above, below), of several
+        by the one whose colour is nearest; what becomes sure so counts in the next of `_ROUNDS`."""
+        high, wide = number.shape
+        classes, sure = np.pad(number, 1).ravel(), np.pad(~unsure, 1).ravel()  # beyond the border nothing is sure
+        row, column = np.nonzero(unsure)
+        places, own = (row + 1) * (wide + 2) + column + 1, pixels[row, column].T.astype(np.float32)
+        channels = self.colours.T.astype(np.float32)
+        for _ in range(_ROUNDS):
+            best, which = np.full(len(places), np.inf, np.float32), classes[places]
+            for step in (-1, 1, -wide - 2, wide + 2):
+                there = classes[places + step]
+                away = sum(((own[k] - channels[k][there]) ** 2 for k in range(3)), np.float32(0))
+                nearer = sure[places + step] & (away < best)
+                best[nearer], which[nearer] = away[nearer], there[nearer]
+            now = best < np.inf
+            classes[places[now]] = which[now]
+            sure[places[now]] = True
+            places, own = places[~now], own[:, ~now]
+        return classes.reshape(high + 2, wide + 2)[1:-1, 1:-1].copy()
 
 
 def inside(index: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -40,6 +40,11 @@ def annotate(source: Source, options: Options) -> Annotations:
     same, and there must be some. "folders": the first folder below the source. "none": nowhere. Captions come from
     metadata files, else from the source, always.
     """
+    if source.described is not None:
+        described, rows, column = source.described
+        columns = [(what, name) for what, name in options.columns if what in ("label", "text")]
+        columns += [("image", column)] if column else []
+        return of_rows(annotate(described, replace(options, columns=tuple(columns))), rows)
     names = Names(source.items.names)
     wanted = options.labels in ("auto", "metadata")
     found = read_metadata(source, options, names, labels=wanted)
@@ -64,6 +69,13 @@ def annotate(source: Source, options: Options) -> Annotations:
         raise _no_labels(source, found, [*found.warnings, *more])
     origin = "" if captions is None else found.origin if found.captions is not None else own.origin
     return Annotations(None, (), captions, origin, (*warnings, *more))
+
+
+def of_rows(known: Annotations, rows: Numbers) -> Annotations:
+    """What is known of the items `rows`."""
+    labels = known.labels[rows] if known.labels is not None else None
+    captions = [known.captions[row] for row in rows.tolist()] if known.captions is not None else None
+    return replace(known, labels=labels, captions=captions)
 
 
 def _numbered(labels: Numbers, values: list[Value], where: str) -> tuple[Numbers, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from sparring.data.options import Options
 from sparring.data.sources import foreign
 from sparring.data.sources.archive import ZipSource
 from sparring.data.sources.arrays import ArraySource
+from sparring.data.sources.below import below
 from sparring.data.sources.folder import FolderSource
 from sparring.data.sources.items import (
     BESIDE,
@@ -50,8 +51,8 @@ def lies_in(place: Path, text: str) -> bool:
 def open_source(
     text: str, options: Options = _OPTIONS, cache_root: Path | None = None, progress: Progress | None = None
 ) -> Source:
-    """The source that `text` names: a built-in name, a folder, a zip, an idx file or a folder that holds one, or a data
-    set of the hub.
+    """The source that `text` names: a built-in name, a folder, a zip or a folder in it (``styles.zip/noto``), an idx
+    file or a folder that holds one, or a data set of the hub.
 
     options: what a person said about the data.   cache_root: where what has to be fetched first is kept.
     progress: told of the listing, since nobody knows beforehand how many files there are.
@@ -74,7 +75,10 @@ def open_source(
     except PermissionError as error:
         raise _forbidden(text, error) from error
     except (OSError, ValueError):
-        raise _missing(path, text) from None
+        inside = _in_zip(path)
+        if inside is None:
+            raise _missing(path, text) from None
+        return inside
     if shards.is_shards(path):
         return shards.open_shards(path, options.columns)
     if stat.S_ISDIR(info.st_mode):
@@ -98,6 +102,14 @@ def open_source(
             raise stranger
         return archive
     raise foreign.of_file(path, text, head)
+
+
+def _in_zip(path: Path) -> Source | None:
+    """The folder inside a zip that a path like ``styles.zip/twemoji`` means; None where it goes through no zip."""
+    above = next((parent for parent in path.parents if parent.is_file()), None)
+    if above is None or not zipfile.is_zipfile(above):
+        return None
+    return below(ZipSource(above), path.relative_to(above).as_posix())
 
 
 def _forbidden(text: str, error: OSError) -> DataError:

@@ -124,6 +124,8 @@ class Source(ABC):
     folders: names of the folders at its top, empty ones too.   direct: whether any item is read as fast as the next.
     pairs: how the two pictures of a pair find each other (`Options.pairs`), "" of single ones.
     also: the place of the second sides of pairs, where they have one of their own.
+    described: where labels and captions of pairs come from: a source, the number in it of each item, and the column of
+    metadata that names its files ("" for the usual one).
     """
 
     name: str
@@ -137,6 +139,7 @@ class Source(ABC):
     direct: bool = True
     pairs: str = ""
     also: str = ""
+    described: tuple[Source, NDArray[np.int64], str] | None = None
 
     def read_beside(self, name: str) -> bytes:
         """The content of one of the files in `beside`."""
