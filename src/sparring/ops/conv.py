@@ -21,10 +21,12 @@ def _plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...] | None:
     return layer.padding if plain and isinstance(layer.padding, tuple) else None
 
 
-def _small(x: Tensor, height: int, width: int) -> bool:
-    """Whether the product is worth it where the smaller map has so many places; never in a program that is exported,
-    in which they may be any number."""
-    return x.device.type == "cpu" and not torch.compiler.is_exporting() and len(x) * height * width <= MOST
+def _small(x: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d, height: int, width: int) -> bool:
+    """Whether the product is worth it where the smaller map is of this height and width; never in a program that is
+    exported, in which they may be any number."""
+    if x.device.type != "cpu" or torch.compiler.is_exporting():
+        return False
+    return len(x) * height * width <= SHARE * min(layer.in_channels, layer.out_channels)
 
 
 class Convolution(nn.Conv2d):
