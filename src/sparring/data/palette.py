@@ -151,19 +151,21 @@ class Palette:
         high, wide = number.shape
         classes, sure = np.pad(number, 1).ravel(), np.pad(~unsure, 1).ravel()  # beyond the border nothing is sure
         row, column = np.nonzero(unsure)
-        places, own = (row + 1) * (wide + 2) + column + 1, pixels[row, column].T.astype(np.float32)
-        channels = self.colours.T.astype(np.float32)
+        places = (row + 1) * (wide + 2) + column + 1
+        red, green, blue = pixels[row, column].T.astype(np.float32)
+        reds, greens, blues = self.colours.T.astype(np.float32)
         for _ in range(_ROUNDS):
             best, which = np.full(len(places), np.inf, np.float32), classes[places]
             for step in (-1, 1, -wide - 2, wide + 2):
-                there = classes[places + step]
-                away = sum(((own[k] - channels[k][there]) ** 2 for k in range(3)), np.float32(0))
-                nearer = sure[places + step] & (away < best)
-                best[nearer], which[nearer] = away[nearer], there[nearer]
+                around = places + step
+                there = classes[around]
+                away = (red - reds[there]) ** 2 + (green - greens[there]) ** 2 + (blue - blues[there]) ** 2
+                nearer = sure[around] & (away < best)
+                best, which = np.where(nearer, away, best), np.where(nearer, there, which)
             now = best < np.inf
             classes[places[now]] = which[now]
             sure[places[now]] = True
-            places, own = places[~now], own[:, ~now]
+            places, red, green, blue = (values[~now] for values in (places, red, green, blue))
         return classes.reshape(high + 2, wide + 2)[1:-1, 1:-1].copy()
 
 
