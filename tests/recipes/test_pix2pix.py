@@ -49,6 +49,7 @@ def paid(game: Pix2Pix, player: str, batch: Batch, now: Now) -> dict[str, Tensor
         {"generator": "encoder-decoder", "patches": "full", "conditional": False, "reconstruction": "l2"},
         {"generator": "resnet", "blocks": 1, "patches": 0, "reconstruction": "none"},
         {"objective": "relativistic", "penalty": "r1+r2", "gamma": 1.0, "augment": 0.5, "penalty_every": 2},
+        {"generator": "residual-unet", "objective": "hinge"},
         {"adversarial": 0.0, "norm": "none", "dropout": 0.0, "jitter": False, "memory_format": "channels_last"},
     ],
 )

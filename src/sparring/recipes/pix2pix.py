@@ -21,6 +21,7 @@ from sparring.losses.adversarial import OBJECTIVES, Objectives
 from sparring.losses.penalties import PENALTIES, zero_centred
 from sparring.losses.reconstruction import RECONSTRUCTIONS
 from sparring.losses.skill import skill
+from sparring.networks import resnet, runet
 from sparring.networks.normalise import Norm
 from sparring.networks.patch import FullDiscriminator, PatchDiscriminator, smallest
 from sparring.networks.resnet import ResnetGenerator
@@ -50,8 +51,8 @@ class Pix2PixConfig(Training):
     """Whether D sees what was given beside what it judges: D(a, y); without, D(y), as in the paper's "GAN" rows."""
     d_weight: Annotated[float, Field(gt=0, le=1e6)] = 0.5
     """What D pays is multiplied by this: the paper halves it, so that D learns more slowly than G."""
-    generator: Literal["unet", "encoder-decoder", "resnet"] = "unet"
-    """G's network: the U-Net, the same without skips, or CycleGAN's residual one."""
+    generator: Literal["unet", "encoder-decoder", "residual-unet", "resnet"] = "unet"
+    """G's network: the U-Net, the same without skips, a residual one with skips, or CycleGAN's residual one."""
     depth: Annotated[int, Field(ge=0, le=10)] = 0
     """How often G halves the sides of the image (unet, encoder-decoder); 0: as suits the size, 8 at 256 px."""
     width: Width = 64
@@ -121,13 +122,7 @@ class Pix2Pix(Game, Translates, Criticises):
         given, made = _sides(space)
         _, height, width = space.shape
         check_patches(config.patches, height, width)
-        depth = config.depth or depth_of(height, width)
-        G: nn.Module
-        if config.generator == "resnet":
-            G, stride = ResnetGenerator(given, made, config.blocks, config.width, config.norm, config.dropout), 4
-        else:
-            skips, stride = config.generator == "unet", 2**depth
-            G = UNet(given, made, depth, config.width, config.norm, skips, config.dropout)
+        G, stride = generator(config, given, made, height, width)
         seen = made + (given if config.conditional else 0)
         D: nn.Module
         if config.patches == "full":
@@ -216,6 +211,19 @@ class Pix2Pix(Game, Translates, Criticises):
     def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
         given, truth = _pair(batch)
         return self.judge(given, truth), self.judge(given, self.translate(given, dice))
+
+
+def generator(config: Pix2PixConfig, given: int, made: int, height: int, width: int) -> tuple[nn.Module, int]:
+    """G for images of this size, and what their sides are multiples of."""
+    match config.generator:
+        case "resnet":
+            return ResnetGenerator(given, made, config.blocks, config.width, config.norm, config.dropout), resnet.STRIDE
+        case "residual-unet":
+            depth = config.depth or runet.depth_of(height, width)
+            return runet.ResidualUNet(given, made, depth, config.width, config.norm, config.dropout), 2**depth
+        case _:
+            depth, skips = config.depth or depth_of(height, width), config.generator == "unet"
+            return UNet(given, made, depth, config.width, config.norm, skips, config.dropout), 2**depth
 
 
 def check_patches(patches: Patches, height: int, width: int) -> None:
