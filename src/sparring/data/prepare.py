@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sparring.data import cache, duplicates, legends
 from sparring.data.decode import Decoded, Recipe, Unusable, decoding
 from sparring.data.map_verdicts import Found
-from sparring.data.maps import Legend, MapRecipe
+from sparring.data.maps import Legend, MapRecipe, painted
 from sparring.data.opening import decoders
 from sparring.data.options import Options
 from sparring.data.pairing import AnyRecipe, PairRecipe, decode
@@ -254,7 +254,8 @@ class Preparation:
             return _Seen(image, digest, duplicates.look(image.pixels))
         given, made = np.split(image.pixels, [recipe.given.channels], axis=2)
         apart = content_hash(given), content_hash(made)
-        return _Seen(image, digest, duplicates.look(made), apart, duplicates.look(given))
+        looks = duplicates.look(painted(made, recipe.made)), duplicates.look(painted(given, recipe.given))
+        return _Seen(image, digest, looks[0], apart, looks[1])
 
     def _partners(
         self, found: Scan, recipe: PairRecipe, kept: NDArray[np.int64], apart: NDArray[np.uint8],
@@ -268,12 +269,12 @@ class Preparation:
         def pixels_of(rows: NDArray[np.int64]) -> NDArray[np.uint8]:
             chosen = kept[first[rows]]
             if images is not None:
-                return images[chosen][..., : recipe.given.channels]
+                return painted(images[chosen][..., : recipe.given.channels], recipe.given)
             seen = [self._decode(found, row, recipe) for row in chosen.tolist()]
             whole = [one.image.pixels for one in seen if isinstance(one, _Seen)]
             if len(whole) < len(seen):
                 raise _Gone({int(row): str(one) for row, one in zip(chosen, seen) if not isinstance(one, _Seen)})
-            return np.stack(whole)[..., : recipe.given.channels]
+            return painted(np.stack(whole)[..., : recipe.given.channels], recipe.given)
 
         near = duplicates.near(look[kept][first], pixels_of, most=len(first))
         return joined(*hashes, alike=first[np.array(near, np.int64).reshape(-1, 2)])
