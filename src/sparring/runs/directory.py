@@ -141,6 +141,8 @@ class RunDirectory:
         """Which runs there are where somebody looked for one: in it, or beside it the ones with the nearest names."""
         if self.path.name == self.recipe.name and self.path.is_file():
             return f"name the directory of the run: {self.path.parent}"
+        if (self.path / "config.json").is_file() and (self.path / "model.safetensors").is_file():
+            return "this is an exported model: it can be used and published, but not trained; that needs its run"
         inside = _runs_in(self.path)
         if inside:
             more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""

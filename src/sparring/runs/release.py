@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +54,14 @@ class Release(Run):
     """An exported folder with what it holds; everything that a `Run` can do without its checkpoints and its log.
 
     path: the folder.   source: what the user calls it, such as ``hf:owner/name@1f2e…``.
-    said: what config.json says; `document` is the part of it that a run's recipe.yaml would say.
+    said: what config.json says; `document` is the part of it that a run's recipe.yaml would say.   notes: more remarks.
     """
 
-    def __init__(self, path: Path | str, *, device: str = "auto", source: str = "") -> None:
+    def __init__(
+        self, path: Path | str, *, device: str = "auto", source: str = "", notes: Sequence[str] = ()
+    ) -> None:
         self.directory = RunDirectory(path)
-        self.source = source or str(path)
+        self.source, self.notes = source or str(path), tuple(notes)
         self.said = read(self.path / CONFIG)
         self.document = {key: self.said[key] for key in ("recipe", "config", "data", "run")}
         self.images = int(self.said["run"]["images"])
@@ -81,13 +83,15 @@ class Release(Run):
     def remarks(self) -> list[str]:
         """What a person who uses this should know."""
         planned = self.said["run"].get("planned", self.images)
-        return [f"it has seen {self.images:,} of {planned:,} images"] if self.images < planned else []
+        young = [f"it has seen {self.images:,} of {planned:,} images"] if self.images < planned else []
+        return [*self.notes, *young]
 
     def info(self) -> dict[str, Any]:
         """What it is, in plain values."""
         players = {name: self.game.players[name] for name in self.game.useful}
         return described(self.directory, self.document) | {
             "path": self.source,
+            "planned": self.said["run"].get("planned", self.images),
             "images": self.images,
             "checkpoint": self.said["run"].get("checkpoint", ""),
             "can": ", ".join(self.said["can"]),

@@ -1,4 +1,4 @@
-"""Fetching files of a data set on the hub into the cache of the library ``huggingface_hub``."""
+"""Fetching files of a repository on the hub into the cache of the library ``huggingface_hub``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Stopped(Exception):
 
 
 class Download:
-    """Files of one commit of the data set `name`, several at a time.
+    """Files of one commit of the data set (or model, by `kind`) `name`, several at a time.
 
     folder: ``datasets--owner--name`` in the cache of the library.   missing: bytes of each file.
     progress: told of the MiB.
@@ -37,9 +37,10 @@ class Download:
         endpoint: str,
         missing: Mapping[str, int],
         progress: Progress | None = None,
+        kind: str = "dataset",
     ) -> None:
         self._name, self._commit, self._folder, self._endpoint = name, commit, folder, endpoint
-        self._missing, self._progress = missing, progress
+        self._missing, self._progress, self._kind = missing, progress, kind
         self._total, self._done, self._told = sum(missing.values()), 0, -1
         self._lock, self._stop = threading.Lock(), threading.Event()
 
@@ -68,7 +69,7 @@ class Download:
                     there = size_of(self._folder / "snapshots" / self._commit / name) is not None  # but not whole
                     try:
                         hf_hub_download(
-                            self._name, name, repo_type="dataset", revision=self._commit, tqdm_class=bar,
+                            self._name, name, repo_type=self._kind, revision=self._commit, tqdm_class=bar,
                             cache_dir=self._folder.parent, endpoint=self._endpoint, library_name="sparring",
                             force_download=there,
                         )  # fmt: skip

@@ -1,0 +1,274 @@
+"""The model card of an exported folder: README.md with the metadata that the hub reads, and a picture.
+
+A card is written from what config.json says, so that a folder can be exported again without its run. It holds none of
+the data: a picture of translations shows what was made, and what it was made from only where that was asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import yaml
+from PIL import Image
+from torch import Tensor
+
+from sparring.chance import Dice
+from sparring.errors import SparringError
+from sparring.export.onnx import OPSET, Port, Written
+from sparring.generate import sample
+from sparring.generate.grid import picture
+from sparring.generate.pairs import side_by_side, visible
+from sparring.runs import session
+from sparring.runs.exhibits import exhibits_of
+from sparring.runs.release import WEIGHTS, Release
+from sparring.runs.run import Run
+from sparring.types import Samples, Translates
+
+PICTURE, CARD = "samples.png", "README.md"
+ANYWHERE = "hf:owner/name"
+"""Stands in a card for where the folder will lie on the hub; `hub.push` puts the name in its place."""
+
+_TASKS = (("translate", "image-to-image"), ("segment", "image-segmentation"), ("classify", "image-classification"),
+          ("sample", "unconditional-image-generation"))  # fmt: skip
+_LICENCES = {
+    "emoji": ("cc-by-sa-4.0", "All emojis designed by OpenMoji – the open-source emoji and icon project"),
+    "fashion": ("mit", "Fashion-MNIST, © 2017 Zalando SE"),
+}
+"""Of data that come with sparring: the licence, and whom it names."""
+_FEW = 1000  # images of data
+_AT_ONCE = 8
+
+
+def text(
+    said: Mapping[str, Any], place: str, *, licence: str = "", shows: str = "", onnx: Sequence[Written] = ()
+) -> str:
+    """The card. place: where the folder is, as one types it.   licence: of the model, as the hub calls it.
+    shows: what the picture shows, "" where there is none.   onnx: the files of this form, where there are any."""
+    name = said["trained_on"]["name"]
+    parts = [
+        f"# {said['recipe']} on {name}",
+        _summary(said),
+        f"![Samples]({PICTURE})\n\n{shows}" if shows else "",
+        *([_use(said, place)] if said.get("weights") else []),
+        *([_use_onnx(onnx)] if onnx else []),
+        _model(said),
+        _data(said),
+        _measures(said),
+        _limits(said, licence),
+    ]
+    return _metadata(said, licence) + "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _metadata(said: Mapping[str, Any], licence: str) -> str:
+    """What the hub reads: YAML between two lines of dashes."""
+    tags = ["sparring", "gan" if {"sample", "translate"} & set(said["can"]) else "computer-vision", said["recipe"]]
+    images = said["data"]["kind"] == "images"
+    task = next((task for ability, task in _TASKS if ability in said["can"] and images), None)
+    values: dict[str, Any] = {"library_name": "sparring", "license": licence or "unknown",
+                              "tags": list(dict.fromkeys(tags))}  # fmt: skip
+    if task is not None:
+        values["pipeline_tag"] = task
+    if said["trained_on"]["name"].startswith("hf:"):
+        values["datasets"] = [said["trained_on"]["name"][3:].partition("@")[0]]
+    return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n\n"
+
+
+def _summary(said: Mapping[str, Any]) -> str:
+    space, can, name = said["space"], said["can"], said["trained_on"]["name"]
+    size = _size(space["shape"])
+    if "translate" in can:
+        does = f"Makes {_kind(space, 'legend')} of {_size(space['shape'])} from {_kind(space, 'condition_legend')} of " \
+               f"{_size(space['condition'])}, of other sizes too"  # fmt: skip
+    elif "segment" in can:
+        does = f"Says of every pixel of an image which of {len(space['legend'])} classes it is of"
+    elif "classify" in can:
+        does = f"Says which of {space['classes']} classes an image of {size} is of"
+    elif len(space["shape"]) == 1:
+        does = f"Makes points of {space['shape'][0]} numbers"
+    else:
+        does = f"Makes images of {size}" + (f" of {space['classes']} classes" if space["classes"] else "")
+    seen = f"{said['run']['images']:,} {'points' if len(space['shape']) == 1 else 'images'} seen"
+    return f"{does}. Trained with [sparring](https://pypi.org/project/sparring/) on `{name}`: recipe " \
+           f"`{said['recipe']}`, {seen} ({said['run']['checkpoint']})."  # fmt: skip
+
+
+def _size(shape: Sequence[int]) -> str:
+    channels, height, width = shape
+    colours = {1: "grey", 3: "colour", 4: "colour with transparency"}.get(channels, f"{channels} channels")
+    return f"{width}×{height} pixels ({colours})"
+
+
+def _kind(space: Mapping[str, Any], legend: str) -> str:
+    return f"label maps with {len(space[legend])} classes," if space[legend] else "images"
+
+
+def _use(said: Mapping[str, Any], place: str) -> str:
+    can, points = said["can"], said["data"]["kind"] == "points"
+    shape = ", ".join(map(str, said["space"]["shape"]))
+    calls = {
+        "sample": f'images = model.sample(4, seed=0)  # float tensor (4, {shape}){"" if points else " in [0, 1]"}',
+        "translate": 'image = model.translate("photo.jpg")  # or a PIL picture, an array, a tensor',
+        "classify": f"logits = model.game.classify(images)  # (n, {shape}) in [-1, 1] → (n, {said['space']['classes']})",
+        "segment": "logits = model.game.segment(images)  # (n, C, H, W) in [-1, 1] → (n, classes, H, W)",
+    }
+    words = {"sample": f"sparring sample {place} -n 16 --out samples",
+             "translate": f"sparring translate {place} photo.jpg --out made.png"}  # fmt: skip
+    extra = '"sparring[hub]"' if place.startswith("hf:") else "sparring"
+    shell = [f"pip install {extra}", *(words[name] for name in words if name in can)]
+    python = ["import sparring", "", f'model = sparring.load("{place}")',
+              *(calls[name] for name in calls if name in can)]  # fmt: skip
+    return "## Use\n\n```sh\n" + "\n".join(shell) + "\n```\n```python\n" + "\n".join(python) + "\n```"
+
+
+def _use_onnx(files: Sequence[Written]) -> str:
+    """How the ONNX files are used, and what goes in and out."""
+    first = files[0]
+    lines = [f"## ONNX\n\nOpset {OPSET}; the batch may have any size.", ""]
+    for one in files:
+        exact = (
+            "not compared with PyTorch: onnxruntime was not installed" if one.difference is None
+            else f"within {one.difference:.1g} of PyTorch" if one.difference else "equal to PyTorch"
+        )  # fmt: skip
+        lines += [f"- `{one.file}`: {one.what}; {'; '.join((exact, *one.notes))}",
+                  *(f"    - {_port(port)}" for port in (*one.inputs, one.output))]  # fmt: skip
+    given = ", ".join(f'"{port.name}": {_example(port)}' for port in first.inputs)
+    lines += ["", "```python", "import numpy as np, onnxruntime", "",
+              f'session = onnxruntime.InferenceSession("{first.file}")', f"(made,) = session.run(None, {{{given}}})",
+              "```"]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _port(port: Port) -> str:
+    return f"`{port.name}`: {port.line().partition(': ')[2]}"
+
+
+def _example(port: Port) -> str:
+    """An array that the port takes, as one would write it."""
+    sides = {"batch": 4, "height": 256, "width": 256}
+    shape = tuple(sides.get(str(side), side) for side in port.shape)
+    if port.type == "int64":
+        return "np.arange(4)"
+    law = "standard_normal" if port.name == "z" else "random"
+    return f"np.random.default_rng(0).{law}({shape}, dtype=np.float32)"
+
+
+def _model(said: Mapping[str, Any]) -> str:
+    run, settings = said["run"], json.dumps(said["config"], ensure_ascii=False)
+    kept = said.get("weights", {}).get("players", ())
+    rows = [
+        ("recipe", f"`{said['recipe']}`" + (f" (`{run['preset']}`)" if run.get("preset") not in ("", None) else "")),
+        ("images seen", f"{run['images']:,} of {run['planned']:,} planned"),
+        ("weights", ", ".join(f"`{name}`" for name in kept) + (", averaged" if _averaged(said) else "")
+         + f"; {WEIGHTS}, {said['weights']['bytes'] / 2**20:,.1f} MiB" if kept else ""),
+        ("seed", str(run["seed"])),
+        ("written by", f"sparring {said['sparring']}, torch {run['torch']}"),
+    ]  # fmt: skip
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
+    lines = textwrap.wrap(settings, 110, break_long_words=False, break_on_hyphens=False)
+    return f"## Model\n\n| | |\n|---|---|\n{table}\n\nSettings:\n\n```text\n" + "\n".join(lines) + "\n```"
+
+
+def _averaged(said: Mapping[str, Any]) -> bool:
+    return bool(said["config"].get("ema_images"))
+
+
+def _data(said: Mapping[str, Any]) -> str:
+    on, space, data = said["trained_on"], said["space"], said["data"]
+    licence, whom = _LICENCES.get(on["name"], ("", ""))
+    counts = [f"{on['used']:,} used for training" if "used" in on else "",
+              f"{on['held_out']:,} held out" if on.get("held_out") else ""]  # fmt: skip
+    lines = [f"`{on['name']}`: " + (", ".join(filter(None, counts)) or "how many images is not known") + "."]
+    if len(space["shape"]) == 3:
+        lines.append(f"Prepared as {_size(space['shape'])}, crop: {data.get('crop', 'center')}.")
+    for title, names in (("Classes", data.get("classes") or ()), ("Classes of the map that is given",
+                         space["condition_legend"]), ("Classes of the map that is made", space["legend"])):  # fmt: skip
+        if names:
+            more = f" and {len(names) - 50:,} more" if len(names) > 50 else ""
+            lines.append(f"{title}: {', '.join(map(str, names[:50]))}{more}.")
+    lines.append(f"Licence of the data: {licence} ({whom})." if licence else
+                 "Licence of the data: not known to sparring; whoever publishes this model says it here.")  # fmt: skip
+    return "## Data\n\n" + "\n".join(lines) + "\n\nNone of the data are part of this folder."
+
+
+def _measures(said: Mapping[str, Any]) -> str:
+    measures = said["measures"]
+    if not measures:
+        return "## Measures\n\nThis checkpoint was not evaluated (`sparring evaluate RUN` does that, then export again)."
+    rows = ["| measure | value | 95 % interval | better | n real / made | judge |", "|---|---|---|---|---|---|"]
+    for name, one in measures.items():
+        interval = f"{one['interval'][0]:.4g} to {one['interval'][1]:.4g}" if one.get("interval") else "–"
+        n = f"{one.get('n_real', 0):,} / {one.get('n_fake', 0):,}"
+        rows.append(f"| {name} | {one['value']:.4g} | {interval} | {one.get('better', '')} | {n} | "
+                    f"{one.get('features', '')} |")  # fmt: skip
+    warned = [f"- {name}: {one['warning']}" for name, one in measures.items() if one.get("warning")]
+    return "## Measures\n\n" + "\n".join(rows) + ("\n\n" + "\n".join(warned) if warned else "")
+
+
+def _limits(said: Mapping[str, Any], licence: str) -> str:
+    on, run = said["trained_on"], said["run"]
+    lines = [*said.get("verdicts", ())]
+    if run["images"] < run["planned"]:
+        lines.append(f"It has seen {run['images']:,} of {run['planned']:,} planned images.")
+    if on.get("used", _FEW) < _FEW and len(said["space"]["shape"]) == 3:
+        lines.append(f"It was trained on {on['used']:,} images alone: what it makes may repeat them.")
+    if {"sample", "translate"} & set(said["can"]):
+        lines.append("It knows nothing but its data: what they show rarely or not at all it makes badly, and what is "
+                     "one-sided about them is one-sided here.")  # fmt: skip
+    if not licence:
+        lines.append("Its licence is not said: without one nobody may use it. `--license` says it when it is exported.")
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+# ── the picture ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def draw(run: Run, *, inputs: bool = False) -> tuple[Image.Image | None, str]:
+    """(a picture of what the run makes, or None; what it shows, or why there is none).
+
+    inputs: beside each translation the picture that it was made from, which is one of the data.
+    """
+    game = run.game
+    if isinstance(game, Translates):
+        return _translations(run, game, inputs)
+    if not isinstance(game, Samples):
+        return None, ""
+    rows = sample.rows_of(game, len(run.classes))
+    n = sample.shown(rows) if run.document["data"]["kind"] == "images" else 2000
+    shown = f"{n:,} samples of seed 0, as they came" + (", a row for each class" if rows else "")
+    return picture(sample.draw(run, n, seed=0), rows=rows), f"{shown}."
+
+
+def _translations(run: Run, game: Translates, inputs: bool) -> tuple[Image.Image | None, str]:
+    """What is made of a few held-out pictures, where the data of the run are there."""
+    if isinstance(run, Release):
+        return None, ""
+    try:
+        dataset, _, _ = session.data_of(run.directory, session.request_of(run.document))
+    except (SparringError, OSError) as error:
+        what = error.what if isinstance(error, SparringError) else str(error)
+        return None, f"no picture: the data that would be translated cannot be read ({what})"
+    shown = exhibits_of(dataset, game)
+    if shown is None or shown.batch.condition is None:
+        return None, ""
+    made = _made(game, shown.batch.condition, run)
+    columns = [visible(made, is_map=bool(dataset.legend), palette=dataset.palette)]
+    if inputs and dataset.given is not None:
+        given = shown.batch.condition.float() / 127.5 - 1
+        columns.insert(0, visible(given, is_map=bool(dataset.given.legend), palette=dataset.given.palette))
+    said = f"What it makes of {len(made)} pictures that were held out from training"
+    return side_by_side(columns), f"{said}{', beside what was given' if inputs else ' (not shown)'}."
+
+
+@torch.no_grad()
+def _made(game: Translates, condition: Tensor, run: Run) -> Tensor:
+    """(n, C, H, W) in [-1, 1] on the CPU, of the noise that the pictures of the run have; condition (n, …) uint8."""
+    made, seed = [], int(run.document["run"]["seed"])
+    for start in range(0, len(condition), _AT_ONCE):
+        given = (condition[start : start + _AT_ONCE].float() / 127.5 - 1).to(run.device)
+        dice = Dice(seed, "sample", range(start, start + len(given)), device=run.device)
+        made.append(game.translate(given, dice).float().cpu())
+    return torch.cat(made)
