@@ -12,8 +12,9 @@ from tests.data.scenes import scene
 from tests.report.reader import Reader
 
 from sparring.data import Options
+from sparring.data.tiles import sheet, tile
 from sparring.report.data_page import bars, write
-from sparring.report.data_pictures import Pictures, sheet, tile, url
+from sparring.report.data_pictures import Pictures, url
 from sparring.runs.check import check
 
 HOSTILE = "<script>alert(1)<\\script> \"'&\u202e\n\udcff"

@@ -11,7 +11,8 @@ import numpy as np
 
 from sparring.data.inspection import Finding, Inspection
 from sparring.data.report import shown
-from sparring.report.data_pictures import TILE, Pictures, sheet, tile, url
+from sparring.data.tiles import TILE, sheet, tile
+from sparring.report.data_pictures import Pictures, url
 from sparring.report.html import asset, document, head, section, verdict
 from sparring.report.html import table as tabled
 from sparring.report.text import escape

@@ -14,50 +14,11 @@ from sparring.data import cache
 from sparring.data.decode import Pixels, Recipe, Unusable, decode, decoding, header
 from sparring.data.sources import open_source
 from sparring.data.sources.items import Source, Unreadable
+from sparring.data.tiles import TILE, opaque, tile, to_picture
 from sparring.errors import SparringError
 from sparring.runs.check import Checked
 
-TILE = 96  # pixels that a tile is about high on the page
 _ORIGINAL = 300  # pixels of the longer side of an original
-_GAP = 3
-_PAPER = (246, 247, 249)
-_CHECKERS = ((255, 255, 255), (226, 228, 232))  # behind what is transparent
-
-
-def tile(pixels: NDArray[np.uint8], height: int = TILE) -> Image.Image:
-    """One prepared image (H, W, C) as an RGB picture about `height` high: small ones in whole steps, so that one sees
-    their pixels, large ones reduced."""
-    picture = _opaque(to_picture(pixels))
-    if picture.height < height:
-        factor = max(1, round(height / picture.height))
-        return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    if picture.height == height:
-        return picture
-    return picture.resize((max(1, round(picture.width * height / picture.height)), height), Image.Resampling.LANCZOS)
-
-
-def to_picture(pixels: NDArray[np.uint8]) -> Image.Image:
-    """(H, W, C) with C = 1, 3 or 4 as a picture in grey, RGB or RGBA."""
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-
-
-def _opaque(picture: Image.Image) -> Image.Image:
-    if picture.mode != "RGBA":
-        return picture.convert("RGB")
-    y, x = np.mgrid[: picture.height, : picture.width] // max(4, picture.height // 16)
-    board = np.array(_CHECKERS, np.uint8)[(x + y) % 2]
-    return Image.alpha_composite(Image.fromarray(board).convert("RGBA"), picture).convert("RGB")
-
-
-def sheet(tiles: list[Image.Image], columns: int) -> Image.Image:
-    """Tiles of one size side by side, row by row."""
-    width, height = tiles[0].size
-    columns = min(columns, len(tiles))
-    rows = -(-len(tiles) // columns)
-    canvas = Image.new("RGB", (columns * (width + _GAP) - _GAP, rows * (height + _GAP) - _GAP), _PAPER)
-    for k, one in enumerate(tiles):
-        canvas.paste(one, (k % columns * (width + _GAP), k // columns * (height + _GAP)))
-    return canvas
 
 
 def url(picture: Image.Image) -> str:
@@ -174,7 +135,7 @@ class Pictures:
                                         self.recipe.limits, self.recipe.levels))  # fmt: skip
         if any("upright" in note for note in whole.notes):
             raise Unusable("turned: its sides are not those of the file")
-        before = _opaque(to_picture(whole.pixels))
+        before = opaque(to_picture(whole.pixels))
         cut = 0.0
         if self.recipe.crop == "center":
             before, cut = _cut(before, self.recipe.size)
