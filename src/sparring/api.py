@@ -13,6 +13,9 @@ from sparring.errors import UsageError
 
 if TYPE_CHECKING:
     from sparring.data.options import Options
+    from sparring.export.classic import Converted
+    from sparring.export.folder import Exported
+    from sparring.export.hub import Pushed
     from sparring.runs.check import Checked
     from sparring.runs.compare.director import Director
     from sparring.runs.compare.plan import Comparison
@@ -81,7 +84,8 @@ def options(
 
     size: pixels, or (height, width).   columns: ``{"label": "breed"}``.   min_side, max_aspect, max_megapixels: what is
     too small, too long or too large.   The others are channels, crop, background, held_out, labels, levels, frames,
-    enlarge, on_bad and keep.
+    enlarge, on_bad and keep; of pairs into (the second folder), pairs, direction, drop_unpaired, given_channels, maps
+    and palette.
     """
     import dataclasses
 
@@ -107,7 +111,7 @@ def options(
         size=(size, size) if isinstance(size, int) else size,
         columns=tuple(columns.items()) if isinstance(columns, dict) else tuple(columns),
         limits=Limits(min_side, max_aspect, round(max_megapixels * 1e6)),
-        **others,
+        **{name: str(value) if isinstance(value, Path) else value for name, value in others.items()},
     )
 
 
@@ -198,15 +202,18 @@ def finish(session: Session) -> Run:
     return load(path)
 
 
-def load(path: str | Path, *, which: str | int = "best", device: str = "auto") -> Run:
+def load(
+    path: str | Path, *, which: str | int = "best", device: str = "auto", progress: Callable[..., None] | None = None
+) -> Run:
     """Open a run for use: ``sparring.load("runs/cats").sample(16, seed=0)`` is a float tensor in [0, 1].
 
-    which: "best" (by what was measured on held-out data; the newest where nothing was), "last", or the images seen by
-    the checkpoint.
+    path: of a run, or of a folder that `export` wrote; or a model of the hub, ``"hf:owner/name"`` (the extra [hub]; its
+    `remarks` say which commit it is).   which: "best" (by what was measured on held-out data; the newest where nothing
+    was), "last", or the images seen by the checkpoint.
     """
-    from sparring.runs.run import Run
+    from sparring.export.opening import open_trained
 
-    return Run(path, which=which, device=device)
+    return open_trained(path, which=which, device=device, progress=progress)
 
 
 def doctor(
@@ -259,6 +266,32 @@ def pack(
     from sparring.data.pack import pack_data
 
     return pack_data(str(data), Path(out), options(**preparation), shard_bytes=shard_mib << 20, progress=progress)
+
+
+def convert(
+    checkpoint: str | Path,
+    method: str,
+    *,
+    back: str | Path | None = None,
+    out: str | Path | None = None,
+    size: int | None = None,
+    dropout: str = "auto",
+) -> Converted:
+    """Make a run of a generator that the classic pytorch-CycleGAN-and-pix2pix trained (``latest_net_G.pth``).
+
+    method: "pix2pix" or "cyclegan".   back: of a cyclegan the generator of the way back, ``latest_net_G_B.pth``.
+    out: a new directory.   size: side of the images that it was trained on.   dropout: "on", "off", or "auto".
+    Returns what was found, in `lines`, and the `path` of the run. Nothing that the file says is executed.
+    """
+    from sparring.export import classic
+
+    if method not in ("pix2pix", "cyclegan") or dropout not in ("auto", "on", "off"):
+        raise UsageError("ARGUMENT", "there is no such way to convert", where=f"{method}, dropout {dropout}",
+                         fix="pix2pix or cyclegan; dropout auto, on or off")  # fmt: skip
+    return classic.convert(
+        Path(checkpoint), method, back=Path(back) if back is not None else None,  # type: ignore[arg-type]
+        out=Path(out) if out is not None else None, size=size, dropout=dropout,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 def recipes() -> dict[str, str]:
@@ -422,7 +455,7 @@ def save_samples(
     sample.checked(n, seed, truncation)
     out = Path(out)
     points = run.document["data"]["kind"] == "points"
-    sample.refuse_taken([out / "grid.png"] if grid else sample.files(out, n, points=points), run.path)
+    sample.refuse_taken([out / "grid.png"] if grid else sample.files(out, n, points=points), run.home)
     samples = sample.draw(run, n, seed=seed, truncation=truncation, label=chosen)
     if not grid:
         return sample.save(samples, out)
@@ -444,13 +477,45 @@ def save_walk(
 
     interpolate.check_format(Path(out))
     run = _opened(run)
-    sample.refuse_taken([Path(out)], run.path)
+    sample.refuse_taken([Path(out)], run.home)
     chosen = None if label is None else run.class_of(label)
     walkers = 8 if run.document["data"]["kind"] == "images" else 500
     if chosen is None and walkers == 8:
         walkers = sample.rows_of(run.game, len(run.classes)) or walkers  # one for each class
     moments = interpolate.walk(run, frames, seed=seed, walkers=walkers, label=chosen)
     return interpolate.save_film(interpolate.film(moments), Path(out))
+
+
+def export(
+    run: Run | str | Path, to: str | Sequence[str] = "safetensors", *, out: str | Path | None = None,
+    license: str = "", show_inputs: bool = False, progress: Callable[..., None] | None = None,
+) -> Exported:  # fmt: skip
+    """Write a run (opened, or its directory) as a folder that works without it, with a model card.
+
+    to: "safetensors" (what `load` opens), "onnx" (the extra [onnx]), "hub" (as the first, with a card for the hub), or
+    several with commas.   out: a new folder, by default ``RUN/export``.   license: of the model, for its card, such as
+    "apache-2.0".   show_inputs: beside translations show the held-out pictures that they were made from, which
+    publishes those.
+    """
+    from sparring.export import folder
+
+    run = _opened(run)
+    goal = Path(out) if out is not None else run.home / "export"
+    return folder.export(run, folder.forms(to), goal, licence=license, inputs=show_inputs, progress=progress)
+
+
+def push(
+    run: Run | str | Path, name: str, *, private: bool = False, revision: str = "", license: str = "",
+    show_inputs: bool = False, progress: Callable[..., None] | None = None,
+) -> Pushed:  # fmt: skip
+    """Publish a run, or a folder that `export` wrote, as the model ``owner/name`` of the hub (the extra [hub]).
+
+    private: only you see it.   revision: a branch.   license, show_inputs: as of `export`. Returns where it is.
+    """
+    from sparring.export import hub
+
+    return hub.push(_opened(run), name, private=private, revision=revision, licence=license, inputs=show_inputs,
+                    progress=progress)  # fmt: skip
 
 
 def _opened(run: Run | str | Path) -> Run:

@@ -21,6 +21,10 @@ class Check(Command):
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """a folder or zip of images, shards, an idx file, hf:owner/name; or emoji, fashion, ring, grid, swissroll, …"""
+    into: Annotated[
+        tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[INTO]", help_behavior_hint="(default: none)")
+    ] = None
+    """image to image: a second folder, of what is to be made of the images in the first one"""
     out: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/checks/<name of the data>)")
     ] = None
@@ -34,7 +38,7 @@ class Check(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        settings = self.prepared.settings()
+        settings = {**self.prepared.settings(), "into": self.into}
         try:
             api.refuse_check(self.data, self.out)
             checked = api.check(self.data, progress=talk.progress, **settings)

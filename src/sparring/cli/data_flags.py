@@ -30,10 +30,10 @@ class DataFlags:
     labels: Literal["auto", "none", "folders", "metadata"] = "auto"
     """where classes come from: what the data say of themselves (metadata.jsonl, idx labels), nowhere, the top folders,
     or metadata.jsonl / metadata.csv and nothing else"""
-    columns: Annotated[list[str], tyro.conf.arg(metavar="IMAGE|LABEL|TEXT=NAME"), tyro.conf.UseAppendAction] = field(
-        default_factory=list
+    columns: Annotated[list[str], tyro.conf.arg(metavar="GIVEN|IMAGE|LABEL|TEXT=NAME"), tyro.conf.UseAppendAction] = (
+        field(default_factory=list)
     )
-    """which column of metadata or parquet files holds what: label=breed"""
+    """which column of metadata or parquet files holds what: label=breed; of pairs given=file_A, image=file_B"""
     background: Annotated[str, tyro.conf.arg(metavar="COLOUR")] = "white"
     """under transparent pixels and around padded images: white, black, grey or #rrggbb"""
     range: Annotated[str | None, tyro.conf.arg(metavar="LOW,HIGH", help_behavior_hint="(default: the bit depth)")] = (
@@ -56,6 +56,23 @@ class DataFlags:
     """images that cannot be used are left out and named, or stop everything"""
     keep: Literal["auto", "on", "off"] = "auto"
     """keep decoded images on the disk (in the cache), or decode them whenever they are needed; auto: if they fit"""
+    pairs: Literal["auto", "none", "stems", "side-by-side", "columns", "unpaired"] = "auto"
+    """which images belong together, one given and one to be made of it: files with the same stem in two folders, the
+    halves of each picture, two columns of metadata, or none (unpaired: two sets); auto: by the recipe and the data"""
+    direction: Literal["AtoB", "BtoA"] = "AtoB"
+    """of pairs: what is given (A: the first folder, the left half, file_A) and what is to be made of it"""
+    drop_unpaired: Flag = False
+    """leave out files without a partner, instead of stopping"""
+    given_channels: Annotated[
+        Literal[1, 3, 4] | None, tyro.conf.arg(metavar="1|3|4", help_behavior_hint="(default: the data decides)")
+    ] = None
+    """as --channels, of the images that are given; --channels is about those to be made"""
+    maps: Literal["none", "A", "B"] = "none"
+    """the side that holds label maps, whose pixels are classes"""
+    palette: Annotated[
+        str | None, tyro.conf.arg(metavar="FILE|cmp", help_behavior_hint="(default: pixels are numbers)")
+    ] = None
+    """colours of the classes of --maps: a text with a line '#rrggbb name' for each, or cmp (facades)"""
 
     def settings(self) -> dict[str, Any]:
         """As arguments of `sparring.train` and `check`; a form that is wrong is found before anything is loaded."""
@@ -76,6 +93,12 @@ class DataFlags:
             "held_out": self.held_out,
             "on_bad": self.on_bad,
             "keep": self.keep,
+            "pairs": self.pairs,
+            "direction": self.direction,
+            "drop_unpaired": self.drop_unpaired,
+            "given_channels": self.given_channels,
+            "maps": self.maps,
+            "palette": self.palette,
         }
 
     def words(self) -> list[str]:
@@ -95,10 +118,11 @@ class DataFlags:
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, column = text.partition("=")
-    if not equals or name not in ("image", "label", "text") or not column:
+    if not equals or name not in ("given", "image", "label", "text") or not column:
         raise UsageError(
-            "DATA-COLUMNS", "a column is named image=…, label=… or text=…", where=text, fix="--columns label=breed"
-        )
+            "DATA-COLUMNS", "a column is named given=…, image=…, label=… or text=…", where=text,
+            fix="--columns label=breed",
+        )  # fmt: skip
     return name, column
 
 

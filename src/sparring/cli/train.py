@@ -23,6 +23,10 @@ class Train(Command):
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """a folder or zip of images, shards, an idx file, hf:owner/name; or emoji, fashion, ring, grid, swissroll, …"""
+    into: Annotated[
+        tyro.conf.Positional[str | None], tyro.conf.arg(metavar="[INTO]", help_behavior_hint="(default: none)")
+    ] = None
+    """image to image: a second folder, of what is to be made of the images in the first one"""
     recipe: Annotated[str, tyro.conf.arg(metavar="NAME|FILE")] = "auto"
     """how to train: a name from `sparring recipes`, a recipe.yaml, or auto (by data, machine and budget)"""
     out: Annotated[
@@ -98,6 +102,7 @@ class Train(Command):
             "rescue": self.rescue == "on",
             "stop": self.stop,
             "log": self.log or (),
+            "into": self.into,
             **self.prepared.settings(),
         }
 
@@ -119,7 +124,8 @@ class Train(Command):
         flags += [word for change in self.set for word in ("--set", change)]
         flags += self.prepared.words()
         flags += ["--processes", str(self.processes)] * (self.processes != 1 and not launched())
-        return ["sparring", "train", self.data, *flags, *["--dry-run"] * self.dry_run, *["--json"] * self.json]
+        data = [self.data] if self.into is None else [self.data, self.into]
+        return ["sparring", "train", *data, *flags, *["--dry-run"] * self.dry_run, *["--json"] * self.json]
 
     def _launch(self) -> int:
         """Again in several processes, which must agree on the directory before one of them makes it."""

@@ -196,7 +196,10 @@ def prepared(
 def _prepared(
     source: Source, options: Options, root: Path, progress: Progress | None, warning: str, seen: Found | None
 ) -> Dataset:
-    asked = replace(options, labels="auto", columns=(), on_bad="quarantine")  # what the pixels depend on
+    asked = replace(  # what the pixels depend on, beside the source
+        options, labels="auto", columns=(), on_bad="quarantine", into=None, pairs="auto", drop_unpaired=False,
+        palette=None,
+    )  # fmt: skip
     legend = seen.record() if seen is not None else legends.stamp(source, options)
     known_by = f"{FORMAT} {decoders()} {source.stamp} {asked} {legend}"
     ticket = root / "opened" / hashlib.blake2b(known_by.encode(), digest_size=16).hexdigest()
@@ -255,9 +258,10 @@ def together(made: Dataset, given: Dataset, options: Options) -> Dataset:
     specs = [SideSpec(one.shape[0], background=options.background, levels=options.levels) for one in (given, made)]
     digest = hashlib.blake2b(f"{given.fingerprint} {made.fingerprint}".encode(), digest_size=16).hexdigest()
     first, second = (given, made) if options.direction == "AtoB" else (made, given)
+    other = {"given": given.report.record(), "made": made.report.record()}
     report = replace(
         made.report, source=first.report.source, also=second.report.source, pairs="unpaired", fingerprint=digest,
-        sides={"given": specs[0].record(), "made": specs[1].record()}, other=given.report.record(),
+        sides={"given": specs[0].record(), "made": specs[1].record()}, other=other,
     )  # fmt: skip
     beside = Given(given.train, given.held_out, given.shape, specs[0], paired=False, other=given)
     return replace(made, report=report, fingerprint=digest, given=beside, side=specs[1])

@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import cache
-from sparring.data.dataset import Dataset, Survey, assembled, prepared, recipe_of, stored
+from sparring.data.dataset import Dataset, Survey, assembled, prepared, recipe_of, stored, together
 from sparring.data.labels import annotate, numbered_as, trimmed
 from sparring.data.live import MOST_LOST, Live
+from sparring.data.map_verdicts import Found as MapsFound
 from sparring.data.options import Options
 from sparring.data.prepare import Preparation, matched
 from sparring.data.report import DataReport, shown
 from sparring.data.scan import Scan
 from sparring.data.sources import open_source
 from sparring.data.sources.items import Annotations, Progress, Source
+from sparring.data.sources.pairs import open_pairs
+from sparring.data.sources.partners import NO_PARTNER
 from sparring.errors import DataError
 
 _VERSION = 1
@@ -37,14 +40,16 @@ _NAMED = 3
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """names (n) and content hashes (n, 16) of all images, held-out ones
-    first.   known: their labels, classes and captions.   report: as it was.   entry: of the cache."""
+    """names (n) and content hashes (n, 16) of all images, or pairs, held-out ones
+    first.   known: their labels, classes and captions.   report: as it was.   entry: of the cache.
+    given: that of the other data set, of what is given, where the data are unpaired."""
 
     names: Sequence[str]
     hashes: NDArray[np.uint8]
     known: Annotations
     report: DataReport
     entry: str
+    given: Manifest | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> Manifest | None:
@@ -60,7 +65,9 @@ class Manifest:
             captions = [*dataset.held_out_captions, *dataset.captions]
         known = Annotations(labels, dataset.classes, captions, dataset.report.labels)
         names = [dataset.file(row) for row in range(n)]
-        return cls(names, dataset.survey.hashes, known, dataset.report, dataset.entry)
+        other = dataset.given.other if dataset.given is not None else None
+        given = cls.of(other) if other is not None else None
+        return cls(names, dataset.survey.hashes, known, dataset.report, dataset.entry, given)
 
     def encode(self) -> bytes:
         """A compressed npz without pickles."""
@@ -77,6 +84,8 @@ class Manifest:
             arrays["labels"] = self.known.labels
         if self.known.captions is not None:
             arrays["captions"] = _bytes([list(texts) for texts in self.known.captions])
+        if self.given is not None:
+            arrays["given"] = np.frombuffer(self.given.encode(), np.uint8)
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, **arrays)
         return file.getvalue()
@@ -85,15 +94,20 @@ class Manifest:
     def load(cls, path: Path) -> Manifest | None:
         """None if there is none, or it cannot be read: then only unchanged data will do."""
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-                said = _value(found["said"])
-                captions = [tuple(texts) for texts in _value(found["captions"])] if "captions" in found else None
-                labels = found.get("labels", None)
-                known = Annotations(labels, tuple(said["classes"]), captions, said["origin"])
-                report = DataReport.of(said["report"])
-                return cls(_value(found["names"]), found["hashes"], known, report, said["entry"])
+            return cls.decode(path.read_bytes())
         except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error, zipfile.BadZipFile):
             return None
+
+    @classmethod
+    def decode(cls, data: bytes) -> Manifest:
+        """What `encode` made."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
+            said = _value(found["said"])
+            captions = [tuple(texts) for texts in _value(found["captions"])] if "captions" in found else None
+            known = Annotations(found.get("labels", None), tuple(said["classes"]), captions, said["origin"])
+            given = cls.decode(found["given"].tobytes()) if "given" in found else None
+            report = DataReport.of(said["report"])
+            return cls(_value(found["names"]), found["hashes"], known, report, said["entry"], given)
 
 
 def _bytes(value: Any) -> NDArray[np.uint8]:
@@ -120,45 +134,77 @@ def reopen(
     than 1 % of the images are lost and were not kept decoded.
     """
     root, warning = cache.directory(cache_dir)
-    entry = root / "images" / manifest.entry
-    kept = stored(entry) if cache.meta(entry) is not None else None
-    try:
-        opened = open_source(source, options, root, progress)
+    if manifest.given is None:
+        own = replace(options, drop_unpaired=True)  # a partner that is gone is one of the differences
+        again = _Reopening(manifest, own, root, warning, progress)
+        return again.run(lambda: open_pairs(source, own, root, progress)[0])
+    assert options.into is not None
+    texts = (source, options.into) if options.direction == "AtoB" else (options.into, source)
+    single = replace(options, pairs="none", into=None, maps="none", palette=None)
+    beside = replace(single, channels=options.given_channels, labels="none", columns=())
+    given, changes = _Reopening(manifest.given, beside, root, warning, progress).run(
+        lambda: open_source(texts[0], beside, root, progress)
+    )
+    alone = replace(manifest, given=None, report=DataReport.of(manifest.report.other["made"]))
+    made, more = _Reopening(alone, single, root, warning, progress).run(
+        lambda: open_source(texts[1], single, root, progress)
+    )
+    return together(made, given, options), [*changes, *more]
+
+
+@dataclass(frozen=True)
+class _Reopening:
+    """One data set that is opened as it was when a run began."""
+
+    manifest: Manifest
+    options: Options
+    root: Path
+    warning: str
+    progress: Progress | None
+
+    def run(self, open_again: Callable[[], Source]) -> tuple[Dataset, list[str]]:
+        """The data set, and what has changed since."""
+        manifest, options, root = self.manifest, self.options, self.root
+        entry = root / "images" / manifest.entry
+        kept = stored(entry) if cache.meta(entry) is not None else None
+        maps = MapsFound.of(manifest.report.maps) if manifest.report.maps else None
         try:
-            found = Preparation(opened, root, options, progress).scan()
+            opened = open_again()
+            try:
+                found = Preparation(opened, root, options, self.progress).scan()
+            except BaseException:
+                opened.close()
+                raise
+        except DataError as error:
+            if kept is None:
+                raise
+            said = f"the data cannot be opened ({error.what}: {error.where}); the run goes on with its decoded images"
+            return _restored(manifest, kept, entry), [said]
+        try:
+            left_out, names = {name for name, _ in manifest.report.excluded}, opened.items.names
+            usable = [n for n in found.number.tolist() if names[n] not in left_out]
+            annotations = trimmed(annotate(opened, options), np.array(usable, np.int64))
+            rows, spare = matched(found.hashes, manifest.hashes)
+            renamed = _renamed(manifest, annotations, found, rows)
+            annotations = numbered_as(annotations, manifest.known.classes, opened.place, renamed)
+            changes = _differences(manifest, found, rows, spare, opened)
+            changes += _relabelled(manifest, annotations, found, rows)
+            if not changes:
+                return prepared(opened, options, root, self.progress, self.warning, maps), []
+            goes_on = "the run goes on with the images it was started on, from"
+            if kept is not None:
+                opened.close()
+                return _restored(manifest, kept, entry), [*changes, f"{goes_on} their decoded copies"]
+            if int((rows < 0).sum()) > MOST_LOST * len(rows):
+                raise _too_much(manifest, rows, opened.place)
+            live = Live(
+                opened, np.where(rows >= 0, found.number[rows], -1), np.where(rows >= 0, found.frame[rows], 0),
+                manifest.hashes, recipe_of(manifest.report, options), manifest.names,
+            )  # fmt: skip
+            return _restored(manifest, live, entry), [*changes, f"{goes_on} the files that are still the same"]
         except BaseException:
             opened.close()
             raise
-    except DataError as error:
-        if kept is None:
-            raise
-        said = f"the data cannot be opened ({error.what}: {error.where}); the run goes on with its decoded images"
-        return _restored(manifest, kept, entry), [said]
-    try:
-        left_out, names = {name for name, _ in manifest.report.excluded}, opened.items.names
-        usable = [n for n in found.number.tolist() if names[n] not in left_out]
-        annotations = trimmed(annotate(opened, options), np.array(usable, np.int64))
-        rows, spare = matched(found.hashes, manifest.hashes)
-        renamed = _renamed(manifest, annotations, found, rows)
-        annotations = numbered_as(annotations, manifest.known.classes, opened.place, renamed)
-        changes = _differences(manifest, found, rows, spare, opened)
-        changes += _relabelled(manifest, annotations, found, rows)
-        if not changes:
-            return prepared(opened, options, root, progress, warning), []
-        goes_on = "the run goes on with the images it was started on, from"
-        if kept is not None:
-            opened.close()
-            return _restored(manifest, kept, entry), [*changes, f"{goes_on} their decoded copies"]
-        if int((rows < 0).sum()) > MOST_LOST * len(rows):
-            raise _too_much(manifest, rows, opened.place)
-        live = Live(
-            opened, np.where(rows >= 0, found.number[rows], -1), np.where(rows >= 0, found.frame[rows], 0),
-            manifest.hashes, recipe_of(manifest.report, options), manifest.names,
-        )  # fmt: skip
-        return _restored(manifest, live, entry), [*changes, f"{goes_on} the files that are still the same"]
-    except BaseException:
-        opened.close()
-        raise
 
 
 def _restored(manifest: Manifest, images: Live | NDArray[np.uint8], entry: Path) -> Dataset:
@@ -178,7 +224,8 @@ def _differences(
 ) -> list[str]:
     """What changed since the run was started, in plain words, naming files. spare: rows of the scan that are new."""
     lost = _lost(manifest, rows)
-    there = {*source.items.names, *(name for name, _ in source.listed_out)} if lost else set()
+    listed_out = [name for name, why in source.listed_out if not why.startswith(NO_PARTNER)]
+    there = {*source.items.names, *listed_out} if lost else set()
     known = {*manifest.names, *(name for name, _ in manifest.report.excluded)} if len(spare) else set()
     new = (source.items[int(found.number[row])].name for row in spare.tolist())
     what = {
@@ -186,8 +233,10 @@ def _differences(
         "changed in content": [name for name in lost if name in there],
         "added": sorted(name for name in new if name not in known),
     }
+    what_changed = "pair" if source.pairs else "file"
     return [
-        f"{len(names):,} file{'s were' if len(names) > 1 else ' was'} {how} since the run started: {_some(names)}"
+        f"{len(names):,} {what_changed}{'s were' if len(names) > 1 else ' was'} {how} since the run started: "
+        + _some(names)
         for how, names in what.items() if names
     ]  # fmt: skip
 

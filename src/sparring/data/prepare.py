@@ -96,7 +96,7 @@ class Preparation:
                 *found.warnings, *(seen.warnings if seen else ()), *self._remarks(found, rows, recipe, meta, entry)
             ],
             pairs=self.source.pairs, also=self.source.also, sides=sides_of(recipe),
-            maps=seen.record() if seen is not None else {},
+            maps=seen.record() | {"line": seen.line()} if seen is not None else {},
         )  # fmt: skip
 
         def write(folder: Path) -> dict[str, Any]:

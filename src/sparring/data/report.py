@@ -11,6 +11,7 @@ from typing import Any
 
 _LONGEST = 80  # characters of a name in a message
 _SENTENCE = 240  # of what is said about one
+_KINDS = {1: "grey", 3: "colour", 4: "colour with transparency"}
 _SHOWN = 10  # excluded files named in the lines; all of them are in the JSON
 
 
@@ -52,8 +53,8 @@ class DataReport:
     labels: where the classes come from.   classes: images of each.   captions: images that have one.
     pairs: how two pictures belong together (`Options.pairs`), "" of single ones; an image is a pair then.
     also: where the second sides lie, if not in `source`.   sides: what "given" and "made" are (`SideSpec.record`).
-    maps: what the label maps hold (`map_verdicts.Found.record`).   other: the report of what is given, where that is a
-    data set of its own (unpaired).
+    maps: what the label maps hold (`map_verdicts.Found.record`, and "line": in words).   other: the reports of what is
+    "given" and "made", where they are data sets of their own (unpaired); the rest is about what is made.
     """
 
     source: str
@@ -95,20 +96,40 @@ class DataReport:
         """A few lines for a person."""
         return list(self._lines())
 
+    def _kinds(self) -> str:
+        """What the pixels are, in words; of both sides where there are two."""
+        if not self.sides:
+            return _KINDS[self.channels or 3]
+        given, made = (
+            f"{len(side['legend'])} classes" if side["legend"] else _KINDS[side["channels"]]
+            for side in (self.sides["given"], self.sides["made"])
+        )
+        return f"{given} → {made}"
+
     def _lines(self) -> Iterator[str]:
         if self.kind == "points":
             yield f"{self.source}: {self.used:,} points for training, {self.held_out:,} held out"
             return
-        yield (
-            f"{shown(self.source)}: {self.found:,} found, {self.used:,} used, "
-            f"{self.held_out:,} held out, {len(self.excluded):,} excluded"
-        )
+        what = " pairs" if self.pairs and not self.other else ""
+        place = f"{shown(self.source)} and {shown(self.also)}" if self.also and not self.other else shown(self.source)
+        for name, part in self.other.items():
+            word = "given" if name == "given" else "to be made"
+            yield (
+                f"{word}: {shown(part['source'])}: {part['found']:,} found, {part['used']:,} used, "
+                f"{part['held_out']:,} held out, {len(part['excluded']):,} excluded"
+            )
+        if not self.other:
+            yield (
+                f"{place}: {self.found:,}{what} found, {self.used:,} used, "
+                f"{self.held_out:,} held out, {len(self.excluded):,} excluded"
+            )
         if self.size:
             height, width = self.size
-            colours = {1: "grey", 3: "colour", 4: "colour with transparency"}[self.channels or 3]
             top = ", ".join(f"{size} ({count:,})" for size, count in list(self.sizes.items())[:3])
             more = " …" if len(self.sizes) > 3 else ""
-            yield f"prepared as {width}x{height} {colours}, crop: {self.crop}; files are {top}{more}"
+            yield f"prepared as {width}x{height}{',' if self.sides else ''} {self._kinds()}, crop: {self.crop}; files are {top}{more}"
+        if self.maps:
+            yield f"label maps: {self.maps['line']}"
         if self.classes:
             most = ", ".join(f"{shown(name)} ({count:,})" for name, count in list(self.classes.items())[:8])
             yield f"{len(self.classes):,} classes ({self.labels}): {most}{' …' if len(self.classes) > 8 else ''}"

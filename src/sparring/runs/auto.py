@@ -17,6 +17,11 @@ CHOICES = ("r3gan-minutes", "r3gan-hours", "gan-points")
 IMAGES_ONLY = ("dcgan", "r3gan", "classifier")
 """Recipes whose networks are made for images."""
 MEANT_FOR_POINTS = ("gan-points",)
+OF_PAIRS = {
+    "stems": ("pix2pix", "pairs: the second image is made of the first"),
+    "unpaired": ("cyclegan", "two sets without pairs: each is turned into the other"),
+}
+"""(preset, why) where two sides are named, by `Options.pairs`; all kinds of pairs alike."""
 
 HOURS = 4 * 3600.0
 """From here on, on a GPU, the published R3GAN networks pay off."""
@@ -31,6 +36,13 @@ def choose(kind: str, shape: tuple[int, ...], count: int, device: str, budget: B
     if device == "cuda" and long:
         return "r3gan-hours", "a GPU and hours: the published residual networks"
     return "r3gan-minutes", "best in the first hour at this size in the committed sweep (docs/choosing.md)"
+
+
+def of_pairs(pairs: str, *, two: bool) -> tuple[str, str] | None:
+    """(preset, why) where the request itself says that there are two sides; None where it does not. two: sources."""
+    if pairs == "none" or (pairs == "auto" and not two):
+        return None
+    return OF_PAIRS["unpaired" if pairs == "unpaired" else "stems"]
 
 
 def adapted(config: Training, shape: tuple[int, ...], count: int) -> list[str]:

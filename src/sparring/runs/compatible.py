@@ -34,7 +34,8 @@ _LARGE, _TIMES = 4096, 10
 def before_data(request: Request) -> Recipe | None:
     """Everything that needs no data: seed, budget, the run's directory, the recipe and the names of its settings.
 
-    Returns the recipe, or None for "auto": then the settings are checked against all that may be chosen.
+    Returns the recipe, or None for "auto" where the data decide: then the settings are checked against all that may be
+    chosen.
     """
     check_seed(request.seed)
     check_begins(request.budget)
@@ -45,9 +46,13 @@ def before_data(request: Request) -> Recipe | None:
     if size is not None and not all(8 <= side <= 2048 for side in size):
         raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])),
                          fix="for example --size 64")  # fmt: skip
-    _check_directory(request.out, request.data)
+    for source in (request.data, request.options.into):
+        if source is not None:
+            _check_directory(request.out, request.data, source)
     if request.recipe != "auto":
         return load(request.recipe, request.set)
+    if found := auto.of_pairs(request.options.pairs, two=request.options.into is not None):
+        return load(found[0], request.set, found[1])
     if request.set:
         _fits_one(request.set, auto.MEANT_FOR_POINTS if request.data in POINTS else auto.CHOICES)
     return None
@@ -66,14 +71,14 @@ def _fits_one(changes: tuple[str, ...], choices: tuple[str, ...]) -> None:
     raise next((error for error in refused if error.code != "CONFIG-KEY"), refused[0])
 
 
-def _check_directory(out: Path | None, data: str) -> None:
-    """The directory is free, and not inside the data: its pictures would be taken for data the next time."""
+def _check_directory(out: Path | None, data: str, source: str) -> None:
+    """The directory is free, and not inside the data `source`: its pictures would be taken for data the next time."""
     if out is not None:
         RunDirectory(out).check_free()
     place = Path(out or free_directory(data)).resolve()
-    if lies_in(place, data):
-        source = Path(data).expanduser().resolve()
-        free = source.parent / "runs" / source.name
+    if lies_in(place, source):
+        folder = Path(source).expanduser().resolve()
+        free = folder.parent / "runs" / folder.name
         raise UsageError(
             "RUN-IN-DATA", "the run would lie inside its own data", where=str(out or place),
             why="its pictures would be taken for data the next time", fix=f"--out {free}",

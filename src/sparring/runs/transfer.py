@@ -157,7 +157,11 @@ def with_origin(request: Request) -> Request:
     options = request.options
     if data["kind"] == "images" and request.data not in POINTS:
         channels, height, width = data["shape"]
-        options = replace(options, size=options.size or (height, width), channels=options.channels or channels)
+        options = replace(options, size=options.size or (height, width))
+        if sides := data.get("sides"):
+            channels, given = (int(sides[side]["channels"]) for side in ("made", "given"))
+            options = replace(options, given_channels=options.given_channels or given)
+        options = replace(options, channels=options.channels or channels)
     held = (f"freeze_d={request.freeze_d}",) if request.freeze_d is not None else ()
     recipe = str(directory.recipe) if request.recipe == "auto" else request.recipe
     return replace(request, recipe=recipe, options=options, set=(*held, *request.set), freeze_d=None)

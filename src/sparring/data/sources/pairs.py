@@ -36,7 +36,7 @@ class PairSource(Source):
     ) -> None:  # fmt: skip
         second = made if first is given else given
         super().__init__(name=first.name, place=first.place, direct=given.direct and made.direct)
-        self.pairs, self.also = pairs, "" if second is first else second.place
+        self.pairs, self.also = pairs, "" if second.place == first.place else second.place
         self._given, self._made, self._rows, self._halves = given, made, rows, halves
         self.items = Items(
             Item(made.items.names[m], f"{given.items[g].stamp} {made.items[m].stamp} {given.items.names[g]}")
