@@ -19,6 +19,7 @@ def context(name="r3gan-minutes", changes=(), **more):
         recipe=found.name, objective=objective, relative=objective.startswith("relativistic"), images=8838,
         held_out=465, kept="the checkpoint of 96k is kept", settings=settings, planned=PLANNED,
         kind="points" if name.endswith("points") else "images", classes=7 if found.name == "cgan" else 0,
+        translates=bool(found.game.needs & {"pair", "unpaired"}),
     )  # fmt: skip
     return Context(**(usual | more))
 
@@ -86,6 +87,8 @@ SIGNS = {
     "CLASS-COLLAPSE": (lambda p, n: since(p, n, class_diversity=0.1), 3, "warn", {"classes": 7}),
     "OUTPUT-RANGE": (lambda p, n: since(p, n, contrast=5.0), 3, "warn", {}),
     "EMA-LAG": (lambda p, n: since(p, n, coverage=0.2), 3, "warn", {}),
+    "IGNORES-INPUT": (lambda p, n: since(p, n, varied=0.02), 3, "warn", {"translates": True}),
+    "COPIES-INPUT": (lambda p, n: since(p, n, changed=0.02, l1=0.1), 3, "warn", {"translates": True}),
     "CHECKERBOARD": (lambda p, n: since(p, n, checkerboard=6.0), 3, "note", {}),
     "AUGMENT-LEAK": (lambda p, n: since(p, n, leak=0.3), 2, "warn", {"settings": {"augment": 0.5}}),
     "KID-RISING": (lambda p, n: since(p, n, kid=0.2, coverage=0.6), 3, "warn", {}),

@@ -79,14 +79,22 @@ def hold_d_back(context: Context) -> str:
 def let_d_go(context: Context) -> str:
     """A weaker penalty on D, or a faster D."""
     less = scaled(context, "gamma", 0.25) if penalised(context) else None
-    if less is None and "lr_ratio" in context.settings:
-        less = scaled(context, "lr_ratio", 2.0)
-    return less or slower(context)
+    return less or _ratio(context, 2.0) or slower(context)
 
 
 def slow_d(context: Context) -> str:
     """D's steps half as large beside G's."""
-    return scaled(context, "lr_ratio", 0.5) or slower(context)
+    return _ratio(context, 0.5) or slower(context)
+
+
+def _ratio(context: Context, factor: float) -> str | None:
+    """D's steps beside G's; in a game of three players all learn at one rate."""
+    return None if "cycle" in context.settings else scaled(context, "lr_ratio", factor)
+
+
+def change_more(context: Context) -> str:
+    """Ask less of a G that translates that it leave alone what it is given."""
+    return scaled(context, "identity", 0.5) or scaled(context, "faithful", 0.5) or slower(context)
 
 
 def slower(context: Context, factor: float = 0.5) -> str:
@@ -109,6 +117,8 @@ def augment(context: Context) -> str:
     if context.kind == "points":
         return f"more points: there are {count(context.images)}"
     start, end = ends(context.settings.get("augment"))
+    if context.translates and (start is None or end is None or context.settings.get("jitter") is False):
+        return setting("jitter", "true") if context.settings.get("jitter") is False else "more images"
     if start is None or end is None:
         return "`--recipe r3gan-minutes --set augment=0.2`" if not context.classes else "more images"
     now = max(start, end)

@@ -18,8 +18,11 @@ def _told(auc: float, what: str) -> str:
 
 
 def d_wins(h: History) -> Verdict | None:
-    """D tells nearly all fakes from held-out data; hard where it tells all and G does not get better any more."""
-    t, auc = h.t, h.now("auc")
+    """D tells nearly all fakes from held-out data; hard where it tells all and G does not get better any more.
+
+    A G that translates is told besides how far it is from the truth, or from the way back: D may win there, and does.
+    """
+    t, auc = h.t, None if h.context.translates else h.now("auc")
     streak = h.shown("auc", lambda value: value >= t.d_wins, t.probes)
 
     def saturated(index: int) -> bool | None:
@@ -254,7 +257,7 @@ def damage(h: History, index: int, *, patient: bool = False) -> str:
 
     patient: a D that is always right, or a G that covers next to nothing yet, is no damage while G gets better.
     """
-    t, auc = h.t, h.at(index, "auc")
+    t, auc = h.t, None if h.context.translates else h.at(index, "auc")
     spared = patient and bool(trend.improving(h, index))
     if auc is not None and (auc >= t.d_wins or auc <= t.d_fooled) and not spared:
         return _told(auc, f"healthy: {percent(t.d_fooled)} to {percent(t.d_wins)}")

@@ -168,19 +168,23 @@ class History:
     # ── the score ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def score(self, index: int) -> Score | None:
-        """What the probe `index` is scored by: KID, the energy distance of points, the errors of a classifier."""
+        """What the probe `index` is scored by: KID, the distance of pairs, the energy distance of points, the errors of
+        what says classes."""
         value, name = self.at(index, self._scored_by), self._scored_by
         if value is None:
             return None
         if name == "accuracy":
             n = max(1, self.context.held_out)
             return Score("errors", 1 - value, math.sqrt(max(value * (1 - value), 0.25 / n) / n))
-        return Score(name, value, self.at(index, "kid_se") if name == "kid" else None)
+        if name == "pixel_accuracy":
+            return Score("wrong_pixels", 1 - value, None)
+        return Score(name, value, self.at(index, f"{name}_se"))
 
     @cached_property
     def _scored_by(self) -> str:
         """One score for the whole run: the one most probes have."""
-        counts = {name: len(self.series(name)) for name in ("accuracy", "energy_distance", "kid")}
+        names = ("accuracy", "pixel_accuracy", "energy_distance", "pair_distance", "kid")
+        counts = {name: len(self.series(name)) for name in names}
         return max(counts, key=lambda name: counts[name])
 
     @cached_property

@@ -52,14 +52,27 @@ class Logits:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a game that translates was given, and whether real image k is what translation k should be.
+
+    images: (n, C', H, W) uint8; None where they cannot be compared with what is made of them: label maps.
+    """
+
+    images: Tensor | None
+    paired: bool
+
+
+@dataclass(frozen=True)
 class Look:
     """One look at a game; what a game has not is None.
 
     fake: samples of the averaged players.   raw: the same latents by the players as they are, where both exist.
     logits: of a game that has a discriminator.   besides: numbers that are measured elsewhere and join the signals.
+    given: of a game that translates, of which nothing is asked that what it is given decides.
     """
 
     fake: Sight | None = None
     raw: Sight | None = None
     logits: Logits | None = None
     besides: Mapping[str, float] = field(default_factory=dict)
+    given: Given | None = None

@@ -35,6 +35,38 @@ def output_range(h: History) -> Verdict | None:
     )  # fmt: skip
 
 
+def ignores_input(h: History) -> Verdict | None:
+    """A game that translates makes nearly the same of everything."""
+    streak, value = h.shown("varied", lambda value: value < h.t.varied, h.t.probes), h.now("varied")
+    if not streak.confirmed or value is None:
+        return None
+    game = h.context.settings
+    alone = game.get("conditional") is False and (game.get("reconstruction") == "none" or game.get("faithful") == 0)
+    return Verdict(
+        "IGNORES-INPUT", "warn", streak.since, "possible" if h.context.alone else "likely",
+        f"two translations differ by {percent(value)} of what two real images differ by (healthy: above "
+        f"{percent(h.t.varied)})",
+        "Whatever it is given, G makes the same image: one that D accepts, or a mean of all.",
+        f"a new run in which D sees what was given ({advice.setting('conditional', 'true')})" if alone
+        else f"a new run with {advice.slower(h.context)}",
+    )  # fmt: skip
+
+
+def copies_input(h: History) -> Verdict | None:
+    """A game that translates changes next to nothing."""
+    bound = h.t.changed if h.now("l1") is not None else h.t.changed_unpaired
+    streak, value = h.shown("changed", lambda value: value < bound, h.t.probes), h.now("changed")
+    if not streak.confirmed or value is None:
+        return None
+    return Verdict(
+        "COPIES-INPUT", "warn", streak.since, "possible" if h.context.alone else "likely",
+        f"translations differ from what was given by {percent(value)} of what real images differ from it (healthy: "
+        f"above {percent(bound)})",
+        "G has found that handing back its input costs it little.",
+        f"a new run with {advice.change_more(h.context)}",
+    )  # fmt: skip
+
+
 def checkerboard(h: History) -> Verdict | None:
     """Too much energy in the finest pattern that pixels can show."""
     streak = h.shown("checkerboard", lambda value: value > h.t.checkerboard, h.t.probes)
@@ -48,6 +80,7 @@ def checkerboard(h: History) -> Verdict | None:
         f"(healthy: below {number(h.t.checkerboard)} times)",
         "A grid of light and dark pixels, which upsampling layers leave; early in a run it often fades by itself.",
         f"a new run with {advice.setting('generator', 'r3gan')}, which resamples smoothly" if other
+        else f"a new run with {advice.setting('up', 'resize')}" if h.context.settings.get("up") == "transposed"
         else f"more time, or a new run with {advice.slower(h.context)}",
     )  # fmt: skip
 

@@ -30,6 +30,8 @@ RULES: tuple[Callable[[History], Verdict | None], ...] = (
     duel.g_starved,
     collapse.low_diversity,
     collapse.class_collapse,
+    pictures.ignores_input,
+    pictures.copies_input,
     pictures.output_range,
     collapse.average_lags,
     collapse.average_frozen,
@@ -76,8 +78,9 @@ def healthy(h: History) -> Verdict | None:
     """Nothing is wrong, with the numbers that say so; nothing where no number says it."""
     c, parts, last, young = h.context, [], len(h.probes) - 1, False
     if (auc := h.now("auc")) is not None:
+        fine = "any" if c.translates else f"{percent(h.t.d_fooled)} to {percent(h.t.d_wins)}"
         parts.append(f"D orders {percent(auc)} of the pairs of a held-out and a generated sample rightly (healthy: "
-                     f"{percent(h.t.d_fooled)} to {percent(h.t.d_wins)})")  # fmt: skip
+                     f"{fine})")  # fmt: skip
     if (diversity := h.now("diversity")) is not None:
         young |= diversity < h.t.low_diversity
         parts.append(f"G's samples have {percent(diversity)} of the variety of the data"
@@ -89,6 +92,9 @@ def healthy(h: History) -> Verdict | None:
         parts.append(
             f"G covers {percent(min(1.0, coverage / real))} of what the data covers{_yet(coverage / real, low)}"
         )
+    if (matched := h.now("matched")) is not None:
+        parts.append(f"in {percent(matched)} of the comparisons a translation is nearer to its own truth than to "
+                     "another one (by chance: 50 %)")  # fmt: skip
     if (score := h.score(last)) is not None:
         parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
@@ -147,10 +153,20 @@ def table(
     if "kid" in values:
         rows.append((trend.NAMES["kid"].replace("G's samples", "samples"),
                      plus_minus(values["kid"], values.get("kid_se")), "falling"))  # fmt: skip
+    if "pair_distance" in values:
+        rows.append((trend.NAMES["pair_distance"].replace("G's ", ""),
+                     plus_minus(values["pair_distance"], values.get("pair_distance_se")), "falling"))  # fmt: skip
+    add("l1", "mean difference from the truth, in [0, 1]", number, "falling, then flat")
+    add("matched", "comparisons in which a translation is nearest to its own truth", percent, "rising")
+    add("varied", "difference of two translations beside that of real images", number, f"above {number(t.varied)}")
+    add("changed", "difference from what was given beside that of real images", number, f"above {number(t.changed)}")
+    add("pixel_accuracy", "pixels of held-out images that are called by their class", percent, "rising")
+    add("pixel_accuracy_train", "the same of training images", percent, "not far above")
     add("energy_distance", trend.NAMES["energy_distance"], number, "falling")
     add("accuracy", "held-out samples that are called by their class", percent, "rising")
     add("accuracy_train", "the same of training samples", percent, "not far above")
-    add("auc", "pairs that D orders rightly", percent, f"{percent(t.d_fooled)} to {percent(t.d_wins)}")
+    fine = "above 50 %" if context.translates else f"{percent(t.d_fooled)} to {percent(t.d_wins)}"
+    add("auc", "pairs that D orders rightly", percent, fine)
     add("auc_train", "the same with training data", percent, f"at most {percent(t.d_gap)} more")
     add("diversity", "variety of the samples beside the data's", percent, f"above {percent(t.low_diversity)}")
     if "coverage" in values and (real := values.get("coverage_self")):

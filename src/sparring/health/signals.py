@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sparring.health.baseline import CLASS, Baseline, covered, inside, repeated
 from sparring.health.look import Logits, Look, Sight
+from sparring.health.pairs import of_translations
 from sparring.health.pixels import Pixels, worst
 from sparring.metrics import diversity, neighbours
 from sparring.metrics.kernel import kid
@@ -52,11 +53,16 @@ def signals(look: Look, baseline: Baseline | None) -> Signals:
     class_diversity: the least over classes of a class's diversity ratio, over the median of all.
     checkerboard: energy of fakes near the highest frequencies over that of reals.
     leak: share of fakes with a border or hole as augmentation leaves, minus that of reals (`health.pixels`).
+    Of a game that translates, of all these only `kid` and what pixels look like; and l1, pair_distance, matched,
+    varied, changed: see `health.pairs`.
     """
     values: Signals = dict(look.besides)
     if look.logits is not None:
         values |= of_logits(look.logits)
-    if baseline is not None and look.fake is not None:
+    if baseline is not None and look.fake is not None and look.given is not None:
+        values |= of_translations(look.fake, baseline.real, look.given)
+        values |= of_pixels(look.fake, baseline)
+    elif baseline is not None and look.fake is not None:
         values |= of_law(look.fake, look.raw, baseline)
         values |= of_pixels(look.fake, baseline)
         if baseline.reals.labels is not None:

@@ -30,6 +30,8 @@ TITLES = {
     "EMA-FROZEN": "the averaged G does not move",
     "PENALTY": "the gradient penalty has run away",
     "GRADIENT-JUMP": "a gradient has jumped",
+    "IGNORES-INPUT": "G does not look at what it is given",
+    "COPIES-INPUT": "G hands back what it is given",
     "CHECKERBOARD": "a checkerboard pattern",
     "AUGMENT-LEAK": "the augmentation shows in the samples",
     "KID-RISING": "the samples are getting worse",
@@ -89,6 +91,8 @@ class Context:
     kept:     which healthy checkpoint there is, as words: "the checkpoint of 96k is kept"; "" if there is none.
     settings: the settings of the recipe as plain values (`runs.settings.plain`): numbers, words, ramps as mappings.
     classes:  of the data; 0 without labels.   kind: "images" or "points".
+    translates: images are made of images that are given: what G makes is decided by them, and it is told the truth, or
+              held to a way back, beside what D says.
     planned:  images the run is to see; 0: unknown.
     stop:     "budget" (stopping is advised only) or "auto" (a plateau ends the run).
     alone:    one look is all there is: no signal need persist, and nothing is compared with earlier probes.
@@ -106,6 +110,7 @@ class Context:
     settings: Mapping[str, Any] = field(default_factory=dict)
     classes: int = 0
     kind: str = "images"
+    translates: bool = False
     planned: int = 0
     stop: str = "budget"
     alone: bool = False

@@ -71,7 +71,8 @@ def lpips(network: network_of_lpips.LPIPS, made: Tensor, truth: Tensor) -> Tenso
     def measure(x: Tensor, y: Tensor) -> Tensor:
         factor = -(-32 // min(x.shape[2:])) if min(x.shape[2:]) < 32 else 1
         sides = [F.interpolate(each, scale_factor=factor, mode="bilinear") if factor > 1 else each for each in (x, y)]
-        return network(*(side.float().to(device) * 2 - 1 for side in sides)).cpu().double()
+        found: Tensor = network(*(side.float().to(device) * 2 - 1 for side in sides))
+        return found.cpu().double()
 
     return _by_pieces(measure, made, truth)
 
@@ -98,7 +99,9 @@ def _by_pieces(measure: Callable[[Tensor, Tensor], Tensor], made: Tensor, truth:
             why="both must be uint8 (N, C, H, W), of the same shape",
         )  # fmt: skip
     pieces = [
-        measure(_unit(x), _unit(y)) for x, y in zip(made.split(_PIECE), truth.split(_PIECE), strict=True) if len(x)
+        measure(_unit(x), _unit(y))
+        for x, y in zip(*(torch.split(side, _PIECE) for side in (made, truth)), strict=True)
+        if len(x)
     ]
     return torch.cat(pieces) if pieces else torch.zeros(0, dtype=torch.float64)
 

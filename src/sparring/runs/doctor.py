@@ -49,7 +49,7 @@ Row = tuple[int, dict[str, float]]
 STORY = ("ROLLBACK", "NOT-FINITE", "GIVEN-UP", "DISK", "DATA-BROKEN", "DATA-LOST")
 """Alarms that are told as what has happened on the way; verdicts of the past are judged anew instead."""
 MOST_STORY = 8
-JUDGED = {"auc", "kid", "diversity", "coverage", "accuracy"}
+JUDGED = {"auc", "kid", "diversity", "coverage", "accuracy", "pixel_accuracy"}
 """What a probe has measured if the health of a run was looked at: of points, pictures alone are counted too."""
 
 
@@ -283,7 +283,7 @@ def _context(
         recipe=str(document.get("recipe", "")), objective=objective,
         relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         images=_whole(report.get("used")), held_out=_whole(report.get("held_out")), kept=kept, settings=settings,
-        classes=len(data.get("classes") or ()), kind=str(data.get("kind", "images")),
+        classes=len(data.get("classes") or ()), kind=str(data.get("kind", "images")), translates="sides" in data,
         planned=_whole(run.get("images")), stop=str(run.get("stop", "budget")), ended=ended,
         run=str(directory.path), data=str(data.get("source", "DATA")), alarms=tuple(told.alarms),
     )  # fmt: skip
@@ -367,7 +367,7 @@ def _measured(document: dict[str, Any], recipe: Recipe, dataset: Dataset, match:
     reference = probes.reference if probes is not None else min(REFERENCE, len(dataset.train))
     observer = Observer(
         dataset, samples=samples, reference=reference, seed=match.seed if isinstance(match.seed, int) else 0,
-        mirrored=recipe.config.flip, judge=judge_of(match.game),
+        mirrored=recipe.config.flip, judge=judge_of(match.game, dataset),
     )  # fmt: skip
     values: dict[str, float] = {}
     if dataset.kind == "points" and isinstance(match.game, Samples):

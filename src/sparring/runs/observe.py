@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -14,25 +13,25 @@ from torch import Tensor
 
 from sparring.chance import Dice, permutation
 from sparring.contest import Contest
-from sparring.data import Dataset
+from sparring.data import Dataset, batch_of
 from sparring.health.baseline import FEWEST, Baseline
 from sparring.health.copies import Copies, thumbnails
-from sparring.health.look import Logits, Look, Sight
-from sparring.health.pixels import Pixels
+from sparring.health.look import Given, Logits, Look, Sight
 from sparring.health.signals import signals
 from sparring.metrics import features
 from sparring.metrics.extractors import PixelFeatures
 from sparring.metrics.features import Extractor, quantise
 from sparring.runs.board import reading
-from sparring.runs.probes import SIZES, Cost, held_out_most
+from sparring.runs.probes import held_out_most
+from sparring.runs.translating import PIECE as _TRANSLATED
+from sparring.runs.translating import given_of, right, shown, translated
 from sparring.train.match import Match, resting
-from sparring.types import Batch, Classifies, Criticises, Samples, SamplesByClass
+from sparring.types import Batch, Classifies, Criticises, Samples, SamplesByClass, Segments, Translates
 
 LOGITS = 256
 """Samples of each kind that D is asked about."""
 PIECE = 64
 """Samples that are made or judged at once."""
-_FEW = 32  # samples of the piece by which the cost is measured
 _READ = 512  # training images that are read at once for their thumbnails
 
 
@@ -61,6 +60,9 @@ class Observer:
         self._reference = np.sort(order[aside : aside + reference])
         most = held_out_most(samples) if held_out is None else held_out
         self._held_out = np.sort(permutation(seed, "probe/held-out", 0, held)[:most])
+        if dataset.given is not None:  # each image that is given is translated once
+            images = dataset.given.held_out if self.apart else dataset.given.train
+            self.samples = max(0, min(samples, len(self._held_out) if self.apart else aside, len(images)))
 
     # ── the data ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -81,24 +83,24 @@ class Observer:
         if min(len(real), len(train), self.samples) < FEWEST:
             return None
         copies = None
-        if len(self._reference):
+        if len(self._reference) and self.dataset.given is None:  # a translation is near to what its input is near to
             share = len(self._reference) / len(self.dataset.train)
             copies = Copies.of(self._thumbnails(self._reference), share, real.likeness, mirrored=self.mirrored)
         return Baseline.of(real, train, self.samples, apart=self.apart, copies=copies)
 
     @cached_property
     def _real(self) -> Sight:
-        if self.apart:
-            return self._sight(self.dataset.held_out[self._held_out], self._labels(self._held_out, held_out=True))
-        return self._sight(self.dataset.train[self._aside], self._labels(self._aside))
+        rows, held_out = self._reals
+        return self._sight(rows, held_out=held_out)
 
     @cached_property
     def _trained(self) -> Sight:
-        return self._sight(self.dataset.train[self._train], self._labels(self._train))
+        return self._sight(self._train)
 
-    def _labels(self, rows: NDArray[np.int64], *, held_out: bool = False) -> Tensor | None:
-        labels = self.dataset.held_out_labels if held_out else self.dataset.labels
-        return None if labels is None else torch.from_numpy(labels[rows])
+    @property
+    def _reals(self) -> tuple[NDArray[np.int64], bool]:
+        """Rows of real images that no G is trained on, or else that it is not compared with; whether held out."""
+        return (self._held_out, True) if self.apart else (self._aside, False)
 
     def _thumbnails(self, rows: NDArray[np.int64]) -> Tensor:
         pieces = [thumbnails(self._tensor(self.dataset.train[rows[i : i + _READ]])) for i in range(0, len(rows), _READ)]
@@ -109,9 +111,16 @@ class Observer:
         tensor = torch.from_numpy(np.array(values))  # a copy: the cache is read-only
         return tensor.permute(0, 3, 1, 2).contiguous() if self.dataset.kind == "images" else tensor.float()
 
-    def _sight(self, values: NDArray[np.generic], labels: Tensor | None) -> Sight:
-        tensor = self._tensor(values)
-        return Sight(self._embed(tensor), tensor if self.dataset.kind == "images" else None, labels)
+    def _sight(self, rows: NDArray[np.int64], *, held_out: bool = False) -> Sight:
+        """Real samples; label maps in their colours."""
+        data = self.dataset
+        if data.legend:
+            tensor = shown(batch_of(data, rows, held_out=held_out).x, data)
+        else:
+            tensor = self._tensor((data.held_out if held_out else data.train)[rows])
+        labels = data.held_out_labels if held_out else data.labels
+        known = None if labels is None else torch.from_numpy(labels[rows])
+        return Sight(self._embed(tensor), tensor if data.kind == "images" else None, known)
 
     # ── the game ─────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,15 +131,26 @@ class Observer:
 
     def look(self, match: Match) -> Look:
         """Averaged players, players as they are, D, each as far as the game has it."""
-        game, fake, raw = match.game, None, None
+        game, fake, raw, given, data = match.game, None, None, None, self.dataset
+        besides: dict[str, float] = {}
         with self._on(match.engine.device):
-            if isinstance(game, Samples) and self.baseline is not None:
+            if isinstance(game, Translates | Segments) and data.legend:
+                besides = self._segmented(match, game)
+            elif isinstance(game, Translates) and data.given is not None and self.baseline is not None:
+                rows, held_out = self._reals
+                mine = rows[: self.samples] if data.given.paired else np.arange(self.samples)
+                images = given_of(data, mine, held_out=held_out)
+                given = Given(None if data.given.legend else images, data.given.paired)
+                with match.averages.applied(), resting(match.game):
+                    made = translated(match, game, images)
+                fake = Sight(self._embed(made), made)
+            elif isinstance(game, Samples) and self.baseline is not None:
                 with match.averages.applied():
                     fake = self._made(match)
                 raw = self._made(match) if match.averages.players else None
             logits = self._logits(match, game) if isinstance(game, Criticises) else None
-            besides = self._classified(match, game) if isinstance(game, Classifies) else {}
-        return Look(fake, raw, logits, besides)
+            besides |= self._classified(match, game) if isinstance(game, Classifies) else {}
+        return Look(fake, raw, logits, besides, given)
 
     @torch.no_grad()
     def _made(self, match: Match) -> Sight:
@@ -166,28 +186,36 @@ class Observer:
         (0.94 to 0.98 there). Nothing is written to them.
         """
         with resting(match.game):
-            train = self._asked_of(match, game, self._trained, "train")
+            train = self._asked_of(match, game, "train")
             if train is None:
                 return None
-            held = self._asked_of(match, game, self._real, "held-out") if self.apart else None
+            held = self._asked_of(match, game, "held-out") if self.apart else None
         fakes = [train[1]] if held is None else [train[1], held[1]]
         zero = not game.relative and not reading(game).centred
         return Logits(None if held is None else held[0], train[0], torch.cat(fakes), zero)
 
-    def _asked_of(self, match: Match, game: Criticises, reals: Sight, name: str) -> tuple[Tensor, Tensor] | None:
+    def _asked_of(self, match: Match, game: Criticises, name: str) -> tuple[Tensor, Tensor] | None:
         """D's logits of reals and of as many fakes, (n,) each, in pieces of one size; None of too few reals."""
         packed = match.game.config.packing if isinstance(match.game, Contest) else 1
-        size = min(PIECE, len(reals)) // packed * packed
+        reals = len(self._train if name == "train" else self._reals[0])
+        size = min(PIECE if self.dataset.given is None else _TRANSLATED, reals) // packed * packed
         if size < 2:
             return None
         found: list[tuple[Tensor, Tensor]] = []
-        for start in range(0, min(len(reals), LOGITS) - size + 1, size):
-            batch = self._batch(match, reals.part(slice(start, start + size)))
-            real, fake = game.logits(batch, self._dice(match, f"probe/{name}", range(start, start + size)))
+        for start in range(0, min(reals, LOGITS) - size + 1, size):
+            rows = slice(start, start + size)
+            real, fake = game.logits(
+                self._batch(match, name, rows), self._dice(match, f"probe/{name}", range(start, start + size))
+            )
             found.append((_each(real), _each(fake)))
         return torch.cat([real for real, _ in found]), torch.cat([fake for _, fake in found])
 
-    def _batch(self, match: Match, reals: Sight) -> Batch:
+    def _batch(self, match: Match, name: str, part: slice) -> Batch:
+        """Some of the reals, of the rows of training or of those apart, with what is given with them."""
+        if self.dataset.given is not None:
+            rows, held_out = (self._train, False) if name == "train" else self._reals
+            return match.engine.place(batch_of(self.dataset, rows[part], held_out=held_out))
+        reals = (self._trained if name == "train" else self._real).part(part)
         x = reals.features if reals.images is None else reals.images
         return match.engine.place(Batch(x, label=reals.labels))
 
@@ -201,10 +229,25 @@ class Observer:
                     continue
                 right = []
                 for start in range(0, len(reals), PIECE):
-                    piece = self._batch(match, reals.part(slice(start, start + PIECE)))
+                    piece = self._batch(
+                        match, "train" if reals is self._trained else "held-out", slice(start, start + PIECE)
+                    )
                     assert piece.label is not None
                     right.append((game.classify(piece.x).argmax(1) == piece.label).double().cpu())
                 values[name] = float(torch.cat(right).mean())
+        return values
+
+    def _segmented(self, match: Match, game: Translates | Segments) -> dict[str, float]:
+        """`pixel_accuracy`: the share of pixels of held-out images whose class is right; `…_train` of training ones."""
+        values = {}
+        with match.averages.applied(), resting(match.game):
+            for name, rows, held_out in (
+                ("pixel_accuracy", self._reals[0] if self.apart else None, True),
+                ("pixel_accuracy_train", self._train, False),
+            ):
+                if rows is not None and len(rows):
+                    batch = batch_of(self.dataset, rows[: self.samples], held_out=held_out)
+                    values[name] = right(match, game, batch)
         return values
 
     def _dice(self, match: Match, purpose: str, samples: range) -> Dice:
@@ -239,57 +282,15 @@ class Observer:
             network.to("cpu")
 
 
-def judge_of(game: object) -> Extractor | None:
-    """The judge of an `Observer` of this game; None: the usual one. What makes no samples is not compared with
+def judge_of(game: object, dataset: Dataset) -> Extractor | None:
+    """The judge of an `Observer` of this game; None: the usual one. What makes no images is not compared with
     anything: pixels cost nothing."""
-    return None if isinstance(game, Samples) else PixelFeatures()
+    return None if makes(game, dataset) else PixelFeatures()
 
 
-def cost_of(match: Match, dataset: Dataset, rate: float, besides: Callable[[Match], object] | None = None) -> Cost:
-    """What probing this game costs on this machine, from one small piece of each part: a second or two on a CPU.
-
-    match: will have been played for some rounds.   besides: what is measured at every probe, whatever its size.
-    rate: images per second of training. On a CPU everything is timed by the time of the process, training too, which
-    does not count waiting on a machine that is busy with other things; the rate says how much slower the clock is.
-    """
-    alone = match.engine.device.type == "cpu"
-
-    def seconds(act: Callable[[], object]) -> float:
-        clock = time.process_time if alone else time.perf_counter
-        began = clock()
-        act()
-        return clock() - began
-
-    count = max(1, min(_FEW, len(dataset.train)))
-    eyes = Observer(dataset, samples=_FEW, held_out=_FEW, judge=judge_of(match.game))
-    makes = isinstance(match.game, Samples)
-    with eyes._on(match.engine.device):
-        fixed = seconds(lambda: eyes._sight(dataset.train[:count], None))  # the judge is loaded
-        real = seconds(lambda: eyes._trained)
-        thumbnail = seconds(lambda: eyes._thumbnails(np.arange(count)))
-    _ = eyes.baseline if makes else None  # so that it is no part of the look
-    seen: list[Look] = []
-    match.step()
-    fake = seconds(lambda: seen.append(eyes.look(match)))
-    if seen[0].fake is not None and (images := seen[0].fake.images) is not None:
-        fake += seconds(lambda: Pixels.of(images))
-    n, width = SIZES[-1], eyes._trained.features.shape[1]
-    spots = torch.from_numpy(np.random.Generator(np.random.Philox(0)).standard_normal((3 * n, width))).float()
-    made, real_, train = (Sight(part) for part in spots.split(n))
-    algebra = seconds(lambda: signals(Look(made, made), Baseline.of(real_, train, n))) if makes else 0.0
-    each = seconds(lambda: besides(match)) if besides is not None else 0.0
-    slower = _slower(match, rate) if alone else 1.0
-    parts = (max(0.0, fixed - real), real / count, fake / _FEW, thumbnail / count, algebra, each)
-    return Cost(*(slower * part for part in parts))
-
-
-def _slower(match: Match, rate: float) -> float:
-    """Seconds of the clock in which training gets one second of the processors: 1 on one thread of an idle machine."""
-    began, before, rounds = time.process_time(), match.images, 0
-    while rounds < 4 or (match.engine.size == 1 and time.process_time() - began < 0.3):  # together, equally many
-        match.step()
-        rounds += 1
-    return (match.images - before) / max(rate, 1e-9) / max(time.process_time() - began, 1e-9)
+def makes(game: object, dataset: Dataset) -> bool:
+    """Whether a game makes samples that are held against real ones; label maps are held against the true ones."""
+    return isinstance(game, Samples) or (isinstance(game, Translates) and not dataset.legend)
 
 
 def _each(logits: Tensor) -> Tensor:

@@ -17,8 +17,8 @@ from sparring.budget import Budget, duration
 from sparring.data import Dataset, Options, SideSpec, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto, compatible, loggers, transfer
+from sparring.runs.cost import cost_of
 from sparring.runs.directory import free_directory
-from sparring.runs.observe import cost_of
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
 from sparring.runs.recipe import Recipe, load
 from sparring.runs.transfer import Origin

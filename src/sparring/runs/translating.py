@@ -1,0 +1,63 @@
+"""What games that translate, or say what each pixel is, make of the images that they are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sparring.chance import Dice
+from sparring.data import Dataset, batch_of
+from sparring.generate.pairs import visible
+from sparring.metrics.features import quantise
+from sparring.train.match import Match
+from sparring.types import Batch, Segments, Translates
+
+PIECE = 8
+"""Images that are translated at once."""
+
+
+def given_of(dataset: Dataset, rows: NDArray[np.int64], *, held_out: bool) -> Tensor:
+    """(n, C', H, W) uint8: what is given in these rows; label maps one-hot."""
+    batch = batch_of(dataset, rows, held_out=held_out)
+    assert batch.condition is not None
+    return batch.condition
+
+
+@torch.no_grad()
+def translated(match: Match, game: Translates, given: Tensor) -> Tensor:
+    """(n, C', H, W) uint8 → (n, C, H, W) uint8 on the CPU, with the noise of the seed of the run."""
+    made = []
+    for start in range(0, len(given), PIECE):
+        some = match.engine.place(Batch(given[start : start + PIECE])).x
+        made.append(quantise(game.translate(some, _dice(match, start, len(some)))).cpu())
+    return torch.cat(made)
+
+
+@torch.no_grad()
+def right(match: Match, game: Translates | Segments, batch: Batch) -> float:
+    """The share of pixels whose class is right, where what is to be made is a label map."""
+    assert batch.condition is not None
+    found = []
+    for start in range(0, len(batch), PIECE):
+        piece = slice(start, start + PIECE)
+        some = match.engine.place(Batch(batch.condition[piece])).x
+        if isinstance(game, Segments):
+            said = game.segment(some)
+        else:
+            said = game.translate(some, _dice(match, start, len(some)))
+        found.append((said.argmax(1).cpu() == batch.x[piece].argmax(1)).double().flatten(1).mean(1))
+    return float(torch.cat(found).mean())
+
+
+def shown(images: Tensor, dataset: Dataset) -> Tensor:
+    """What is to be made as people, and judges, see it: (n, C, H, W) uint8, label maps in their colours."""
+    if not dataset.legend:
+        return images
+    return quantise(visible(images.float() / 127.5 - 1, is_map=True, palette=dataset.palette))
+
+
+def _dice(match: Match, start: int, count: int) -> Dice:
+    assert isinstance(match.seed, int)
+    return Dice(match.seed, "sample", range(start, start + count), (), match.engine.device)
