@@ -24,7 +24,7 @@ from sparring.metrics.features import Extractor, quantise
 from sparring.runs.board import reading
 from sparring.runs.probes import held_out_most
 from sparring.runs.translating import PIECE as _TRANSLATED
-from sparring.runs.translating import given_of, right, shown, translated
+from sparring.runs.translating import given_of, painted, right, translated
 from sparring.train.match import Match, resting
 from sparring.types import Batch, Classifies, Criticises, Samples, SamplesByClass, Segments, Translates
 
@@ -115,7 +115,7 @@ class Observer:
         """Real samples; label maps in their colours."""
         data = self.dataset
         if data.legend:
-            tensor = shown(batch_of(data, rows, held_out=held_out).x, data)
+            tensor = painted(batch_of(data, rows, held_out=held_out).x, data)
         else:
             tensor = self._tensor((data.held_out if held_out else data.train)[rows])
         labels = data.held_out_labels if held_out else data.labels

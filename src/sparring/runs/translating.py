@@ -51,7 +51,7 @@ def right(match: Match, game: Translates | Segments, batch: Batch) -> float:
     return float(torch.cat(found).mean())
 
 
-def shown(images: Tensor, dataset: Dataset) -> Tensor:
+def painted(images: Tensor, dataset: Dataset) -> Tensor:
     """What is to be made as people, and judges, see it: (n, C, H, W) uint8, label maps in their colours."""
     if not dataset.legend:
         return images

@@ -29,6 +29,7 @@ from sparring.data.split import words
 from sparring.generate.sample import device_of
 from sparring.metrics.features import quantise
 from sparring.runs.run import Run
+from sparring.runs.translating import painted
 from sparring.types import Samples, SamplesByClass
 
 CHUNK = 64
@@ -230,7 +231,17 @@ class Rows(Side):
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def dataset(self) -> Dataset:
+        return self._dataset
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """(n,) the rows, held-out ones first, then training ones."""
+        return self._rows
+
     def groups(self, start: int, stop: int) -> Iterator[Group]:
+        """Label maps come in their colours."""
         rows, k = self._rows[start:stop], len(self._dataset.held_out)
         positions = np.arange(start, start + len(rows))
         for aside in (True, False):
@@ -245,7 +256,13 @@ class Rows(Side):
             else:
                 pixels, there = images[part[mine]], np.ones(int(mine.sum()), np.bool_)
             if there.any():
-                yield positions[mine][there].tolist(), torch.from_numpy(pixels[there]).permute(0, 3, 1, 2)
+                yield positions[mine][there].tolist(), self._seen(pixels[there])
+
+    def _seen(self, pixels: NDArray[np.uint8]) -> Tensor:
+        side = self._dataset.side
+        if side is None:
+            return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        return painted(torch.from_numpy(side.shown(pixels)), self._dataset)
 
     def name(self, position: int) -> str:
         return self._dataset.file(int(self._rows[position]))
