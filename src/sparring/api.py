@@ -125,11 +125,12 @@ def check(data: str | Path, *, progress: Callable[..., None] | None = None, **pr
     return checks.check(data, options(**preparation), progress=progress)
 
 
-def refuse_check(data: str | Path, out: str | Path | None = None) -> None:
-    """Raise what `save_check` would say against this place for a check of `data`, before anything is looked at."""
+def refuse_check(data: str | Path, out: str | Path | None = None, into: str | None = None) -> None:
+    """Raise what `save_check` would say against this place for a check of `data` (and of the second folder `into`),
+    before anything is looked at."""
     from sparring.runs import check as checks
 
-    checks.refuse(str(data), Path(out) if out is not None else None)
+    checks.refuse(str(data), Path(out) if out is not None else None, into)
 
 
 def plan(data: str | Path, *, progress: Callable[..., None] | None = None, **settings: Any) -> Plan:

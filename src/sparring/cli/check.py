@@ -40,7 +40,7 @@ class Check(Command):
 
         settings = {**self.prepared.settings(), "into": self.into}
         try:
-            api.refuse_check(self.data, self.out)
+            api.refuse_check(self.data, self.out, self.into)
             checked = api.check(self.data, progress=talk.progress, **settings)
         except SparringError as error:
             if self.json:

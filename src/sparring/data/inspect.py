@@ -18,21 +18,32 @@ from sparring.data import cache, duplicates
 from sparring.data.dataset import Dataset, Survey
 from sparring.data.findings import findings
 from sparring.data.inspection import LISTED, MOST_LIVE, ODD, Finding, Group, Inspection, Pair
+from sparring.data.options import Options
+from sparring.data.pair_findings import pair_findings
+from sparring.data.pair_sheet import visible
 from sparring.data.scan import Progress
 
-VERSION = 2  # of what is kept in the cache
+VERSION = 3  # of what is kept in the cache
 _MOST_PAIRS = 5_000
 _BLANK = 3.0  # standard deviation in levels below which there is nothing to be seen
 _LOOKED_AT = 20_000  # images whose pixels are read to find blank ones
 
 
-def inspect(dataset: Dataset, *, cache_dir: Path | None = None, progress: Progress | None = None) -> Inspection:
-    """What is in a data set. The comparison of images is done once and kept in the cache (`cache_dir`)."""
+def inspect(
+    dataset: Dataset,
+    *,
+    options: Options | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> Inspection:
+    """What is in a data set, opened with `options`. The comparison of images is done once and kept in the cache
+    (`cache_dir`)."""
     report, survey = dataset.report, dataset.survey
     base: dict[str, Any] = {
         "name": dataset.name, "place": report.source, "kind": dataset.kind, "shape": dataset.shape,
         "fingerprint": dataset.fingerprint, "found": report.found, "usable": report.used + report.held_out,
-        "used": report.used, "held_out": report.held_out,
+        "used": report.used, "held_out": report.held_out, "pairs": report.pairs, "also": report.also,
+        "pixels": report.pixels if dataset.kind == "images" else "",
     }  # fmt: skip
     if survey is None:
         return Inspection(**base)
@@ -58,8 +69,10 @@ def inspect(dataset: Dataset, *, cache_dir: Path | None = None, progress: Progre
         near=_named(dataset, pairs[:LISTED]),
         blank=blank,
         empty=Group([dataset.file(row) for row in empty], empty),
+        maps=report.maps,
     )
-    made.findings.extend(findings(made, report.warnings, _odd_ones(dataset, survey)))
+    others = [*pair_findings(dataset, options or Options()), *_odd_ones(dataset, survey)]
+    made.findings.extend(findings(made, report.warnings, others))
     return made
 
 
@@ -82,15 +95,15 @@ def _compared(
 
 
 def _pixels(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """(m, H, W, C) of rows of the survey."""
+    """(m, H, W, C) of rows of the survey, as a person sees them; of pairs what is to be made."""
     k = len(dataset.held_out)
-    pixels = np.empty((len(rows), dataset.shape[1], dataset.shape[2], dataset.shape[0]), np.uint8)
+    pixels = np.empty((len(rows), *dataset.train.shape[1:]), np.uint8)
     aside = rows < k
     if aside.any():
         pixels[aside] = dataset.held_out[rows[aside]]
     if not aside.all():
         pixels[~aside] = dataset.train[rows[~aside] - k]
-    return pixels
+    return visible(pixels, dataset.side)
 
 
 def _near(dataset: Dataset, survey: Survey, progress: Progress | None) -> NDArray[np.int64]:
@@ -123,7 +136,8 @@ def _named(dataset: Dataset, pairs: NDArray[np.int64]) -> list[Pair]:
 def _blank(dataset: Dataset, survey: Survey) -> tuple[list[int], int]:
     """Rows of images in which there is nothing to see, at most 200, and how many there are: of 20,000 looked at, and as
     many of the rest in proportion."""
-    n, flat = len(survey), np.flatnonzero(survey.flat)
+    n = len(survey)
+    flat = np.flatnonzero(survey.flat & (dataset.given is None))  # of pairs perhaps the other side: `pair_findings`
     if dataset.live:
         return flat[:LISTED].tolist(), len(flat)
     rows = np.unique(np.linspace(0, n - 1, min(n, _LOOKED_AT)).astype(np.int64))
@@ -206,7 +220,7 @@ _SHOWN = 12  # images of a finding on the page
 def _dark(dataset: Dataset, rows: NDArray[np.int64]) -> bool:
     """Whether hardly a level of these images, of 64 of them at most, lies above a tenth of the range."""
     some = rows[np.linspace(0, len(rows) - 1, min(len(rows), 64)).astype(np.int64)]
-    return bool(np.quantile(_pixels(dataset, some)[..., : min(3, dataset.shape[0])], 0.999) < 26)
+    return bool(np.quantile(_pixels(dataset, some)[..., :3], 0.999) < 26)
 
 
 _SIDES = (0, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)

@@ -84,6 +84,9 @@ class Inspection:
     near:      pairs that are almost the same; `near_count` of them.
     empty:     images in which there is nothing to see, such as those of one colour; `blank` of them.
     findings:  what a person should know, the most important first.
+    pairs:     how two images belong together (`Options.pairs`), "" of single ones: then an image is a pair, and what is
+               said of its pixels is about what is to be made.   also: where the second sides lie.
+    pixels:    what they are, in words, of both sides: "grey → colour".
     """
 
     name: str
@@ -122,6 +125,9 @@ class Inspection:
     blank: int = 0
     empty: Group = field(default_factory=lambda: Group([], []))
     findings: list[Finding] = field(default_factory=list)
+    pairs: str = ""
+    also: str = ""
+    pixels: str = ""
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -96,7 +96,8 @@ class DataReport:
         """A few lines for a person."""
         return list(self._lines())
 
-    def _kinds(self) -> str:
+    @property
+    def pixels(self) -> str:
         """What the pixels are, in words; of both sides where there are two."""
         if not self.sides:
             return _KINDS[self.channels or 3]
@@ -127,7 +128,8 @@ class DataReport:
             height, width = self.size
             top = ", ".join(f"{size} ({count:,})" for size, count in list(self.sizes.items())[:3])
             more = " …" if len(self.sizes) > 3 else ""
-            yield f"prepared as {width}x{height}{',' if self.sides else ''} {self._kinds()}, crop: {self.crop}; files are {top}{more}"
+            size = f"{width}x{height}{',' if self.sides else ''}"
+            yield f"prepared as {size} {self.pixels}, crop: {self.crop}; files are {top}{more}"
         if self.maps:
             yield f"label maps: {self.maps['line']}"
         if self.classes:

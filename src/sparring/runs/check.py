@@ -91,7 +91,7 @@ def check(
     """
     _refuse_source(str(source))
     options = options or Options()
-    dataset, works, beside, error = _opened(source, options, cache_dir, progress)
+    dataset, works, beside, error = _matched(source, options, cache_dir, progress)
     troubles = []
     if error is not None:
         troubles.append(Finding("error", error.code, error.what, error.fix, why=_more(error, dataset.report.source)))
@@ -107,12 +107,25 @@ def check(
         )
     inspection = inspect(dataset, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
-    advice = advise(inspection.kind, inspection.shape, len(dataset.train), device, cache_dir)
+    advice = advise(inspection.kind, inspection.shape, len(dataset.train), device, cache_dir, inspection.pairs)
     proposal = propose(str(source), works, inspection, len(dataset.train), advice)
     if troubles:
         proposal = _that_works(proposal, options, works, beside)
     _say_of_proposed_size(dataset, inspection, proposal)
     return Checked(str(source), options, dataset, inspection, proposal, refused=bool(troubles))
+
+
+def _matched(
+    source: str | Path, options: Options, cache_dir: Path | None, progress: Progress | None
+) -> tuple[Dataset, Options, bool, DataError | None]:
+    """As `_opened`; where files have no partner, without them."""
+    try:
+        return _opened(source, options, cache_dir, progress)
+    except DataError as error:
+        if error.code != "DATA-UNPAIRED" or options.drop_unpaired:
+            raise
+        without = dataclasses.replace(options, drop_unpaired=True)
+        return *_opened(source, without, cache_dir, progress)[:3], error
 
 
 def _opened(
@@ -162,6 +175,8 @@ def _that_works(proposal: Proposal, asked: Options, works: Options, beside: bool
     gone = [f"--columns {what}={column}" for what, column in asked.columns] if works.columns != asked.columns else []
     if works.labels != asked.labels:
         gone.append("labels (--labels none)")
+    if works.drop_unpaired != asked.drop_unpaired:
+        gone.append("files that have no partner (--drop-unpaired)")
     if works.on_bad != asked.on_bad:
         gone.append("--on-bad stop (files that cannot be used are left out)")
     return dataclasses.replace(proposal, note=f"refused as asked; this trains without {' and without '.join(gone)}:")
@@ -192,7 +207,7 @@ def place(checked: Checked, out: Path | None = None) -> Path:
     A directory with an earlier check of the same data is as good as free: that is replaced. Anything else that has one
     of our names is left alone: `MachineError`.
     """
-    refuse(checked.source, out)
+    refuse(checked.source, out, checked.options.into)
     if out is not None:
         if not (_free(out) or _of(out) == _identity(checked)):
             raise _taken(out)
@@ -205,12 +220,12 @@ def place(checked: Checked, out: Path | None = None) -> Path:
     return path
 
 
-def refuse(source: str, out: Path | None = None) -> None:
+def refuse(source: str, out: Path | None = None, into: str | None = None) -> None:
     """Raise what can be said against this place before anything is looked at: `UsageError` inside the data,
     `MachineError` where something else lies, or nothing may be written."""
     target = out or Path("runs") / "checks" / stem(source)
-    if lies_in(target, source):
-        folder = Path(source).expanduser().resolve()
+    if inside := next((text for text in (source, into) if text and lies_in(target, text)), None):
+        folder = Path(inside).expanduser().resolve()
         raise UsageError(
             "CHECK-IN-DATA", "the page would lie inside the data", where=str(target),
             why="its pictures would be taken for data the next time",
@@ -258,13 +273,14 @@ def _free(path: Path) -> bool:
 
 
 def _identity(checked: Checked) -> tuple[str, str]:
-    return FORMAT, checked.inspection.place
+    return FORMAT, f"{checked.inspection.place} {checked.inspection.also}".strip()
 
 
 def _of(path: Path) -> tuple[str, str] | None:
     """Of what data the check in this directory is; None if there is none."""
     try:
         found = json.loads((path / FILES[0]).read_text("utf-8"))
-        return str(found["format"]), str(found["inspection"]["place"])
+        place, also = (str(found["inspection"].get(name, "")) for name in ("place", "also"))
+        return str(found["format"]), f"{place} {also}".strip()
     except (OSError, ValueError, KeyError, TypeError):
         return None

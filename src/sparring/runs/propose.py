@@ -60,18 +60,21 @@ class Advice:
     augment: tuple[float, float]
 
 
-def advise(kind: str, shape: tuple[int, ...], count: int, device: str = "", cache_dir: Path | None = None) -> Advice:
+def advise(
+    kind: str, shape: tuple[int, ...], count: int, device: str = "", cache_dir: Path | None = None, pairs: str = ""
+) -> Advice:
     """The advice of `auto` and the preset it chooses, kept in the cache: asking again needs no torch, whose loading
-    would take longer than a second check. device: "" for what this machine has."""
+    would take longer than a second check. device: "" for what this machine has.   pairs: how two images belong
+    together, if they do."""
     machine = sorted(glob.glob("/dev/nvidia*") + glob.glob("/dev/kfd")), os.environ.get("CUDA_VISIBLE_DEVICES"), device
     folder = Path(__file__).parents[1]
     texts = [path.read_bytes() for path in sorted(folder.glob("recipes/**/*.[py]*")) if path.is_file()]
     texts.append((folder / "runs" / "auto.py").read_bytes())
-    asked = f"{__version__} {sys.version} {version('torch')} {machine} {kind} {shape} {count}"
+    asked = f"{__version__} {sys.version} {version('torch')} {machine} {kind} {shape} {count} {pairs}"
     digest = hashlib.blake2b(b"".join([asked.encode(), *texts]), digest_size=16).hexdigest()
 
     def write(_: Path) -> dict[str, Any]:
-        return {"advice": dataclasses.asdict(_advice(kind, shape, count, device))}
+        return {"advice": dataclasses.asdict(_advice(kind, shape, count, device, pairs))}
 
     entry = cache.directory(cache_dir)[0] / "advice" / digest
     entry.parent.mkdir(parents=True, exist_ok=True)
@@ -79,14 +82,16 @@ def advise(kind: str, shape: tuple[int, ...], count: int, device: str = "", cach
     return Advice(**{**said, "augment": tuple(said["augment"])})
 
 
-def _advice(kind: str, shape: tuple[int, ...], count: int, device: str) -> Advice:
+def _advice(kind: str, shape: tuple[int, ...], count: int, device: str, pairs: str) -> Advice:
     from sparring.runs import auto
     from sparring.runs.recipe import load
     from sparring.train.engine import choose_device
 
     device = device or choose_device("auto").type
-    preset, why = auto.choose(kind, shape, count, device, None)
-    config = load(preset, auto.adapted(load(preset, ()).config, shape, count)).config
+    chosen = auto.of_pairs(pairs or "none", two=False)
+    preset, why = chosen or auto.choose(kind, shape, count, device, None)
+    changes = auto.adapted(load(preset, ()).config, shape, count) if chosen is None else []
+    config = load(preset, changes).config
     augment = getattr(config, "augment", None)
     strength = (0.0, 0.0) if augment is None else (float(augment.start), float(augment.end))
     return Advice(device, preset, why, config.batch, config.flip, strength)
@@ -105,12 +110,14 @@ def propose(source: str, options: Options, found: Inspection, count: int, advice
     often = f"; {_images(count)} come{'s' if count == 1 else ''} round often" if count < advice.batch else ""
     choices.append(Choice("batch", str(advice.batch), f"what the recipe was measured with{often}"))
     if found.kind == "images":
-        choices += [_augmentation(advice.augment, count), _mirroring(found, advice.flip)]
+        choices += [_augmentation(advice.augment, count)] * (not found.pairs)
+        choices.append(_mirroring(found, advice.flip))
     chosen = {word for choice in choices for word in choice.words if word.startswith("--") and word != "--set"}
     said = _pairs(words_of(options))
     words = [word for flag, values in said for word in (flag, *values) if flag not in chosen]
     words += [word for choice in choices for word in choice.words]
-    return Proposal(choices, ["sparring", "train", source, *words])
+    sources = [source] if options.into is None else [source, options.into]
+    return Proposal(choices, ["sparring", "train", *sources, *words])
 
 
 def _images(count: int) -> str:
@@ -119,7 +126,7 @@ def _images(count: int) -> str:
 
 def _idle_labels(found: Inspection) -> str:
     """The recipes that are chosen from have no use for labels; another one has."""
-    if found.kind != "images" or sum(1 for count in found.classes.values() if count) < 2:
+    if found.kind != "images" or found.pairs or sum(1 for count in found.classes.values() if count) < 2:
         return ""
     return "; it does not use the labels: --recipe cgan does (docs/systems/cgan.md)"
 
@@ -185,6 +192,12 @@ def _crop(options: Options, found: Inspection, size: Choice) -> Choice:
 
 def _channels(options: Options, found: Inspection) -> Choice:
     channels = found.shape[0]
+    if found.pairs:
+        said = options.channels, options.given_channels
+        words = [word for flag, number in zip(("--channels", "--given-channels"), said) if number is not None
+                 for word in (flag, str(number))]  # fmt: skip
+        why = "as asked" if words else "as the files are: what is given → what is to be made of it"
+        return Choice("channels", found.pixels, why, tuple(words))
     value = {1: "1 (grey)", 3: "3 (colour)", 4: "4 (colour and transparency)"}[channels]
     if options.channels is not None:
         return Choice("channels", value, "as asked", ("--channels", str(channels)))
@@ -244,12 +257,12 @@ def _mirroring(found: Inspection, flip: bool) -> Choice:
 
 
 def words_of(options: Options) -> list[str]:
-    """The flags that say what `options` says; those at their default are left out."""
+    """The flags that say what `options` says; those at their default are left out, and the second folder of pairs."""
     usual = Options()
     words: list[str] = []
     for spec in dataclasses.fields(options):
         name, value = spec.name, getattr(options, spec.name)
-        if value == getattr(usual, name) or name == "limits":
+        if value == getattr(usual, name) or name in ("limits", "into"):
             continue
         if name == "size":
             words += _size_words(value)
