@@ -124,6 +124,7 @@ def measures(made: Tensor, pairs: Pairs) -> dict[str, Any]:
         found["foreground_l1"] = float((error * where).sum() / where.sum())
         found["ripple"] = ripple(made, truth, where)
     found["lpips"] = float(paired.lpips(perceptual, made, truth).mean()) if perceptual else None
+    found["kid"] = None
     if extractor:
         x, y = (features.embed(extractor, images) for images in (made, truth))
         found["kid"] = kernel.kid_of_pairs(x, y).value
@@ -138,7 +139,7 @@ def ripple(made: Tensor, truth: Tensor, where: Tensor) -> float:
     alike, in [0, 1]; the truth has less than 0.01 there."""
     flat = (F.max_pool2d(truth.float(), 5, 1, 2) + F.max_pool2d(-truth.float(), 5, 1, 2)).amax(1) <= 5
     x = made.float() / 255
-    rough = (x - F.avg_pool2d(x, 3, 1, 1)).abs().mean(1)
+    rough = (x - F.avg_pool2d(x, 3, 1, 1, count_include_pad=False)).abs().mean(1)
     counts = flat & where
     return float((rough * counts).sum() / counts.sum())
 
