@@ -27,13 +27,16 @@ def commands() -> dict[str, type[Command]]:
     """Every command by name, in the order of the help."""
     from sparring.cli.check import Check
     from sparring.cli.compare import Compare
+    from sparring.cli.convert import Convert
     from sparring.cli.demo import Demo
     from sparring.cli.doctor import Doctor
     from sparring.cli.evaluate import Evaluate
+    from sparring.cli.export import Export
     from sparring.cli.figures import Figures
     from sparring.cli.info import Info
     from sparring.cli.interpolate import Interpolate
     from sparring.cli.pack import Pack
+    from sparring.cli.push import Push
     from sparring.cli.recipes import Recipes
     from sparring.cli.resume import Resume
     from sparring.cli.sample import Sample
@@ -47,6 +50,9 @@ def commands() -> dict[str, type[Command]]:
         "interpolate": Interpolate,
         "evaluate": Evaluate,
         "compare": Compare,
+        "export": Export,
+        "push": Push,
+        "convert": Convert,
         "pack": Pack,
         "recipes": Recipes,
         "figures": Figures,

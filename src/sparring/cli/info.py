@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ import tyro
 
 from sparring.cli.command import Command
 from sparring.cli.talk import Talk
-from sparring.errors import CheckpointError
+from sparring.errors import CheckpointError, SparringError
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Info(Command):
     """Tell what a run was trained on, how far it is, and whether its checkpoints are sound."""
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """the run's directory, for example runs/cats"""
+    """the run's directory, for example runs/cats; an exported folder; or a model of the hub, hf:owner/name"""
     which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
     """the checkpoint: best by what was measured (else the newest), last, or the images that it has seen"""
 
@@ -26,9 +27,10 @@ class Info(Command):
         from sparring import api
 
         try:
-            run = api.load(self.directory, which=self.which, device="cpu")
+            run = api.load(self.directory, which=self.which, device="cpu", progress=talk.progress)
         except CheckpointError:
-            self._show(api.info(self.directory), talk)  # what it was is known, whatever became of its checkpoints
+            with contextlib.suppress(SparringError):
+                self._show(api.info(self.directory), talk)  # what it was is known, whatever became of its checkpoints
             raise
         self._show(run.info(), talk)
         return 0

@@ -18,7 +18,7 @@ class Interpolate(Command):
     """Make a moving picture: a smooth, endless walk through what a run has learned."""
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """the run's directory, for example runs/cats"""
+    """the run's directory, for example runs/cats; an exported folder; or a model of the hub, hf:owner/name"""
     frames: Annotated[int, tyro.conf.arg(metavar="N")] = 60
     """pictures in the walk, 20 a second"""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -33,10 +33,10 @@ class Interpolate(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        out = self.out if self.out is not None else self.directory / "walk.gif"
-        run = api.load(self.directory, which=self.which)
+        run = api.load(self.directory, which=self.which, progress=talk.progress)
         talk.remark(run.remarks)
+        out = self.out if self.out is not None else run.home / "walk.gif"
         talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label)))
-        if self.out is None:
+        if self.out is None and (self.directory / "recipe.yaml").is_file():
             write_page(self.directory, talk)  # which shows the walk from now on
         return 0

@@ -18,7 +18,7 @@ class Sample(Command):
     """Make new samples with a trained run."""
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """the run's directory, for example runs/cats"""
+    """the run's directory, for example runs/cats; an exported folder; or a model of the hub, hf:owner/name"""
     n: Annotated[int, tyro.conf.arg(aliases=["-n"], metavar="N")] = 64
     """how many"""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
@@ -37,9 +37,9 @@ class Sample(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        run = api.load(self.directory, which=self.which)
+        run = api.load(self.directory, which=self.which, progress=talk.progress)
         talk.remark(run.remarks)
-        out = self.out if self.out is not None else self.directory / "generated"
+        out = self.out if self.out is not None else run.home / "generated"
         if self.out is None and self.label is not None:
             name = run.classes[run.class_of(self.label)]  # by its name, however it was asked for
             out /= re.sub(r"[^\w-]+", "_", name) or "_"  # each class in a folder of its own

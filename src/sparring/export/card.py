@@ -6,8 +6,6 @@ the data: a picture of translations shows what was made, and what it was made fr
 
 from __future__ import annotations
 
-import json
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +22,7 @@ from sparring.generate.grid import picture
 from sparring.generate.pairs import side_by_side, visible
 from sparring.runs import session
 from sparring.runs.exhibits import exhibits_of
-from sparring.runs.release import WEIGHTS, Release
+from sparring.runs.release import CONFIG, WEIGHTS, Release
 from sparring.runs.run import Run
 from sparring.types import Samples, Translates
 
@@ -35,8 +33,8 @@ ANYWHERE = "hf:owner/name"
 _TASKS = (("translate", "image-to-image"), ("segment", "image-segmentation"), ("classify", "image-classification"),
           ("sample", "unconditional-image-generation"))  # fmt: skip
 _LICENCES = {
-    "emoji": ("cc-by-sa-4.0", "All emojis designed by OpenMoji – the open-source emoji and icon project"),
-    "fashion": ("mit", "Fashion-MNIST, © 2017 Zalando SE"),
+    "emoji": ("CC BY-SA 4.0", "All emojis designed by OpenMoji – the open-source emoji and icon project"),
+    "fashion": ("MIT", "Fashion-MNIST, © 2017 Zalando SE"),
 }
 """Of data that come with sparring: the licence, and whom it names."""
 _FEW = 1000  # images of data
@@ -81,8 +79,8 @@ def _summary(said: Mapping[str, Any]) -> str:
     space, can, name = said["space"], said["can"], said["trained_on"]["name"]
     size = _size(space["shape"])
     if "translate" in can:
-        does = f"Makes {_kind(space, 'legend')} of {_size(space['shape'])} from {_kind(space, 'condition_legend')} of " \
-               f"{_size(space['condition'])}, of other sizes too"  # fmt: skip
+        made, given = _kind(space, "legend"), _kind(space, "condition_legend")
+        does = f"Makes {made} of {_size(space['shape'])} from {given} of {_size(space['condition'])}, and other sizes"
     elif "segment" in can:
         does = f"Says of every pixel of an image which of {len(space['legend'])} classes it is of"
     elif "classify" in can:
@@ -90,10 +88,10 @@ def _summary(said: Mapping[str, Any]) -> str:
     elif len(space["shape"]) == 1:
         does = f"Makes points of {space['shape'][0]} numbers"
     else:
-        does = f"Makes images of {size}" + (f" of {space['classes']} classes" if space["classes"] else "")
-    seen = f"{said['run']['images']:,} {'points' if len(space['shape']) == 1 else 'images'} seen"
-    return f"{does}. Trained with [sparring](https://pypi.org/project/sparring/) on `{name}`: recipe " \
-           f"`{said['recipe']}`, {seen} ({said['run']['checkpoint']})."  # fmt: skip
+        asked = f", each of one of {space['classes']} classes that is asked for" if "sample by class" in can else ""
+        does = f"Makes images of {size}{asked}"
+    ours = "[sparring](https://pypi.org/project/sparring/)"
+    return f"{does}. Trained with {ours} on `{name}`, recipe `{said['recipe']}`."
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -110,9 +108,9 @@ def _use(said: Mapping[str, Any], place: str) -> str:
     can, points = said["can"], said["data"]["kind"] == "points"
     shape = ", ".join(map(str, said["space"]["shape"]))
     calls = {
-        "sample": f'images = model.sample(4, seed=0)  # float tensor (4, {shape}){"" if points else " in [0, 1]"}',
+        "sample": f"images = model.sample(4, seed=0)  # float tensor (4, {shape}){'' if points else ' in [0, 1]'}",
         "translate": 'image = model.translate("photo.jpg")  # or a PIL picture, an array, a tensor',
-        "classify": f"logits = model.game.classify(images)  # (n, {shape}) in [-1, 1] → (n, {said['space']['classes']})",
+        "classify": f"logits = model.game.classify(images)  # (n, {shape}) in [-1, 1] → (n, classes)",
         "segment": "logits = model.game.segment(images)  # (n, C, H, W) in [-1, 1] → (n, classes, H, W)",
     }
     words = {"sample": f"sparring sample {place} -n 16 --out samples",
@@ -129,11 +127,7 @@ def _use_onnx(files: Sequence[Written]) -> str:
     first = files[0]
     lines = [f"## ONNX\n\nOpset {OPSET}; the batch may have any size.", ""]
     for one in files:
-        exact = (
-            "not compared with PyTorch: onnxruntime was not installed" if one.difference is None
-            else f"within {one.difference:.1g} of PyTorch" if one.difference else "equal to PyTorch"
-        )  # fmt: skip
-        lines += [f"- `{one.file}`: {one.what}; {'; '.join((exact, *one.notes))}",
+        lines += [f"- `{one.file}`:{one.line().partition(':')[2]}",
                   *(f"    - {_port(port)}" for port in (*one.inputs, one.output))]  # fmt: skip
     given = ", ".join(f'"{port.name}": {_example(port)}' for port in first.inputs)
     lines += ["", "```python", "import numpy as np, onnxruntime", "",
@@ -157,19 +151,19 @@ def _example(port: Port) -> str:
 
 
 def _model(said: Mapping[str, Any]) -> str:
-    run, settings = said["run"], json.dumps(said["config"], ensure_ascii=False)
+    run = said["run"]
     kept = said.get("weights", {}).get("players", ())
     rows = [
         ("recipe", f"`{said['recipe']}`" + (f" (`{run['preset']}`)" if run.get("preset") not in ("", None) else "")),
         ("images seen", f"{run['images']:,} of {run['planned']:,} planned"),
+        ("checkpoint", run["checkpoint"]),
         ("weights", ", ".join(f"`{name}`" for name in kept) + (", averaged" if _averaged(said) else "")
          + f"; {WEIGHTS}, {said['weights']['bytes'] / 2**20:,.1f} MiB" if kept else ""),
         ("seed", str(run["seed"])),
         ("written by", f"sparring {said['sparring']}, torch {run['torch']}"),
     ]  # fmt: skip
     table = "\n".join(f"| {name} | {value} |" for name, value in rows if value)
-    lines = textwrap.wrap(settings, 110, break_long_words=False, break_on_hyphens=False)
-    return f"## Model\n\n| | |\n|---|---|\n{table}\n\nSettings:\n\n```text\n" + "\n".join(lines) + "\n```"
+    return f"## Model\n\n| | |\n|---|---|\n{table}\n\nEvery setting is in {CONFIG}."
 
 
 def _averaged(said: Mapping[str, Any]) -> bool:
@@ -197,7 +191,7 @@ def _data(said: Mapping[str, Any]) -> str:
 def _measures(said: Mapping[str, Any]) -> str:
     measures = said["measures"]
     if not measures:
-        return "## Measures\n\nThis checkpoint was not evaluated (`sparring evaluate RUN` does that, then export again)."
+        return "## Measures\n\nThis checkpoint was not evaluated (`sparring evaluate RUN`, then export again)."
     rows = ["| measure | value | 95 % interval | better | n real / made | judge |", "|---|---|---|---|---|---|"]
     for name, one in measures.items():
         interval = f"{one['interval'][0]:.4g} to {one['interval'][1]:.4g}" if one.get("interval") else "–"

@@ -21,7 +21,7 @@ from sparring.runs.run import Run
 from sparring.runs.values import unknown
 
 FORMS = ("safetensors", "onnx", "hub")
-"""``safetensors``: what sparring opens.   ``onnx``: for other programs.   ``hub``: as the first, fit to be published."""
+"""``safetensors``: what sparring opens.   ``onnx``: for other programs.   ``hub``: as the first, to be published."""
 OURS = (CONFIG, WEIGHTS, "model.onnx", "back.onnx", card.CARD, card.PICTURE)
 """Every file that an export may write."""
 
@@ -70,7 +70,7 @@ def export(
     run: Run, to: Sequence[str], out: Path, *, licence: str = "", inputs: bool = False, place: str = "",
     progress: Progress | None = None,
 ) -> Exported:  # fmt: skip
-    """Write the folder `out`. It is new, or empty, or an earlier export below the run; else `UsageError`.
+    """Write the folder `out`. It is new, or empty, or an earlier export in the run; else `UsageError`.
 
     licence: of the model, for its card.   inputs: show beside translations the pictures that they were made from.
     place: what the card calls the folder; default: its path, or of ``hub`` where it will be.
@@ -121,9 +121,8 @@ def _refuse_taken(out: Path, ours: Path) -> None:
         return
     if not out.is_dir():
         raise UsageError("EXPORT-OUT", "there is a file in the way", where=str(out), fix="choose another --out")
-    there = os.listdir(out)
-    again = out.resolve().is_relative_to(ours.resolve()) and out.resolve() != ours.resolve() and set(there) <= set(OURS)
-    if there and not again:
+    there, below = os.listdir(out), out.resolve() != ours.resolve() and out.resolve().is_relative_to(ours.resolve())
+    if there and not (below and CONFIG in there):
         raise UsageError(
             "EXPORT-OUT", "the folder is not empty, and files outside of the run are never overwritten", where=str(out),
             fix="choose another --out, or empty it; nothing was written",
@@ -131,7 +130,7 @@ def _refuse_taken(out: Path, ours: Path) -> None:
 
 
 def _replace(part: Path, out: Path) -> None:
-    """Give the finished folder its name; what had it is gone then."""
+    """Give the finished folder its name. Of an earlier export only what is not ours stays, such as samples of it."""
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
     if out.exists():
         out.rename(old)
@@ -141,5 +140,7 @@ def _replace(part: Path, out: Path) -> None:
         with contextlib.suppress(OSError):
             old.rename(out)
         raise
-    with contextlib.suppress(OSError):
+    if old.exists():
+        for name in set(os.listdir(old)) - set(OURS):
+            (old / name).rename(out / name)
         shutil.rmtree(old)

@@ -1,8 +1,8 @@
 """Models on the Hugging Face hub: ``hf:owner/name[@revision]``, fetched and published.
 
 Of a repository ``config.json`` and ``model.safetensors`` are fetched, nothing else, and no code is ever executed. A
-revision is turned into the hash of a commit once, and both files are read at that. Files lie in the cache of the library
-``huggingface_hub``, and a token is what that library knows (``hf auth login``, HF_TOKEN); it is neither read nor shown.
+revision is turned into the hash of a commit once, and both files are read at that. They lie in the cache of the library
+``huggingface_hub``. A token is what that library knows (``hf auth login``, HF_TOKEN); none is read here.
 """
 
 from __future__ import annotations

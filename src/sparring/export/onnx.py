@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import sparring
 from sparring.chance import Dice
 from sparring.errors import MachineError, SparringError, UsageError
+from sparring.export.safetensors import able
 from sparring.runs.run import Run
 from sparring.types import (
     Classifies,
@@ -90,6 +91,14 @@ class Written:
     difference: float | None
     notes: tuple[str, ...] = ()
 
+    def line(self) -> str:
+        """For people."""
+        found = (
+            "not compared with PyTorch, for onnxruntime is not installed" if self.difference is None
+            else f"within {self.difference:.1g} of PyTorch" if self.difference else "equal to PyTorch"
+        )  # fmt: skip
+        return "; ".join((f"{self.file}: {self.what}", found, *self.notes))
+
 
 def check(where: str = "") -> None:
     """`MachineError` where a package is not installed that writing needs."""
@@ -145,7 +154,7 @@ def functions(run: Run) -> list[Function]:
         given = _given(run)
         found.append(_image(_MODEL, "image → translation", game, lambda x: game.translate(x, None), given, shape,
                             "translation", _RANGE, game.stride))  # fmt: skip
-    if isinstance(game, TranslatesBack):
+    if isinstance(game, TranslatesBack) and able("translate back", run):
         back: TranslatesBack = game
         found.append(_image(_BACK, "translation → image", game, lambda x: back.translate_back(x, None), shape,
                             _given(run), "image", _RANGE, game.stride, given="translation"))  # fmt: skip

@@ -13,16 +13,17 @@ from typing import Any
 import torch
 
 import sparring
+from sparring.errors import SparringError
 from sparring.runs import plan as plans
 from sparring.runs.directory import write_atomically
 from sparring.runs.release import CONFIG, FORMAT, WEIGHTS, Release, kept, space_record
 from sparring.runs.run import Run
 from sparring.train.manifest import serialised
-from sparring.types import Classifies, HasLatents, Samples, Segments, Translates, TranslatesBack
+from sparring.types import Classifies, HasLatents, Samples, SamplesByClass, Segments, Translates, TranslatesBack
 
 CAN: dict[str, type] = {
-    "sample": Samples, "interpolate": HasLatents, "translate": Translates, "translate back": TranslatesBack,
-    "classify": Classifies, "segment": Segments,
+    "sample": Samples, "sample by class": SamplesByClass, "interpolate": HasLatents, "translate": Translates,
+    "translate back": TranslatesBack, "classify": Classifies, "segment": Segments,
 }  # fmt: skip
 """What a trained game can do, and the interface that says so."""
 _PLACES = ("source", "into", "palette")
@@ -45,7 +46,7 @@ def described(run: Run) -> dict[str, Any]:
         "recipe": said["recipe"],
         "config": said["config"],
         "space": space_record(plans.space_of_document(said)),
-        "can": [name for name, kind in CAN.items() if isinstance(run.game, kind)],
+        "can": [name for name, kind in CAN.items() if isinstance(run.game, kind) and able(name, run)],
         "trained_on": {
             "name": data["source"],
             **{key: int(report[key]) for key in ("used", "held_out") if isinstance(report.get(key), int)},
@@ -86,6 +87,20 @@ def write(run: Run, folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
 def write_config(folder: Path, said: Mapping[str, Any]) -> None:
     """Write config.json alone, which says without weights what an ONNX file was made from."""
     write_atomically(folder / CONFIG, json.dumps(said, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@torch.no_grad()
+def able(ability: str, run: Run) -> bool:
+    """Whether a game that has an interface can also do what it says: of one generator alone there is no way back."""
+    if ability != "translate back":
+        return True
+    game: Any = run.game
+    small = (1, int(run.document["data"]["shape"][0]), game.stride, game.stride)
+    try:
+        game.translate_back(torch.zeros(small, device=run.device), None)
+    except SparringError:
+        return False
+    return True
 
 
 def _evaluation(run: Run) -> dict[str, Any]:

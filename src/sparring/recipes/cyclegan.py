@@ -117,6 +117,8 @@ class CycleGAN(Game, TranslatesBack, Criticises):
     averaged = ("G",)
     owner = "G"
     needs = frozenset({"unpaired"})
+    for_training = ("pools",)
+
     def __init__(self, config: CycleGANConfig, space: Space) -> None:
         super().__init__()
         assert space.condition is not None

@@ -31,6 +31,7 @@ class RunDirectory:
     data.npz      every image by name, content and label: so that a run goes on although its files have changed
     game.gif      the pictures of a game on the plane as an animation
     neighbours.png, neighbours.json   ten samples with their nearest training images
+    pairs.png     of image to image eight pairs as they are trained on, there before the first step
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -41,6 +42,7 @@ class RunDirectory:
         self.log = self.path / "log.jsonl"
         self.film = self.path / "game.gif"
         self.neighbours = self.path / "neighbours.png"
+        self.pairs = self.path / "pairs.png"
         self.samples = self.path / "samples"
         self.checkpoints = self.path / "checkpoints"
 

@@ -57,9 +57,7 @@ class Release(Run):
     said: what config.json says; `document` is the part of it that a run's recipe.yaml would say.   notes: more remarks.
     """
 
-    def __init__(
-        self, path: Path | str, *, device: str = "auto", source: str = "", notes: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, path: Path | str, *, device: str = "auto", source: str = "", notes: Sequence[str] = ()) -> None:
         self.directory = RunDirectory(path)
         self.source, self.notes = source or str(path), tuple(notes)
         self.said = read(self.path / CONFIG)
@@ -78,6 +76,13 @@ class Release(Run):
             tensor.copy_(tensors[name])
         plans.make_engine(recipe, self.device).settle(game)
         return game.eval().requires_grad_(False)
+
+    @property
+    def home(self) -> Path:
+        """The folder; of a model of the hub, whose copy is everybody's, ``runs/hf-owner-name`` here."""
+        if not self.source.startswith("hf:"):
+            return self.path
+        return Path("runs") / self.source.partition("@")[0].replace(":", "-").replace("/", "-")
 
     @property
     def remarks(self) -> list[str]:
@@ -106,9 +111,7 @@ class Release(Run):
 def kept(game: Game) -> dict[str, Tensor]:
     """What of a game is exported, by name: the state of each player that use needs, as ``G.…``, and what is no player's
     and not for training alone, as ``game.…``. The tensors themselves, detached."""
-    found = {
-        f"{name}.{key}": tensor for name in game.useful for key, tensor in game.players[name].state_dict().items()
-    }
+    found = {f"{name}.{key}": tensor for name in game.useful for key, tensor in game.players[name].state_dict().items()}
     theirs = {id(t) for player in game.players.values() for t in player.state_dict(keep_vars=True).values()}
     for key, tensor in game.state_dict(keep_vars=True).items():
         if id(tensor) not in theirs and key.partition(".")[0] not in game.for_training:

@@ -98,6 +98,11 @@ class Run:
         return self.directory.path
 
     @property
+    def home(self) -> Path:
+        """Where what is made with it belongs; files there may be replaced."""
+        return self.path
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The classes of its data in the order of their numbers; none where images have no labels."""
         return classes_of(self.document)
