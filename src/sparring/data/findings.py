@@ -12,6 +12,13 @@ FEW = 1_000
 """Below so many images a generator learns them by heart unless they are augmented."""
 
 _KINDS: tuple[tuple[str, str, str], ...] = (
+    (r"^no partner", "without a partner on the other side", "give them one of the same stem, if there is one"),
+    (r"different shapes", "of which the two sides have different shapes", "crop or resize one of them like the other"),
+    (
+        r"numbers of no class|number of a class",
+        "label maps that are none",
+        "look at them: classes.txt or --palette says what is expected",
+    ),
     (r"too small", "too small", "leave them out, or say --min-side 4 (or what you need)"),
     (r"too long", "too long", "cut them into shape, or say --max-aspect 8 (or what you need)"),
     (r"megapixels", "too large", "make them smaller, or say --max-megapixels 500 (or what you need)"),
@@ -200,11 +207,12 @@ def _class_folders(made: Inspection) -> list[str]:
 
 
 def _shapes(made: Inspection) -> Iterator[Finding]:
-    if made.even and (1.95 < made.even < 2.05) and made.usable > 1:
+    if made.even and (1.95 < made.even < 2.05) and made.usable > 1 and not made.pairs:
         yield Finding(
             "warning", "DATA-SIDE-BY-SIDE",
             "all images are twice as wide as high: are these two pictures side by side?",
-            "if so, cut them apart first, or they are learnt as one picture",
+            "if so, they are pairs: --pairs side-by-side makes the right half of the left one (--direction BtoA: the "
+            "left of the right); without it they are learnt as one picture",
         )  # fmt: skip
     if not made.classes and (found := _class_folders(made)):
         named = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")

@@ -86,7 +86,8 @@ class Inspection:
     findings:  what a person should know, the most important first.
     pairs:     how two images belong together (`Options.pairs`), "" of single ones: then an image is a pair, and what is
                said of its pixels is about what is to be made.   also: where the second sides lie.
-    pixels:    what they are, in words, of both sides: "grey → colour".
+    pixels:    what they are, in words, of both sides: "grey → colour".   maps: what label maps hold
+               (`DataReport.maps`).
     """
 
     name: str
@@ -128,6 +129,7 @@ class Inspection:
     pairs: str = ""
     also: str = ""
     pixels: str = ""
+    maps: dict[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -152,8 +154,10 @@ class Inspection:
         if self.kind == "points":
             yield f"{self.name}: {self.used:,} points of {self.shape[0]} numbers, {self.held_out:,} held out"
             return
+        what = "pair" if self.pairs not in ("", "unpaired") else "file"
+        place = f"{shown(self.place)} and {shown(self.also)}" if self.also else shown(self.place)
         yield (
-            f"{shown(self.place)}: {self.found:,} file{'s' if self.found != 1 else ''}, {self.usable:,} usable "
+            f"{place}: {self.found:,} {what}{'s' if self.found != 1 else ''}, {self.usable:,} usable "
             f"({self.used:,} for training, {self.held_out:,} held out), {len(self.excluded):,} left out"
         )
         for level in ("error", "warning", "note"):
@@ -171,7 +175,9 @@ class Inspection:
         yield f"sizes   {'all ' + small if same else f'{small} to {large}, in the middle {middle}'}" + (
             "" if same or not self.even else f", all {_ratio(self.even)}"
         )
-        yield "colours " + _counts(self.modes)
+        yield "colours " + (_counts(self.modes) if not self.pairs else self.pixels)
+        if self.maps:
+            yield f"maps    {self.maps['line']}"
         if self.classes:
             yield f"classes {len(self.classes):,} ({self.labels}): {_counts(self.classes)}"
         if self.captions:

@@ -44,7 +44,7 @@ class Found:
     def record(self) -> dict[str, Any]:
         """Plain JSON values; `of` undoes it."""
         return {"side": self.side, "legend": self.legend.record(), "shares": list(self.shares), "beyond": self.beyond,
-                "warnings": self.warnings}  # fmt: skip
+                "warnings": self.warnings, "line": self.line()}  # fmt: skip
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Found:

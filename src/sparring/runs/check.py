@@ -105,7 +105,7 @@ def check(
                 "mend or remove them, or leave them out with --on-bad quarantine",
             )
         )
-    inspection = inspect(dataset, cache_dir=cache_dir, progress=progress)
+    inspection = inspect(dataset, options=options, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
     advice = advise(inspection.kind, inspection.shape, len(dataset.train), device, cache_dir, inspection.pairs)
     proposal = propose(str(source), works, inspection, len(dataset.train), advice)
