@@ -1,4 +1,4 @@
-"""The image pool: it is filled first, gives away each image once, half of the time, and belongs to no piece or process."""
+"""The image pool: filled first, each image leaves once, half of the time; it belongs to no piece and no process."""
 
 from __future__ import annotations
 

@@ -73,14 +73,16 @@ def checked(found: object, size: int) -> dict[str, Any]:
 
 
 def reason(error: Exception) -> str:
-    """One line of what torch says, without its advice (which is to load it unsafely)."""
-    text = str(error)
-    if match := re.search(r"(?:GLOBAL|global|class|Type)[: ]+`?([A-Za-z_][\w.]*\.\w+)", text):
-        return f"it names {match[1]}, which is no tensor: a file that would run code when it is opened in the usual way"
+    """One line of what torch says, without its advice (which is to load the file unsafely)."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    if match := re.search(r"GLOBAL ([\w.]+)", text):
+        return f"it names {match[1]}, which is no tensor: opened in the usual way it would run code"
     if "alloc" in text or "memory" in text.lower():
         return "it asks for far more memory than its size explains"
+    if "Weights only load failed" in text:
+        return "it is damaged, or holds more than tensors"
     first = text.strip().splitlines()[0][:120] if text.strip() else type(error).__name__
-    return "it is damaged, or no checkpoint: " + first.split("Please file")[0].split("In PyTorch 2.6")[0].strip(" .")
+    return f"it is damaged, or no checkpoint: {first}"
 
 
 def limit(size: int) -> None:
