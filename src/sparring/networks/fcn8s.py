@@ -58,24 +58,23 @@ class Up(nn.Module):
     to the border. The centre of input i lies at f i + (f − 1)/2, as it does for a pixel of a map of stride f.
     """
 
-    weight: Tensor
-
     def __init__(self, classes: int, factor: int, *, learnt: bool) -> None:
         super().__init__()
-        self.factor, self.groups = factor, 1 if learnt else classes
-        kernel = bilinear(factor).float()
-        if learnt:
-            weight = torch.zeros(classes, classes, *kernel.shape)
-            weight[range(classes), range(classes)] = kernel
-            self.weight = nn.Parameter(weight)
-        else:
-            self.register_buffer("weight", kernel.expand(classes, 1, -1, -1).clone(), persistent=False)
+        self.factor, self.classes = factor, classes
+        self.weight = nn.Parameter(self._fixed(torch.eye(classes))) if learnt else None
 
     def forward(self, x: Tensor) -> Tensor:
         for axis in (2, 3):
             x = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, x.shape[axis] - 1, 1)], axis)
-        f = self.factor
-        return F.conv_transpose2d(x, self.weight, None, f, padding=f + f // 2, groups=self.groups)
+        f, groups = self.factor, 1
+        weight: Tensor | None = self.weight
+        if weight is None:
+            weight, groups = self._fixed(x.new_ones(self.classes, 1)), self.classes
+        return F.conv_transpose2d(x, weight, None, f, padding=f + f // 2, groups=groups)
+
+    def _fixed(self, pairs: Tensor) -> Tensor:
+        """`pairs` (K, …) of classes times the kernel: (K, …, 2f, 2f)."""
+        return pairs[..., None, None] * bilinear(self.factor).to(pairs)
 
 
 class FCN8s(nn.Module):
