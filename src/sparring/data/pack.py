@@ -91,6 +91,7 @@ def pack_data(
     from sparring.data.dataset import open_data
     from sparring.data.labels import annotate
     from sparring.data.live import Live
+    from sparring.data.sources.partners import has_columns
 
     parquet()
     refuse(out, text)
@@ -100,6 +101,11 @@ def pack_data(
             raise UsageError("PACK-POINTS", "these are points, which need no packing", where=text,
                              fix="give images: a folder, a zip, hf:owner/name, …")  # fmt: skip
         source = dataset.train.source
+        if dataset.given is not None or has_columns(source, options):
+            raise UsageError(
+                "PACK-PAIRS", "these are pairs, and shards hold single images", where=text,
+                fix="train on them as they are; to copy them in one piece, zip the folders: a zip is read as it is",
+            )  # fmt: skip
         keep = np.unique(np.concatenate([dataset.held_out_index, dataset.index]))
         return pack(
             source, annotate(source, options), keep, out, shard_bytes=shard_bytes, excluded=dataset.report.excluded,

@@ -237,6 +237,11 @@ def _cells(ask: Ask, dataset: Dataset, device: str) -> list[Cell]:
             load(name, ask.set)  # says which setting there is not
         changes = auto.adapted(base.config, dataset.shape, len(dataset.train)) if not ask.recipes else []
         compatible.check_kind(dataset.kind, ask.options, base, ask.data)
+        if {"pair", "unpaired", "legend"} & base.game.needs or dataset.given is not None:
+            raise UsageError(
+                "COMPARE-PAIRS", "games are compared that make images out of nothing", where=f"{name}, {ask.data}",
+                fix="train each recipe of pairs alone, and measure it: sparring evaluate RUN",
+            )  # fmt: skip
         plans.check_needs(base, plans.space_of(dataset), ask.data)
         for entry in ask.losses:
             for play in ask.schedules:
