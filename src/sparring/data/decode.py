@@ -44,6 +44,7 @@ VERSION = 2  # raise it when the same bytes would give other pixels: it is part 
 _DEFAULT = Limits()
 _OVERSAMPLING = 2.0  # a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as it stays this much above the target
 _OWN = (1024, 1024)  # stands for the size where an image keeps its own: only very large ones are reduced on the way
+NEVER_REDUCED = (2**16, 2**16)  # stands for the size where not even those are
 _GAP = 3  # large images are averaged down to this many times the target before the filter resizes them
 
 TURNS = {
@@ -150,18 +151,18 @@ def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0, half: str = "")
 
 def as_it_is(
     data: bytes | Pixels, channels: int = 3, limits: Limits = _DEFAULT, frame: int = 0, *,
-    background: tuple[int, int, int] = (255, 255, 255), levels: tuple[float, float] | None = None,
+    background: tuple[int, int, int] = (255, 255, 255), levels: tuple[float, float] | None = None, reduce: bool = True,
 ) -> Pixels:  # fmt: skip
     """One image at its own size, (H, W, channels) uint8: decoded, upright and in sRGB as by `decode`, transparent
     pixels on the background, neither cropped nor resized. For whoever resizes it in one step, such as a judge network.
-    (Images above 16 megapixels, and JPEGs above 4,096 pixels, are averaged down by a whole factor first.)
+    reduce: average images above 16 megapixels, and JPEGs above 4,096 pixels, down by a whole factor first.
 
     Raises `Unusable`.
 
     >>> as_it_is(np.zeros((8, 16, 1), np.uint8)).shape
     (8, 16, 3)
     """
-    recipe = Recipe(_OWN, channels, background=background, limits=limits, levels=levels)
+    recipe = Recipe(_OWN if reduce else NEVER_REDUCED, channels, background=background, limits=limits, levels=levels)
     notes: list[str] = []
     return colour.to_channels(whole(data, recipe, frame, notes), channels, recipe.background, notes)
 

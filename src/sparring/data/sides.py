@@ -142,6 +142,6 @@ def given_pixels(data: bytes | Pixels, side: SideSpec, limits: Limits = ANY) -> 
     (5, 7, 1)
     """
     if side.maps is None:
-        return as_it_is(data, side.channels, limits, background=side.background, levels=side.levels)
+        return as_it_is(data, side.channels, limits, background=side.background, levels=side.levels, reduce=False)
     classes = at_own_size(data, side.maps, limits, side.background)
     return np.ascontiguousarray(np.moveaxis(one_hot(classes[None], len(side.legend))[0], 0, -1))

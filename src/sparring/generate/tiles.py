@@ -54,7 +54,7 @@ class Axis:
 
 def _ramp(low: int, high: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """A raised cosine from 0 to 1 in the middle of [low, high]."""
-    centre, width = (low + high) / 2, (high - low) * _RAMP
+    centre, width = (low + high) / 2, max((high - low) * _RAMP, 1e-6)
 
     def rise(place: NDArray[np.float64]) -> NDArray[np.float64]:
         return 0.5 - 0.5 * np.cos(np.pi * np.clip((place - centre) / width + 0.5, 0.0, 1.0))
@@ -81,9 +81,9 @@ def cut(length: int, stride: int, tile: int) -> Axis:
     axis, side = whole(length, stride), max(stride, tile // stride * stride)
     if axis.side <= side:
         return axis
-    grain = math.gcd(stride, _PHASE)
+    shared = max(1, side // _SHARED)
+    grain = math.gcd(stride, _PHASE, shared)
+    shared = min(-(-shared // grain) * grain, side - 1)
     end = -(-length // grain) * grain
-    shared = side // _SHARED
-    count = max(2, math.ceil((end - shared) / (side - shared)))
-    starts = (round(k * (end - side) / (count - 1) / grain) * grain for k in range(count))
-    return Axis(length, side, tuple(starts))
+    gaps = max(1, -(-(end - side) // (side - shared)))
+    return Axis(length, side, tuple(k * (end - side) // (gaps * grain) * grain for k in range(gaps + 1)))
