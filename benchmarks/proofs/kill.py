@@ -59,7 +59,15 @@ NANO: dict[str, dict[str, Any]] = {
         "set": {"width": 8, "d_width": 8, "batch": 8, "group": 8, "blocks": 1, "z": 16},
         "rounds": 60,
     },
-}
+    "cyclegan": {
+        "data": "emoji",
+        "options": {"into": "fashion", "pairs": "unpaired"},
+        "size": 8,
+        "set": {"width": 2, "d_width": 4, "d_layers": 1, "blocks": 1, "batch": 4, "identity": 0, "pool": 10,
+                "dropout": 0.2},
+        "rounds": 60,
+    },
+}  # fmt: skip
 PACE = {"save_seconds": 0.02, "log": 64, "grid": 8}
 """Save up to 50 times a second: the clock decides when, and must not change any number."""
 PIECE = 16_384
@@ -117,7 +125,7 @@ def request(recipe: str, out: Path) -> plans.Request:
     images = nano["rounds"] * nano["set"]["batch"]
     return api.request(
         nano["data"], recipe=recipe, size=nano.get("size"), out=out, budget=str(images), set=nano["set"], device="cpu",
-        seed=3, threads=1,
+        seed=3, threads=1, **nano.get("options", {}),
     )  # fmt: skip
 
 

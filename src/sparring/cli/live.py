@@ -17,7 +17,7 @@ EVERY = 10.0
 IN_FULL = 3
 """Images lost during a run that are each named on the screen; the log names more."""
 _SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))", "true_positive": "TPR", "true_negative": "TNR",
-          "right": "right"}  # fmt: skip
+          "right": "right", "cycle_A": "cycle", "cycle_B": "cycle"}  # fmt: skip
 _MEASURED = (
     "modes", "high_quality", "reverse_kl", "smallest_share", "energy_distance", "accuracy", "accuracy_train", "kid",
     "coverage", "diversity", "auc",
@@ -31,13 +31,14 @@ def numbers(values: Mapping[str, float]) -> str:
 
     >>> numbers({"D/real": 0.5, "D/fake": 0.25, "G/fake": 1.0, "D/D(x)": 0.61, "D/gradient": 3.0})
     'D 0.750  G 1.000  D(x) 0.61'
+    >>> numbers({"D_A/real": 0.5, "D_A/D(x)": 0.61, "D_B/real": 0.25, "D_B/D(x)": 0.5})  # two that see
+    'D_A 0.500  D_B 0.250  D(x) 0.61/0.50'
     """
-    seen = []
-    for key, value in values.items():
-        term = key.rpartition("/")[2]
-        if term in _SKILL:
-            seen.append((list(_SKILL).index(term), f"{_SKILL[term]} {value:.2f}"))
-    return "  ".join([f"{player} {loss:.3f}" for player, loss in paid(values).items()] + [t for _, t in sorted(seen)])
+    seen: dict[str, list[str]] = {}
+    for term, name in _SKILL.items():
+        seen.setdefault(name, []).extend(f"{v:.2f}" for key, v in values.items() if key.rpartition("/")[2] == term)
+    told = [f"{name} {'/'.join(found)}" for name, found in seen.items() if found]
+    return "  ".join([f"{player} {loss:.3f}" for player, loss in paid(values).items()] + told)
 
 
 def measures(values: Mapping[str, float]) -> str:
