@@ -77,19 +77,18 @@ def _metadata(said: Mapping[str, Any], licence: str) -> str:
 
 def _summary(said: Mapping[str, Any]) -> str:
     space, can, name = said["space"], said["can"], said["trained_on"]["name"]
-    size = _size(space["shape"])
     if "translate" in can:
         made, given = _kind(space, "legend"), _kind(space, "condition_legend")
         does = f"Makes {made} of {_size(space['shape'])} from {given} of {_size(space['condition'])}, and other sizes"
     elif "segment" in can:
         does = f"Says of every pixel of an image which of {len(space['legend'])} classes it is of"
     elif "classify" in can:
-        does = f"Says which of {space['classes']} classes an image of {size} is of"
+        does = f"Says which of {space['classes']} classes an image of {_size(space['shape'])} is of"
     elif len(space["shape"]) == 1:
         does = f"Makes points of {space['shape'][0]} numbers"
     else:
         asked = f", each of one of {space['classes']} classes that is asked for" if "sample by class" in can else ""
-        does = f"Makes images of {size}{asked}"
+        does = f"Makes images of {_size(space['shape'])}{asked}"
     ours = "[sparring](https://pypi.org/project/sparring/)"
     return f"{does}. Trained with {ours} on `{name}`, recipe `{said['recipe']}`."
 

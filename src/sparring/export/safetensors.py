@@ -76,7 +76,7 @@ def public(text: Any) -> Any:
 def write(run: Run, folder: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """Write both files; what config.json then says."""
     tensors = kept(run.game)
-    data = serialised(WEIGHTS, tensors, {"format": "pt", "sparring": sparring.__version__})
+    data = serialised(WEIGHTS, tensors, {"format": "pt"})  # which others expect; two entries come in any order
     write_atomically(folder / WEIGHTS, data)
     weights = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "players": list(run.game.useful)}
     said = {**config, "weights": weights}
