@@ -52,7 +52,7 @@ class PairRecipe:
     @property
     def key(self) -> str:
         """Text that is equal exactly when the same two files give the same pixels."""
-        return f"pair {self.given.key} {self.made.key}"
+        return f"pair-2 {self.given.key} {self.made.key}"
 
 
 def header(data: Content, limits: Limits, *, count_frames: bool = False) -> tuple[Header, Header | None]:

@@ -21,9 +21,20 @@ from sparring.data.options import Options
 from sparring.data.pairing import AnyRecipe, PairRecipe, decode
 from sparring.data.remarks import blank, converted, few, repeated, smaller
 from sparring.data.report import DataReport
-from sparring.data.scan import HASH_BYTES, Progress, Scan, content_hash, each, nothing_usable, scan, threads
+from sparring.data.scan import (
+    HASH_BYTES,
+    Progress,
+    Scan,
+    content_hash,
+    each,
+    nothing_usable,
+    place_hash,
+    scan,
+    threads,
+)
 from sparring.data.sides import SideSpec
 from sparring.data.sources import Source, Unreadable
+from sparring.data.sources.items import Two
 from sparring.data.split import boundary, held_out_count, joined, numbered, split_order
 from sparring.errors import DataError
 
@@ -190,7 +201,7 @@ class Preparation:
         usable, flat, look = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.uint64)
         made = np.zeros(n, np.uint64)  # bit k: the k-th conversion of `counts`
         apart = np.zeros((2, n, HASH_BYTES), np.uint8)  # of each side of pairs
-        given_look = np.zeros(n, np.uint64)
+        given_look, places = np.zeros(n, np.uint64), np.zeros((n, HASH_BYTES), np.uint8)
         bad: dict[str, str] = {}
         gone: dict[int, str] = {}
         counts: Counter[str] = Counter()
@@ -206,6 +217,7 @@ class Preparation:
                     if isinstance(recipe, PairRecipe):
                         apart[:, row] = np.frombuffer(b"".join(result.apart), np.uint8).reshape(2, -1)
                         given_look[row] = result.given_look
+                        places[row] = np.frombuffer(result.place, np.uint8)
                     counts.update(result.image.notes)
                     made[row] = sum(1 << list(counts).index(note) for note in result.image.notes)
                     if unordered is not None:
@@ -220,12 +232,12 @@ class Preparation:
             names = [self._name(found, row) for row in range(n)]
             raise nothing_usable(self.source, found.excluded + list(zip(names, reasons, strict=True)))
         if isinstance(recipe, PairRecipe):
-            together = self._partners(found, recipe, kept, apart, given_look, unordered)
+            together = self._partners(found, recipe, kept, apart, (given_look, look), unordered)
         else:
             together = found.together()[kept]
             alone = ~together.any(axis=1)
             together[alone] = pixel_hashes[kept][alone]
-        order, groups = split_order(found.hashes[kept], together)
+        order, groups = split_order(places[kept] if isinstance(recipe, PairRecipe) else found.hashes[kept], together)
         rows = kept[order]
         if unordered is not None:
             _reorder(unordered, rows, folder / "images.npy")
@@ -255,41 +267,55 @@ class Preparation:
         given, made = np.split(image.pixels, [recipe.given.channels], axis=2)
         apart = content_hash(given), content_hash(made)
         looks = duplicates.look(painted(made, recipe.made)), duplicates.look(painted(given, recipe.given))
-        return _Seen(image, digest, looks[0], apart, looks[1])
+        assert isinstance(data, Two)
+        return _Seen(image, digest, looks[0], apart, looks[1], place_hash(data))
 
     def _partners(
         self, found: Scan, recipe: PairRecipe, kept: NDArray[np.int64], apart: NDArray[np.uint8],
-        look: NDArray[np.uint64], images: NDArray[np.uint8] | None,
+        looks: tuple[NDArray[np.uint64], NDArray[np.uint64]], images: NDArray[np.uint8] | None,
     ) -> NDArray[np.uint8]:  # fmt: skip
-        """(m, 16) the same for pairs that must not be divided: of which one side is the same, or what is given looks
-        almost the same (as the outlines of one drawing in several colours do)."""
-        hashes = apart[:, kept]
-        _, first = np.unique(numbered(hashes[0]), return_index=True)
+        """(m, 16) the same for pairs that must not be divided: of which one side is the same, or looks almost the same
+        (as the outlines of one drawing in several colours do). apart, looks: of what is given, and of what is made."""
+        hashes, cut = apart[:, kept], recipe.given.channels
+        alike = []
+        for side, one in enumerate((recipe.given, recipe.made)):
+            channels = slice(None, cut) if side == 0 else slice(cut, None)
+            _, first = np.unique(numbered(hashes[side]), return_index=True)
 
-        def pixels_of(rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-            chosen = kept[first[rows]]
-            if images is not None:
-                return painted(images[chosen][..., : recipe.given.channels], recipe.given)
-            seen = [self._decode(found, row, recipe) for row in chosen.tolist()]
-            whole = [one.image.pixels for one in seen if isinstance(one, _Seen)]
-            if len(whole) < len(seen):
-                raise _Gone({int(row): str(one) for row, one in zip(chosen, seen) if not isinstance(one, _Seen)})
-            return painted(np.stack(whole)[..., : recipe.given.channels], recipe.given)
+            def pixels_of(
+                rows: NDArray[np.int64], first: NDArray[np.int64] = first, channels: slice = channels,
+                one: Recipe | MapRecipe = one,
+            ) -> NDArray[np.uint8]:  # fmt: skip
+                return painted(self._pixels(found, recipe, kept[first[rows]], images)[..., channels], one)
 
-        near = duplicates.near(look[kept][first], pixels_of, most=len(first))
-        return joined(*hashes, alike=first[np.array(near, np.int64).reshape(-1, 2)])
+            near = duplicates.near(looks[side][kept][first], pixels_of, most=len(first))
+            alike.append(first[np.array(near, np.int64).reshape(-1, 2)])
+        return joined(*hashes, alike=np.concatenate(alike))
+
+    def _pixels(
+        self, found: Scan, recipe: PairRecipe, chosen: NDArray[np.int64], images: NDArray[np.uint8] | None
+    ) -> NDArray[np.uint8]:
+        """Both sides of some rows."""
+        if images is not None:
+            return images[chosen]
+        seen = [self._decode(found, row, recipe) for row in chosen.tolist()]
+        whole = [one.image.pixels for one in seen if isinstance(one, _Seen)]
+        if len(whole) < len(seen):
+            raise _Gone({int(row): str(one) for row, one in zip(chosen, seen) if not isinstance(one, _Seen)})
+        return np.stack(whole)
 
 
 @dataclass(frozen=True)
 class _Seen:
     """A decoded image, the hash of its pixels, and its perceptual hash; of a pair that of what is to be made, and the
-    hashes of both sides, and the perceptual one of what is given."""
+    hashes of both sides, the perceptual one of what is given, and the hash that its place in the split depends on."""
 
     image: Decoded
     digest: bytes
     look: int
     apart: tuple[bytes, bytes] = (b"", b"")
     given_look: int = 0
+    place: bytes = b""
 
 
 def recipe_of(found: Scan, options: Options, *, pairs: bool = False, legend: Legend | None = None) -> AnyRecipe:

@@ -182,6 +182,14 @@ def content_hash(data: Content) -> bytes:
     return digest.digest()
 
 
+def place_hash(data: Two) -> bytes:
+    """16 bytes of a pair, whichever of the two is given: what its place in the split depends on, so that a run from A
+    to B and one from B to A hold out the same pairs."""
+    parts = zip((data.given, data.made), data.halves, strict=True)
+    return hashlib.blake2b(b"".join(sorted(content_hash(one) + half.encode() for one, half in parts)),
+                           digest_size=HASH_BYTES).digest()  # fmt: skip
+
+
 def picture_hash(digest: bytes, frame: int) -> bytes:
     """16 bytes: of one picture of a file with this `content_hash`; of the first it is that of the file."""
     return content_hash(digest + frame.to_bytes(8, "little")) if frame else digest
