@@ -74,7 +74,8 @@ def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding
             found.append(noted(text))
     if made.usable < FEW:
         level: Level = "warning" if made.usable < 100 else "note"
-        images = f"{made.usable:,} image{'s' if made.usable > 1 else ''}"
+        what = "pair" if made.pairs not in ("", "unpaired") else "image"
+        images = f"{made.usable:,} {what}{'s' if made.usable > 1 else ''}"
         what = f"only {images}: without augmentation a generator learns them by heart"
         found.append(
             Finding(
@@ -109,13 +110,15 @@ _OTHER_FIXES: tuple[tuple[str, str], ...] = (
     (r"^no caption for", "give them a text in the metadata; without one they are images like any others"),
     (r"^classes with one image", "collect more of these, or leave them out"),
     (r"^classes without a single image", "add images, or take the label away"),
+    (r"^label maps of which", "look at them: are they photographs, or is a class missing in the palette?"),
     (r"rows are about files not there", "correct the file names in these rows, or remove the rows"),
     (r"all images are of one class", "--labels none, or label them apart"),
     (r"are these labels really classes", "--labels none, or --columns label=… names another column"),
 )
 _UNUSED = re.compile(r"^(.* is not used|.*: nothing in it is used): (.*)$")
 _NAMES = re.compile(
-    r"^(no caption for [\d,]+ of [\d,]+ images|classes [^:]*|.*about files not there|empty [^:]*): (.*)$"
+    r"^(no caption for [\d,]+ of [\d,]+ images|classes [^:]*|label maps of which[^:]*|.*about files not there|"
+    r"empty [^:]*): (.*)$"
 )
 
 

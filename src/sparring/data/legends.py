@@ -29,6 +29,7 @@ from sparring.data.scan import Progress, each, threads
 from sparring.data.sources.items import Source, Two, Unreadable
 from sparring.errors import DataError
 
+VERSION = 2  # raise it when the same maps would be said to hold something else: it is part of what caches go by
 _NUMBERED = re.compile(r"(\d{1,5})[\s:,=]+(\D.*)")
 
 
@@ -65,7 +66,7 @@ def stamp(source: Source, options: Options) -> str:
         return ""
     known = key(source, options)
     said = known.record() if isinstance(known, Palette) else known
-    return hashlib.blake2b(repr(said).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(f"{VERSION} {said!r}".encode(), digest_size=16).hexdigest()
 
 
 # ── what is said of the classes ───────────────────────────────────────────────────────────────────────────────────

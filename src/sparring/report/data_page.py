@@ -8,14 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL.Image import Image
 
 from sparring.data.inspection import Finding, Inspection
+from sparring.data.pair_sheet import pair_sheet
 from sparring.data.report import shown
-from sparring.data.tiles import TILE, sheet, tile
+from sparring.data.tiles import TILE, sheet
+from sparring.report.data_figures import escaped as _e
+from sparring.report.data_figures import legend, one, pairs, several
 from sparring.report.data_pictures import Pictures, url
 from sparring.report.html import asset, document, head, section, verdict
 from sparring.report.html import table as tabled
-from sparring.report.text import escape
 from sparring.runs.check import FILES, Checked
 from sparring.runs.directory import write_atomically
 
@@ -36,12 +39,19 @@ def write(checked: Checked, folder: Path) -> Path:
     write_atomically(report, text)
     with Pictures(checked) as pictures:
         if checked.inspection.kind == "images":
-            tiles = pictures.tiles(pictures.some(96))
             fresh = contact.with_name(f".{contact.name}.new")
-            sheet(tiles, _columns(tiles[0].size)).save(fresh, "PNG")
+            _sheet(checked, pictures).save(fresh, "PNG")
             fresh.replace(contact)
         write_atomically(page, render(checked, pictures))
     return page
+
+
+def _sheet(checked: Checked, pictures: Pictures) -> Image:
+    """What contact.png shows: many images, or eight pairs."""
+    if checked.dataset.given is not None:
+        return pair_sheet(checked.dataset, direction=checked.options.direction)
+    tiles = pictures.tiles(pictures.some(96))
+    return sheet(tiles, _columns(tiles[0].size))
 
 
 def render(checked: Checked, pictures: Pictures) -> str:
@@ -49,7 +59,10 @@ def render(checked: Checked, pictures: Pictures) -> str:
     made = checked.inspection
     parts = [_head(checked), _findings(made.findings, pictures)]
     if made.kind == "images":
-        parts += [_proposal(checked), _contact(checked, pictures), _crops(checked, pictures), _shapes(made)]
+        shows = [_contact(checked, pictures), _crops(checked, pictures)]
+        if made.pairs:
+            shows = [pairs(checked, pictures), legend(made)]
+        parts += [_proposal(checked), *shows, _shapes(made)]
         parts += [_classes(made), _near(made, pictures), _equal(made, pictures), _empty(made, pictures)]
         parts += [_captions(checked, pictures), _left_out(made), _rest(made)]
     else:
@@ -62,11 +75,6 @@ def render(checked: Checked, pictures: Pictures) -> str:
     )  # fmt: skip
 
 
-def _e(name: object) -> str:
-    """A name or a reason from a file: control characters spelt, then escaped."""
-    return escape(shown(str(name)))
-
-
 def _columns(size: tuple[int, int]) -> int:
     return max(2, round(1180 / (size[0] + 3)))
 
@@ -77,7 +85,8 @@ def _columns(size: tuple[int, int]) -> int:
 def _head(checked: Checked) -> str:
     made = checked.inspection
     worst = next((level for level in ("error", "warning") if any(f.level == level for f in made.findings)), "good")
-    facts: list[tuple[str, object]] = [("Files", f"{made.found:,}"), ("Usable", f"{made.usable:,}")]
+    what = "Pairs" if made.pairs not in ("", "unpaired") else "Files"
+    facts: list[tuple[str, object]] = [(what, f"{made.found:,}"), ("Usable", f"{made.usable:,}")]
     if made.excluded:
         facts.append(("Left out", f"{len(made.excluded):,}"))
     facts += [("For training", f"{made.used:,}"), ("Held out", f"{made.held_out:,}")]
@@ -118,9 +127,7 @@ def _finding(finding: Finding, pictures: Pictures) -> str:
         files = f"<details{opened}><summary>which</summary><table>{rows}</table>{rest}</details>"
     lines = finding.why.splitlines()
     why = f'<div class="why">{"".join(f"<p>{_e(line)}</p>" for line in lines)}</div>' if lines else ""
-    figures = "".join(
-        _pair([row], _e(pictures.checked.dataset.file(row)), pictures, "one") for row in finding.rows[:_SHOWN]
-    )
+    figures = "".join(one(row, _e(pictures.checked.dataset.file(row)), pictures) for row in finding.rows[:_SHOWN])
     images = f'<div class="thumbs captioned">{figures}</div>' if figures else ""
     fix = f'<p class="fix"><b>fix:</b> {_e(finding.fix)}</p>' if finding.fix else ""
     return (
@@ -213,19 +220,12 @@ def _crops(checked: Checked, pictures: Pictures) -> str:
     return section("What the crop does", f'<div class="crops">{"".join(figures)}</div>', said + others)
 
 
-def _pair(rows: Iterable[int], caption: str, pictures: Pictures, kind: str = "") -> str:
-    images = "".join(
-        f'<img src="{url(tile(pictures.checked.dataset.row(row)))}" alt="" width="{TILE}">' for row in rows
-    )
-    return f'<figure class="thumb {kind}"><div>{images}</div><figcaption>{caption}</figcaption></figure>'
-
-
 def _near(made: Inspection, pictures: Pictures) -> str:
     if not made.near:
         return ""
     step = max(1, len(made.near) // _PAIRS)
     figures = "".join(
-        _pair(
+        several(
             pair.rows,
             f"{_e(pair.files[0])}<br>{_e(pair.files[1])}" + (f"<br><b>{_e(pair.remark)}</b>" if pair.remark else ""),
             pictures,
@@ -241,11 +241,10 @@ def _equal(made: Inspection, pictures: Pictures) -> str:
     if not made.equal:
         return ""
     figures = "".join(
-        _pair(
-            group.rows[:1],
+        one(
+            group.rows[0],
             "<br>".join(_e(name) for name in group.files[:4]) + ("<br>…" if len(group.files) > 4 else ""),
             pictures,
-            "one",
         )
         for group in made.equal[:_GROUPS]
     )
@@ -258,8 +257,7 @@ def _empty(made: Inspection, pictures: Pictures) -> str:
     if not made.blank:
         return ""
     figures = "".join(
-        _pair([row], _e(name), pictures, "one")
-        for row, name in list(zip(made.empty.rows, made.empty.files, strict=True))[:_EMPTY]
+        one(row, _e(name), pictures) for row, name in list(zip(made.empty.rows, made.empty.files, strict=True))[:_EMPTY]
     )
     note = f"{made.blank:,} image{'s' if made.blank > 1 else ''} in which there is nothing to see."
     return section("Blank", f'<div class="thumbs captioned">{figures}</div>', note)
@@ -273,7 +271,7 @@ def _captions(checked: Checked, pictures: Pictures) -> str:
     rows = {int(number): row for row, number in enumerate(checked.dataset.index)}
     first = len(checked.dataset.held_out)
     figures = "".join(
-        _pair([first + rows[numbers[name]]], f"{_e(text[:160])}", pictures, "one")
+        one(first + rows[numbers[name]], f"{_e(text[:160])}", pictures)
         for name, text in made.examples
         if numbers.get(name) in rows
     )

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from sparring.data import cache
 from sparring.data.decode import Pixels, Recipe, Unusable, decode, decoding, header
+from sparring.data.pair_sheet import of_survey, visible
 from sparring.data.sources import open_source
-from sparring.data.sources.items import Source, Unreadable
+from sparring.data.sources.items import Source, Two, Unreadable
 from sparring.data.tiles import TILE, opaque, tile, to_picture
 from sparring.errors import SparringError
 from sparring.runs.check import Checked
@@ -60,6 +61,9 @@ class Pictures:
             return
         self.recipe = _recipe(self.checked)
         height, width = self.recipe.size
+        if self.checked.dataset.given is not None:  # both sides lie in the cache as they were prepared alike
+            self._same = True
+            return
         self._same = (self.recipe.channels, height, width) == self.checked.dataset.shape and (
             self.recipe.crop == self.checked.options.crop
         )
@@ -72,14 +76,23 @@ class Pictures:
             self._source.close()
 
     def row(self, row: int) -> NDArray[np.uint8]:
-        """Row `row` of the survey (H, W, C), prepared as proposed."""
+        """Row `row` of the survey (H, W, C), prepared as proposed; of pairs what is to be made, as it was prepared."""
         if self._same:
-            return self.checked.dataset.row(row)
+            return self.kept(row)
         try:
             with decoding():
                 return decode(self._read(row), self.recipe).pixels
         except (Unreadable, Unusable):  # it was there a moment ago: show what was kept of it
-            return self.checked.dataset.row(row)
+            return self.kept(row)
+
+    def kept(self, row: int) -> NDArray[np.uint8]:
+        """Row `row` of the survey (H, W, C) as it was looked at; label maps in colours."""
+        return visible(self.checked.dataset.row(row), self.checked.dataset.side)
+
+    def sides(self, row: int) -> list[NDArray[np.uint8]]:
+        """The same; of pairs what is given, and what is to be made."""
+        dataset = self.checked.dataset
+        return list(of_survey(dataset, row)) if dataset.given is not None else [self.kept(row)]
 
     def _read(self, row: int) -> bytes | Pixels:
         """The file of a row, by its name: the listing may have changed meanwhile."""
@@ -92,7 +105,9 @@ class Pictures:
         name = self.checked.dataset.file(row)
         if name not in self._numbers:
             raise Unreadable("no longer there")
-        data: bytes | Pixels = self._source.read(self._numbers[name])
+        data = self._source.read(self._numbers[name])
+        if isinstance(data, Two):
+            raise Unreadable("a pair")
         return data
 
     def some(self, count: int, rows: NDArray[np.int64] | None = None) -> list[int]:
@@ -150,6 +165,8 @@ def _recipe(checked: Checked) -> Recipe:
         [word for choice in checked.proposal.choices for word in choice.words],
     )
     size, crop = (dataset.shape[1], dataset.shape[2]), options.crop
+    if dataset.given is not None:
+        return Recipe(size, 3, crop, options.background, options.limits, options.levels)
     if "--size" in words:
         width, _, height = words[words.index("--size") + 1].partition("x")
         size = (int(height or width), int(width))
