@@ -14,7 +14,7 @@ from sparring.augment.paired import jitter
 from sparring.errors import MachineError, UsageError
 from sparring.losses.segmentation import pixel_cross_entropy, pixels_right
 from sparring.networks import fcn8s, imagenet
-from sparring.train.game import Decay, Fraction, Game, Now, Training, strict
+from sparring.train.game import Decay, Fraction, Game, Now, Positive, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Segments, Shared, Space, Terms, Weights
 
@@ -30,7 +30,7 @@ class FCN8sConfig(Training):
     """How the 13 convolutions of VGG-16 begin: as ImageNet has taught them, or at random."""
     trunk_width: Annotated[int, Field(ge=1, le=2**9)] = 64
     """Channels of the trunk's first block; only 64 is VGG-16."""
-    frozen: Annotated[int, Field(ge=0, le=5)] = 2
+    frozen: Annotated[int, Field(ge=0, le=5)] = 4
     """How many of the trunk's five blocks never move; 5 is all of it, 0 (the paper's) none."""
     border: Literal["same", "published"] = "same"
     """How images are padded: "published" is by 100 pixels, at 128 px seven times the work."""
@@ -42,8 +42,8 @@ class FCN8sConfig(Training):
     """Enlarge both sides alike by 286/256, and cut them back to their size at a random place."""
     play: str = "C:1"
     """Who moves when: there is only C."""
-    batch: Annotated[int, Field(ge=1, le=2**20)] = 8
-    lr: Fraction = Ramp(2e-4, 2e-5)
+    batch: Positive = 4
+    lr: Fraction = Ramp(5e-4, 2e-5)
     beta1: Decay = Ramp(0.9, 0.9)
     beta2: Decay = Ramp(0.999, 0.999)
     ema_images: Annotated[float, Field(ge=0)] = 500
