@@ -164,6 +164,7 @@ def open_data(
     (2,)
     """
     options = replace(options or Options(), **settings)
+    options.check_pairs()
     if str(source) in points.NAMES:
         return _open_points(str(source), options)
     root, warning = cache.directory(cache_dir)

@@ -115,15 +115,17 @@ class Options:
             raise UsageError(
                 "DATA-COLUMNS", f"no column is called {bad[0]!r} here", fix="given=…, image=…, label=… or text=…"
             )
-        self._check_pairs()
 
-    def _check_pairs(self) -> None:
-        """What is said about pairs goes together."""
+    def check_pairs(self) -> None:
+        """`UsageError` where what is said about pairs does not go together."""
         if self.into is not None and self.pairs in ("none", "side-by-side", "columns"):
             raise UsageError(
                 "DATA-PAIRS", f"--pairs {self.pairs} is about one source, and two are given", where=self.into,
                 fix="leave --pairs out (files with the same stem belong together), or name one source",
             )  # fmt: skip
+        if self.into is None and self.drop_unpaired and self.pairs in ("none", "side-by-side", "columns", "unpaired"):
+            raise UsageError("DATA-PAIRS", "--drop-unpaired is about files with the same stems",
+                             where=f"--pairs {self.pairs}", fix="leave it out")  # fmt: skip
         if self.palette is not None and self.maps == "none":
             raise UsageError("DATA-PALETTE", "a palette is about label maps", where=self.palette,
                              fix="say which side holds them: --maps A or --maps B")  # fmt: skip

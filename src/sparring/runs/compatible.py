@@ -46,6 +46,7 @@ def before_data(request: Request) -> Recipe | None:
     if size is not None and not all(8 <= side <= 2048 for side in size):
         raise UsageError("SIZE", "each side of the images is 8 to 2048 pixels", where="x".join(map(str, size[::-1])),
                          fix="for example --size 64")  # fmt: skip
+    request.options.check_pairs()
     for source in (request.data, request.options.into):
         if source is not None:
             _check_directory(request.out, request.data, source)
