@@ -22,6 +22,7 @@ UNNAMED = 64
 BESIDE = "classes.txt"
 """The file beside label maps that names the classes."""
 
+_LISTED = 12  # numbers that a refusal shows, the most frequent ones
 _STRANGE = 0.2  # share of the pixels of one file, beyond the tolerance, above which it is named
 _FILES = 3  # that are named for each number
 
@@ -147,11 +148,11 @@ def _unexpected(there: list[int], names: dict[int, str], looks: Looks) -> tuple[
         return [], "", ""
     most = sorted(sorted(there, key=lambda value: -looks.pixels[value])[:2])
     if looks.share(most[0]) + looks.share(most[-1]) > 0.9 and {0, 255} & set(most) and len(there) > 2 and not whole:
-        return (
-            [value for value in there if value not in most],
-            f"a mask of two numbers ({most[0]} and {most[1]}) with others among them",
-            f"soft edges come from resizing or from JPEG: save the masks anew without; {name_them}",
-        )
+        wrong = [value for value in there if value not in most]
+        why = "soft edges come from resizing or from JPEG: save the masks anew without"
+        if len(wrong) <= 3:
+            why = f"should {few(wrong)} be {' or '.join(map(str, most))}? Correct these files"
+        return wrong, f"a mask of two numbers ({most[0]} and {most[1]}) with others among them", f"{why}; {name_them}"
     if len(there) > UNNAMED:
         return [], f"{len(there)} different numbers", (
             "photographs, masks with soft edges and JPEGs have so many; label maps hold a few, without gaps. Does "
@@ -167,8 +168,10 @@ def _unexpected(there: list[int], names: dict[int, str], looks: Looks) -> tuple[
 
 
 def _refused(place: str, looks: Looks, wrong: Sequence[int], reason: str, fix: str) -> DataError:
-    ordered = sorted(looks.pixels) if len(looks.pixels) <= 24 else [value for value, _ in looks.pixels.most_common(16)]
-    ordered += [value for value in wrong[:8] if value not in ordered]
+    most = _LISTED if len(looks.pixels) > _LISTED + 4 else len(looks.pixels)
+    ordered = sorted(value for value, _ in looks.pixels.most_common(most))
+    if not set(wrong) & set(ordered):
+        ordered += wrong[:3]
     lines = [looks.said(value, " <- unexpected" * (value in wrong), value in wrong) for value in ordered]
     more = [f"… and {len(looks.pixels) - len(ordered):,} more"] if len(looks.pixels) > len(ordered) else []
     return DataError(
