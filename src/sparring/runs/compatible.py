@@ -121,6 +121,11 @@ def check_pairs(recipe: Recipe, space: Space, data: str) -> None:
             "DATA-ONE-SET", f"recipe {called} needs two sets of images", where=data,
             fix=f"name two folders: sparring train A/ B/ --recipe {called}",
         )  # fmt: skip
+    if "unpaired" in needs and space.paired:
+        raise UsageError(
+            "DATA-PAIRED", f"recipe {called} needs two sets that are drawn independently, and these are pairs",
+            where=data, fix="--pairs unpaired; or --recipe pix2pix, which uses that they belong together",
+        )  # fmt: skip
     if "legend" in needs and not space.legend:
         raise UsageError(
             "DATA-NO-MAPS", f"recipe {called} learns label maps, and the images to be made are none", where=data,
