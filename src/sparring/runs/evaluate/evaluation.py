@@ -20,9 +20,9 @@ from sparring.metrics.extractors import DEFAULT, ClassifierFeatures
 from sparring.metrics.features import Extractor, identity
 from sparring.metrics.figure import Figure
 from sparring.runs.directory import RunDirectory, write_atomically
-from sparring.runs.evaluate import memorisation, remarks, verdicts
+from sparring.runs.evaluate import memorisation, remarks, translations, verdicts
 from sparring.runs.evaluate.judges import open_judge
-from sparring.runs.evaluate.measures import MEASURES, Scene, frequencies, usual
+from sparring.runs.evaluate.measures import MEASURES, OF_CYCLES, OF_PAIRS, Scene, frequencies, usual
 from sparring.runs.evaluate.memorisation import Library
 from sparring.runs.evaluate.opening import (
     Place,
@@ -33,7 +33,9 @@ from sparring.runs.evaluate.opening import (
     options_of_run,
     place,
     refuse_points,
+    translates,
 )
+from sparring.runs.evaluate.pairs import Translated
 from sparring.runs.evaluate.seen import Seen
 from sparring.runs.evaluate.sides import Side
 from sparring.runs.evaluate.stream import seen_of
@@ -123,7 +125,10 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         )
         for seen, side in ((real, real_side), (fake, fake_side)):
             at_least(seen.n, side)
-        library = _library(ask, real_wanted, real, real_side, extractor, stack, progress)
+        if isinstance(fake_side, Translated):
+            library = None
+        else:
+            library = _library(ask, real_wanted, real, real_side, extractor, stack, progress)
         record = _measured(ask, extractor, real, fake, real_side, fake_side, library, progress)
         said = remarks.of(real_side, fake_side, real.n, fake.n)
         record |= {"warnings": said, "command": ask.command()}
@@ -187,10 +192,11 @@ def _wanted(ask: Ask, real: Place, fake: Place) -> tuple[Wanted, Wanted]:
     if fake.kind == "data":
         return wanted, replace(files, text=fake.path)
     which = str(fake.checkpoint) if fake.checkpoint is not None else ask.which
+    split = "held-out" if ask.split == "auto" else ask.split  # of what is translated
     drawn = Wanted(
-        "drawn", fake.path, n=ask.n, seed=ask.seed, which=which, weights=ask.weights, device=ask.device
+        "drawn", fake.path, n=ask.n, seed=ask.seed, which=which, weights=ask.weights, device=ask.device, split=split
     )  # fmt: skip
-    if real.kind != "data" and ask.n is not None:
+    if real.kind != "data" and ask.n is not None and not (real.path == fake.path and translates(fake)):
         wanted = replace(wanted, n=None)  # --n is then about the samples: what is held out is few enough
     return wanted, drawn
 
@@ -221,8 +227,10 @@ def _measured(
     library: Library | None, progress: Progress | None,
 ) -> dict[str, Any]:  # fmt: skip
     copies, memorised = memorisation.report(library, fake, fake_side) if library is not None else (None, None)
-    names = _names(ask.metrics, extractor, min(len(real.features), len(fake.features)), library is not None)
-    scene = Scene(real, fake, extractor, identity(extractor), ask.seed, real_side, fake_side, copies)
+    of = translations.kind_of(real_side, fake_side)
+    names = _names(ask.metrics, extractor, min(len(real.features), len(fake.features)), library is not None, of)
+    pairs, cycle = translations.measured(real_side, fake_side, extractor, names, ask.seed, progress)
+    scene = Scene(real, fake, extractor, identity(extractor), ask.seed, real_side, fake_side, copies, pairs, cycle)
     figures: list[Figure] = []
     for number, name in enumerate(names):
         if progress is not None:
@@ -242,6 +250,7 @@ def _measured(
         "metrics": {figure.name: figure.record() | carried for figure in figures},
         "null": _null(ask, scene, names, library) if ask.null else {},
         "memorisation": memorised,
+        "pairs": pairs.record(ask.seed) if pairs is not None else None,
         "classes": _classes(scene),
         "verdicts": [verdict.record() for verdict in verdicts.of(scene, figures)],
         "neighbours": [],
@@ -249,11 +258,13 @@ def _measured(
     return record
 
 
-def _names(asked: Sequence[str], extractor: Extractor, n: int, trained: bool) -> tuple[str, ...]:
+def _names(asked: Sequence[str], extractor: Extractor, n: int, trained: bool, of: str) -> tuple[str, ...]:
     """What is to be measured, in the order of the table."""
     if "all" in asked:
-        return tuple(name for name in MEASURES if name != "fid")
-    wanted = set(asked or usual(extractor, n, trained))
+        besides = {"pairs": OF_PAIRS, "cycles": OF_CYCLES}
+        other = {"fid", *(name for key, names in besides.items() if key != of for name in names)}
+        return tuple(name for name in MEASURES if name not in other)
+    wanted = set(asked or usual(extractor, n, trained, of))
     if extractor.name == "inception" and {"fid", "fd"} <= wanted:
         wanted.discard("fd")
     return tuple(name for name in MEASURES if name in wanted)

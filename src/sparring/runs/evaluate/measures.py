@@ -31,6 +31,7 @@ from sparring.metrics.figure import Better, Figure, HasInterval
 from sparring.metrics.uncertainty import Measured
 from sparring.runs.evaluate.seen import Seen
 from sparring.runs.evaluate.sides import Drawn, Side
+from sparring.runs.evaluate.translations import Cycle, Scores
 from sparring.types import HasLatents
 
 _LOOKED = 256  # images of either side whose spectrum is compared
@@ -43,6 +44,7 @@ class Scene:
     """What is compared: what the extractor saw, and the sides themselves for measures that need more.
 
     copies: the memorisation test, where there is training data.   features: identity of the extractor.
+    pairs, cycle: what is measured of translations: of pairs, and of two sets that do not belong together.
     """
 
     real: Seen
@@ -53,6 +55,13 @@ class Scene:
     real_side: Side | None = None
     fake_side: Side | None = None
     copies: neighbours.Copies | None = None
+    pairs: Scores | None = None
+    cycle: Cycle | None = None
+
+    @property
+    def aligned(self) -> bool:
+        """Whether feature k of either side is of one pair."""
+        return self.pairs is not None and np.array_equal(self.real.positions, self.fake.positions)
 
     @cached_property
     def manifold(self) -> prdc.PRDC:
@@ -98,7 +107,8 @@ def _kid(scene: Scene) -> Figure:
     x, y = scene.real.features, scene.fake.features
     n = min(len(x), len(y))
     few = f"{n:,} images are few: the interval is wide; below 200 KID tells only gross differences" if n < 200 else ""
-    return scene.figure("kid", kernel.kid(x, y), "lower", len(x), len(y), few)
+    found = kernel.kid_of_pairs(x, y) if scene.aligned else kernel.kid(x, y)
+    return scene.figure("kid", found, "lower", len(x), len(y), few)
 
 
 def _fd(scene: Scene) -> Figure:
@@ -183,6 +193,8 @@ def _duplicates(scene: Scene) -> Figure:
 
 
 def _copies(scene: Scene) -> Figure:
+    if scene.pairs is not None or scene.cycle is not None:
+        return scene.refusal("copies", "what a translation is near to is decided by what it was made from")
     if scene.copies is None:
         return scene.refusal("copies", "it needs at least 100 real images: some as training data, some held out")
     found = scene.copies
@@ -249,6 +261,29 @@ def _inception_score(scene: Scene) -> Figure:
     return inception_score.figure(scene.fake.probabilities, judge, data, scene.features)
 
 
+# ── of translations ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _of_pairs(name: str) -> Callable[[Scene], Figure]:
+    def measure(scene: Scene) -> Figure:
+        if scene.pairs is None:
+            return scene.refusal(name, "it needs pairs: a run of pix2pix alone, which is held against its own data")
+        if name not in scene.pairs.rows["translations"] and name not in scene.pairs.refused:
+            return scene.refusal(name, "what is made are label maps")
+        return scene.pairs.figure(name, seed=scene.seed)
+
+    return measure
+
+
+def _of_cycle(name: str) -> Callable[[Scene], Figure]:
+    def measure(scene: Scene) -> Figure:
+        if scene.cycle is None:
+            return scene.refusal(name, "it needs a run that knows the way back, of cyclegan, held against its own data")
+        return scene.cycle.figures.get(name) or scene.refusal(name, "too few images, or label maps")
+
+    return measure
+
+
 # ── of the generator itself ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -302,7 +337,15 @@ class Measure:
 
 
 MEASURES: dict[str, Measure] = {
+    "l1": Measure("mean difference from the truth, of pairs, in [0, 1]", _of_pairs("l1"), paired=False),
+    "psnr": Measure("signal to noise in dB, of pairs", _of_pairs("psnr"), paired=False),
+    "ssim": Measure("structural similarity (Wang et al. 2004), of pairs", _of_pairs("ssim"), paired=False),
+    "lpips": Measure("distance to people's eyes (AlexNet, v0.1), of pairs", _of_pairs("lpips"), paired=False),
     "kid": Measure("kernel distance (unbiased, all pairs): the one to read first; 0 for equal laws", _kid),
+    "kid_back": Measure("kid of the way back", _of_cycle("kid_back"), paired=False),
+    "cycle_error": Measure("mean difference after the way there and back, in [0, 1]", _of_cycle("cycle_error"),
+                           paired=False),
+    "cycle_error_back": Measure("the same of the other side", _of_cycle("cycle_error_back"), paired=False),
     "fd": Measure("Fréchet distance; called fid on Inception features, and only there", _fd),
     "fid": Measure("the same, refused on any other features", _fid, usual=False),
     "fd_inf": Measure("Fréchet distance extrapolated to infinitely many samples", _fd_inf),
@@ -324,10 +367,20 @@ MEASURES: dict[str, Measure] = {
 """Every measure by the name that ``--metrics`` takes."""
 
 
-def usual(extractor: Extractor, n: int, trained: bool) -> tuple[str, ...]:
+OF_PAIRS = ("l1", "psnr", "ssim", "lpips")
+OF_CYCLES = ("kid_back", "cycle_error", "cycle_error_back")
+OF_TRANSLATIONS = ("kid", "fd")
+"""What two sets are compared by where what is given decides what is made: that the set is various, or has doubles, says
+something of what was given."""
+
+
+def usual(extractor: Extractor, n: int, trained: bool, of: str = "") -> tuple[str, ...]:
     """What is measured when nothing is named. n: features of the smaller side; trained: whether there is training data
-    to hold samples against."""
-    names = [name for name, measure in MEASURES.items() if measure.usual]
+    to hold samples against; of: "pairs" or "cycles" where the samples are translations."""
+    if of:
+        besides = OF_PAIRS if of == "pairs" else OF_CYCLES
+        return tuple(name for name in MEASURES if name in (*besides, *OF_TRANSLATIONS))
+    names = [name for name, measure in MEASURES.items() if measure.usual and name not in (*OF_PAIRS, *OF_CYCLES)]
     names += ["cmmd"] if extractor.name == "clip" else []
     names += ["class_frequencies", "modes"] if isinstance(extractor, ClassifierFeatures) else []
     if n < 4 * extractor.dimensions:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparring.data import BUILT_IN, Options, cache, open_data, points
+from sparring.data import BUILT_IN, Options, SideSpec, cache, open_data, points
 from sparring.data.dataset import Dataset, recipe_of
 from sparring.data.prepare import Preparation
 from sparring.data.prepare import recipe_of as recipe_of_scan
@@ -20,9 +20,11 @@ from sparring.errors import CheckpointError, DataError, UsageError
 from sparring.generate.sample import MOST
 from sparring.runs import session
 from sparring.runs.directory import RunDirectory
+from sparring.runs.evaluate import pairs
 from sparring.runs.evaluate.sides import Drawn, Files, Rows, Side
+from sparring.runs.recipe import game_class
 from sparring.runs.run import Run
-from sparring.types import Samples
+from sparring.types import Samples, Segments, Translates
 
 SAMPLES = 5000
 """Samples of a run that are drawn unless a number is asked for."""
@@ -180,7 +182,13 @@ def options_of_run(run: str | Path) -> dict[str, Any]:
     document = RunDirectory(run).document()
     if document["data"]["kind"] != "images":
         raise _points("this is a run on 2-D points", str(run))
-    return replace(_options_of(document), channels=int(document["data"]["shape"][0])).record()
+    data = document["data"]
+    options = replace(_options_of(document), channels=int(data["shape"][0]))
+    if data.get("sides"):  # files that are held against what it makes are no pairs
+        made = SideSpec.of_document(data, made=True)
+        channels = 3 if made.legend else made.channels
+        options = replace(options, channels=channels, into=None, pairs="none", maps="none", palette=None)
+    return options.record()
 
 
 # ── samples ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -191,6 +199,8 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
     if not 3 <= n <= MOST:
         raise UsageError("EVALUATE-N", f"between 3 and {MOST:,} samples are possible", where=str(n), fix="--n 5000")
     run = Run(wanted.text, which=wanted.which, device=wanted.device)
+    if isinstance(run.game, Translates):
+        return _translated(wanted, run, progress)
     if not isinstance(run.game, Samples):
         raise UsageError(
             "EVALUATE-CANNOT", f"a run of {run.document['recipe']} makes no samples of its own", where=wanted.text,
@@ -201,6 +211,25 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
     side = Drawn(run, n, wanted.seed, wanted.weights, class_shares(run))
     side.kind, side.changes = "run", run.remarks
     return side
+
+
+def _translated(wanted: Wanted, run: Run, progress: Progress | None) -> Side:
+    """The translations of a run of images of its own data: of those held out, unless others are asked for."""
+    truth = _rows(replace(wanted, role="rows", of_run=True), progress)
+    assert isinstance(truth, Rows)
+    if wanted.weights == "raw":
+        use_raw(run)
+    side = pairs.opened(run, truth, wanted.weights, wanted.n, wanted.seed)
+    side.kind, side.changes = "run", [*run.remarks, *truth.changes]
+    return side
+
+
+def translates(place: Place) -> bool:
+    """Whether a word names a run that makes images of images, or names what their pixels are."""
+    if place.kind == "data":
+        return False
+    game = game_class(str(RunDirectory(place.path).document()["recipe"]))
+    return issubclass(game, Translates | Segments)
 
 
 @torch.no_grad()

@@ -91,6 +91,10 @@ class PairScene:
         made = torch.cat([self._piece(k) for k in range(first, last)])
         return made[start - first * PIECE : stop - first * PIECE]
 
+    def there(self, start: int, images: Tensor) -> Tensor:
+        """The way there of other images (b, C', H, W), of which the first is number `start`: (b, C, H, W)."""
+        return self._translated(start, images)
+
     def back(self, start: int, images: Tensor) -> Tensor:
         """The way back of images (b, C, H, W), of which the first is number `start`: (b, C', H, W)."""
         assert isinstance(self.game, TranslatesBack)

@@ -84,12 +84,32 @@ def lines(record: dict[str, Any]) -> list[str]:
     for name, one in metrics.items():
         if one["value"] is not None:
             said.append(_row(name, one, null.get(name), wide))
-    said += ["", *_table_of_classes(record["classes"])]
+    said += ["", *_pairs(record.get("pairs")), *_table_of_classes(record["classes"])]
     said += _copies(record["memorisation"])
     said += [f"! {text}" for text in record["warnings"]]
     said += _together(metrics, "warning", "! {}: {}") + _together(metrics, "refused", "- {}: not measured: {}")
     said += _read(metrics, null)
     return [*said, *[f"= {one['sentence']}" for one in record["verdicts"]]]
+
+
+def _pairs(found: dict[str, Any] | None) -> list[str]:
+    """What the measures of pairs say of translations, and of what could be taken for one."""
+    if not found or not any(found["rows"].values()):
+        return []
+    words = {
+        "translations": "translations",
+        "input": "what was given",
+        "another": "another truth",
+        "truth": "the truth",
+    }
+    names = list(found["rows"]["truth"])
+    wide = max(map(len, words.values()))
+    said = ["  ".join([f"{found['n']:,} pairs".ljust(wide), *(f"{name:>9}" for name in names)])]
+    for row, word in words.items():
+        if row in found["rows"]:
+            numbers = (_number(found["rows"][row][name]["value"]) for name in names)
+            said.append("  ".join([word.ljust(wide), *(f"{number:>9}" for number in numbers)]))
+    return [*said, ""]
 
 
 def _together(metrics: dict[str, Any], word: str, form: str) -> list[str]:

@@ -11,7 +11,10 @@ from sparring.health.signals import Signals, divergence
 from sparring.losses.adversarial import OBJECTIVES
 from sparring.metrics.figure import Figure
 from sparring.runs.evaluate.measures import Scene, predicted
-from sparring.runs.evaluate.sides import Drawn
+from sparring.runs.evaluate.pairs import Translated
+from sparring.runs.evaluate.sides import Drawn, Rows
+from sparring.runs.evaluate.translations import kind_of
+from sparring.runs.evaluate.translations import signals as of_translations
 
 JUDGES = ("efficientnet-lite0", "classifier")
 """Judges whose numbers the thresholds are about."""
@@ -23,7 +26,13 @@ _EXPECTED = 8
 
 def of(scene: Scene, figures: list[Figure]) -> list[Verdict]:
     """The verdicts, the most serious first; none with a judge that they were not calibrated on."""
-    values = signals(scene, figures)
+    side, other = scene.fake_side, scene.real_side
+    if isinstance(side, Translated) and isinstance(other, Rows) and kind_of(other, side):
+        if scene.extractor.name not in JUDGES or side.scene.dataset.legend:
+            return []
+        values = of_translations(side, other, scene.fake, scene.real)
+        return judge([(side.images or 0, values)], [], context_of(scene))
+    values = {} if isinstance(side, Translated) else signals(scene, figures)
     if scene.extractor.name not in JUDGES or not values:
         return []
     seen = scene.fake_side.images if isinstance(scene.fake_side, Drawn) else None
@@ -67,7 +76,7 @@ def signals(scene: Scene, figures: list[Figure]) -> Signals:
 def context_of(scene: Scene) -> Context:
     """What is known of where the samples come from: all of a run, nothing of files."""
     side = scene.fake_side
-    if not isinstance(side, Drawn):
+    if not isinstance(side, Drawn | Translated):
         return Context(alone=True, ended=True)
     document = side.run.document
     config, data = document["config"], document["data"]
@@ -76,5 +85,5 @@ def context_of(scene: Scene) -> Context:
         recipe=str(document["recipe"]), objective=objective, settings=config,
         relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         classes=len(data.get("classes") or ()), planned=int(document["run"]["images"]), run=str(side.run.path),
-        data=str(data["source"]), alone=True, ended=True,
+        data=str(data["source"]), alone=True, ended=True, translates=isinstance(side, Translated),
     )  # fmt: skip
