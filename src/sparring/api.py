@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sparring.runs.plan import Plan, Request
     from sparring.runs.run import Run
     from sparring.runs.session import Session
+    from sparring.runs.translation_files import Translated
 
 
 def request(
@@ -517,6 +518,35 @@ def push(
 
     return hub.push(_opened(run), name, private=private, revision=revision, licence=license, inputs=show_inputs,
                     progress=progress)  # fmt: skip
+
+
+def save_translations(
+    run: Run | str | Path, source: str | Path | bytes, out: str | Path | None = None, *,
+    progress: Callable[..., None] | None = None, **how: Any,
+) -> Translated:  # fmt: skip
+    """Translate what `source` names (a picture or its bytes, a folder, a zip, a pattern) with a run (opened, or its
+    directory) into `out`, a file or a folder; default: ``RUN/translated``. What was written, what was skipped, and how
+    fast it was.
+
+    how: seed, deterministic, back, tile, size and compile, as of `Run.translate`. Names, sizes and, where they can hold
+    the result, formats are kept. Outside of the directory of the run no file is overwritten: `UsageError`.
+    """
+    from sparring.runs.translation import Translation
+    from sparring.runs.translation_files import translate
+
+    run = _opened(run)
+    goal = Path(out).expanduser() if out is not None else None
+    named = source if isinstance(source, bytes) else str(source)
+    return translate(Translation(run, **how), named, goal, run.home, progress)
+
+
+def translated(run: Run | str | Path, picture: bytes, **how: Any) -> tuple[bytes, Translated]:
+    """The bytes of a picture, translated, as the bytes of a PNG; and how fast it was. how: as of
+    `save_translations`."""
+    from sparring.runs.translation import Translation
+    from sparring.runs.translation_files import one
+
+    return one(Translation(_opened(run), **how), picture)
 
 
 def _opened(run: Run | str | Path) -> Run:

@@ -41,6 +41,7 @@ def commands() -> dict[str, type[Command]]:
     from sparring.cli.resume import Resume
     from sparring.cli.sample import Sample
     from sparring.cli.train import Train
+    from sparring.cli.translate import Translate
 
     return {
         "check": Check,
@@ -48,6 +49,7 @@ def commands() -> dict[str, type[Command]]:
         "resume": Resume,
         "sample": Sample,
         "interpolate": Interpolate,
+        "translate": Translate,
         "evaluate": Evaluate,
         "compare": Compare,
         "export": Export,

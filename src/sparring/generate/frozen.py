@@ -1,10 +1,10 @@
 """Networks that only have to be used, made faster once: `sparring translate --compile`.
 
-On a CPU most of a translation is convolutions, and at every call of one oneDNN brings the weights into the layout that it
-computes in. In a U-Net, whose small maps have most of the weights, that is half of the time. Here each weight is brought
-into that layout once, at its first use, and images stay in channels_last between the convolutions. It takes a second and
-no compiler, and was as fast as inductor with freezing, which takes half a minute (benchmarks/results/speed_translate.json).
-On a GPU the function is compiled by `torch.compile`.
+On a CPU most of a translation is convolutions, and at every call of one oneDNN brings the weights into the layout that
+it computes in. In a U-Net, whose small maps have most of the weights, that is half of the time. Here each weight is
+brought into that layout once, at its first use, and images stay in channels_last between the convolutions. It takes a
+second and no compiler, and was as fast as inductor with freezing, which takes half a minute
+(benchmarks/results/speed_translate.json). On a GPU the function is compiled by `torch.compile`.
 """
 
 from __future__ import annotations

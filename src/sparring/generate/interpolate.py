@@ -14,7 +14,7 @@ from sparring.errors import UsageError
 from sparring.generate.grid import grid, scatter
 from sparring.generate.sample import Trained, checked, device_of
 from sparring.priors.paths import slerp
-from sparring.types import HasLatents, HasLatentsByClass
+from sparring.types import HasLatents, HasLatentsByClass, Translates
 
 FORMATS = (".gif", ".webp", ".png", ".apng")
 
@@ -35,7 +35,10 @@ def walk(
     checked(walkers, seed)
     game = run.game
     if not isinstance(game, HasLatents):
-        raise UsageError("WALK-CANNOT", f"{type(game).__name__} has no latents to walk through")
+        raise UsageError(
+            "WALK-CANNOT", f"{type(game).__name__} has no latents to walk through",
+            fix="it turns pictures into others: sparring translate RUN IN" if isinstance(game, Translates) else "",
+        )  # fmt: skip
     if not 2 <= frames <= 10_000:
         raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames", where=str(frames))
     keys = min(keys, frames)

@@ -14,7 +14,7 @@ from torch import Tensor
 from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.grid import to_bytes, to_picture
-from sparring.types import Samples, SamplesByClass
+from sparring.types import Samples, SamplesByClass, Translates
 
 MOST = 1_000_000
 """Samples that one call makes at most."""
@@ -110,7 +110,10 @@ def draw(
     checked(n, seed, truncation)
     game = run.game
     if not isinstance(game, Samples):
-        raise UsageError("SAMPLE-CANNOT", f"{type(game).__name__} does not make samples of its own")
+        raise UsageError(
+            "SAMPLE-CANNOT", f"{type(game).__name__} does not make samples of its own",
+            fix="it turns pictures into others: sparring translate RUN IN" if isinstance(game, Translates) else "",
+        )  # fmt: skip
     device = device_of(game)
     parts = []
     for start in range(first, first + n, at_once):

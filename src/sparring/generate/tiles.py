@@ -1,8 +1,8 @@
 """Cutting an image into tiles that overlap, and weights with which they become one image again.
 
 The two axes are cut alike, and the weight of a pixel is the product of a weight for its row and one for its column. The
-weights of each axis add up to 1 everywhere: tile i fades into tile i + 1 along half a period of a cosine in the middle of
-their overlap, and what the ramp takes from one it gives to the other. The outermost pixels of a tile, which see the
+weights of each axis add up to 1 everywhere: tile i fades into tile i + 1 along half a period of a cosine in the middle
+of their overlap, and what the ramp takes from one it gives to the other. The outermost pixels of a tile, which see the
 padding of convolutions instead of their neighbours, count for nothing where another tile knows better.
 """
 

@@ -1,8 +1,8 @@
 """Translating images of any size with a game that can: padded to its stride, in tiles where they are large.
 
-An image is padded by mirroring it, to multiples of the game's stride, and cut back afterwards: as many pixels come out as
-went in. What does not fit into memory at once goes through in tiles (`tiles`), row by row, so that never more than a band
-of the result is held as numbers.
+An image is padded by mirroring it, to multiples of the game's stride, and cut back afterwards: as many pixels come out
+as went in. What does not fit into memory at once goes through in tiles (`tiles`), row by row, so that never more than a
+band of the result is held as numbers.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Picture = NDArray[Any]
 """(H, W, C), uint8, or float32 in [0, 1]."""
 Progress = Callable[[str, int, int], None]
 
-MEMORY = 3 * 2**28
-"""Bytes that the maps of a network may take before an image is cut: 768 MiB on every machine, so that what comes out does
-not depend on the machine."""
+MEMORY = 2**29
+"""Bytes that the maps of a network may take before an image is cut: 512 MiB on every machine, so that what comes out
+does not depend on the machine."""
 ALWAYS = 2**16
 """Pixels that are never cut, unless asked to: 256 × 256."""
 LONGEST = 16
@@ -62,12 +62,12 @@ def able(game: object, *, back: bool = False) -> Translates:
 class Translator:
     """A game, and how it is to translate.
 
-    seed: of the noise. An image has noise of its own, chosen by what it shows: so neither its name, nor the images beside
-    it, nor their order change what comes out.   deterministic: without noise.   back: the way back.
-    tile: pixels of a side above which an image is cut (at least the game's stride); None: as large as `MEMORY` allows.
-    size: bring the shorter side to so many pixels before, and back after; None: at its own size.
-    labels, paints: whether what is given, and what comes out, is a label map (then one channel of class numbers).
-    freeze: a faster form of the network first (`frozen`), the same to 1e-4.
+    seed: of the noise. An image has noise of its own, chosen by what it shows: so neither its name, nor the images
+    beside it, nor their order change what comes out.   deterministic: without noise.   back: the way back. tile: pixels
+    of a side above which an image is cut (at least the game's stride); None: as large as `MEMORY` allows. size: bring
+    the shorter side to so many pixels before, and back after; None: at its own size. labels, paints: whether what is
+    given, and what comes out, is a label map (then one channel of class numbers). freeze: a faster form of the network
+    first (`frozen`), the same to 1e-4.
     """
 
     game: Any
@@ -87,7 +87,7 @@ class Translator:
         for name, value in (("tile", self.tile), ("size", self.size)):
             if value is not None and not 1 <= value <= 2**16:
                 raise UsageError(
-                    "TRANSLATE-SIZE", f"--{name} is a number of pixels", where=str(value), fix=f"for example --{name} 512"
+                    "TRANSLATE-SIZE", f"--{name} is a number of pixels", where=str(value), fix=f"write --{name} 512"
                 )
         if not 0 <= self.seed < 2**63:
             raise UsageError("SAMPLE-SEED", "a seed is a number from 0 to 2^63 − 1", where=str(self.seed))
@@ -207,7 +207,8 @@ def resized(image: Picture, shape: tuple[int, int], *, smooth: bool) -> Picture:
 
 
 def _piece(image: Picture, down: Axis, across: Axis, i: int, j: int) -> Picture:
-    """The pixels of a tile; what lies beyond the image is its mirror image, of a single row or column its repetition."""
+    """The pixels of a tile; what lies beyond the image is its mirror image, of a single row or column its
+    repetition."""
     spans = []
     for axis, start in ((down, down.starts[i]), (across, across.starts[j])):
         low, high = start - axis.before, start - axis.before + axis.side

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,32 @@ class Run:
         chosen = None if label is None else self.class_of(label)
         walk = torch.cat(list(interpolate.walk(self, frames, seed=seed, walkers=1, label=chosen)))
         return walk if walk.dim() == 2 else walk.add(1).div(2).clamp(0, 1)
+
+    def translate(
+        self, image: Any, *, seed: int = 0, deterministic: bool = False, back: bool = False, tile: int | None = None,
+        size: int | str | None = None, compile: bool = False,
+    ) -> Any:  # fmt: skip
+        """A picture turned into another one of as many pixels, and of the same kind as `image`: a PIL image (of a path
+        too), an array (H, W, C) of uint8 or of floats in [0, 1], a tensor (C, H, W) or (N, C, H, W) of either.
+
+        seed: of the noise, of which every picture has its own, whatever else is translated with it.   deterministic:
+        without noise.   back: the way back, where the recipe learns both.   tile: pixels of a side above which it is
+        cut into tiles; None: as large as 512 MiB allow.   size: bring the shorter side to so many pixels before, and
+        back after; "train" is what the run was trained at.   compile: a faster form of the network, equal to 1e-4.
+        """
+        key = (seed, deterministic, back, tile, size, compile)
+        if key not in self._translations:
+            from sparring.runs.translation import Translation
+
+            self._translations[key] = Translation(
+                self, seed=seed, deterministic=deterministic, back=back, tile=tile, size=size, compile=compile
+            )
+        return self._translations[key](image)
+
+    @cached_property
+    def _translations(self) -> dict[Any, Any]:
+        """What `translate` found out about the networks, by its arguments."""
+        return {}
 
     @property
     def remarks(self) -> list[str]:
