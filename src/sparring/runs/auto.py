@@ -45,6 +45,23 @@ def of_pairs(pairs: str, *, two: bool) -> tuple[str, str] | None:
     return OF_PAIRS["unpaired" if pairs == "unpaired" else "stems"]
 
 
+SMALL = 128
+"""Up to this side the published networks of Pix2Pix are wider, and its patches larger, than the images ask for."""
+
+
+def fitted(preset: str, shape: tuple[int, ...], device: str) -> list[str]:
+    """Changes to a recipe that was asked for by its name, where images and machine are not those it was published for.
+
+    Chosen by short runs on emoji (benchmarks/results/pix2pix_tries.json); ``--set`` goes before them.
+    """
+    if preset != "pix2pix" or len(shape) != 3 or min(shape[1:]) > SMALL:
+        return []
+    patches = f"patches={2 if min(shape[1:]) >= 16 else 1}"
+    if device != "cpu":
+        return [patches]
+    return ["width=32", "d_width=32", patches, "batch=4", "lr=4e-4 -> 0 linear 0.5..1"]
+
+
 def adapted(config: Training, shape: tuple[int, ...], count: int) -> list[str]:
     """Changes for this data set: more augmentation the fewer images there are."""
     if len(shape) != 3:
