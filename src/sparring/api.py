@@ -79,14 +79,15 @@ def options(
     min_side: int = 8,
     max_aspect: float = 4.0,
     max_megapixels: float = 134.0,
+    into: str | Path | None = None,
     **others: Any,
 ) -> Options:
     """How data are read and prepared, in plain values: the fields of `sparring.data.Options`.
 
     size: pixels, or (height, width).   columns: ``{"label": "breed"}``.   min_side, max_aspect, max_megapixels: what is
-    too small, too long or too large.   The others are channels, crop, background, held_out, labels, levels, frames,
-    enlarge, on_bad and keep; of pairs into (the second folder), pairs, direction, drop_unpaired, given_channels, maps
-    and palette.
+    too small, too long or too large.   into: the second folder of pairs.   The others are channels, crop, background,
+    held_out, labels, levels, frames, enlarge, on_bad and keep; of pairs also pairs, direction, drop_unpaired,
+    given_channels, maps and palette.
     """
     import dataclasses
 
@@ -112,7 +113,8 @@ def options(
         size=(size, size) if isinstance(size, int) else size,
         columns=tuple(columns.items()) if isinstance(columns, dict) else tuple(columns),
         limits=Limits(min_side, max_aspect, round(max_megapixels * 1e6)),
-        **{name: str(value) if isinstance(value, Path) else value for name, value in others.items()},
+        into=str(into) if into is not None else None,
+        **others,
     )
 
 

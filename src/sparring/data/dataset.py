@@ -246,7 +246,8 @@ def unpaired(
     except BaseException:
         given.close()
         raise
-    own = replace(options, size=dataset.shape[1:], channels=options.given_channels, labels="none", columns=())
+    _, height, width = dataset.shape
+    own = replace(options, size=(height, width), channels=options.given_channels, labels="none", columns=())
     try:
         return together(dataset, prepared(given, own, root, progress, ""), options)
     except BaseException:
@@ -377,8 +378,10 @@ Images = NDArray[np.uint8] | Live
 def _given(report: DataReport, held_out: Images, train: Images) -> Given:
     """The side that is given, out of rows with the channels of both."""
     side = SideSpec.of(report.sides["given"])
-    views = (_channels(images, 0, side.channels) for images in (train, held_out))
-    return Given(*views, (side.seen, *train.shape[1:3]), side, whole=train)
+    return Given(
+        train=_channels(train, 0, side.channels), held_out=_channels(held_out, 0, side.channels),
+        shape=(side.seen, *train.shape[1:3]), side=side, whole=train,
+    )  # fmt: skip
 
 
 def _rows(images: Images, start: int, end: int | None) -> Images:

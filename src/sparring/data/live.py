@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sparring.data.decode import Recipe, Unusable
-from sparring.data.pairing import PairRecipe, decode
+from sparring.data.decode import Unusable
+from sparring.data.pairing import AnyRecipe, decode
 from sparring.data.report import shown
 from sparring.data.scan import content_hash, picture_hash, threads
 from sparring.data.sources.items import Source, Unreadable
@@ -59,7 +59,7 @@ class Live:
         number: NDArray[np.int64],
         frame: NDArray[np.int32],
         hashes: NDArray[np.uint8],
-        recipe: Recipe | PairRecipe,
+        recipe: AnyRecipe,
         names: Sequence[str] = (),
     ) -> None:
         self.source, self.recipe = source, recipe

@@ -22,7 +22,7 @@ from PIL import Image
 from sparring.data.options import Options
 from sparring.data.scan import HASH_BYTES, content_hash
 from sparring.data.sources import lies_in
-from sparring.data.sources.items import Annotations, Pixels, Progress, Source, Unreadable
+from sparring.data.sources.items import Annotations, Pixels, Progress, Source, Two, Unreadable
 from sparring.data.sources.parquet import parquet
 from sparring.data.sources.shards import FORMAT, KEY, MANIFEST
 from sparring.errors import DataError, MachineError, UsageError
@@ -175,6 +175,7 @@ class _Packing:
         name = self.source.items[number].name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         try:
             found = self.source.read(number)
+            assert not isinstance(found, Two)
         except Unreadable as error:
             self.excluded.append((name, str(error)))
             return

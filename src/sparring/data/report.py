@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from sparring.data.options import Pairs
 
 _LONGEST = 80  # characters of a name in a message
 _SENTENCE = 240  # of what is said about one
@@ -75,7 +78,7 @@ class DataReport:
     labels: str = ""
     classes: dict[str, int] = field(default_factory=dict)
     captions: int = 0
-    pairs: str = ""
+    pairs: Pairs | Literal[""] = ""
     also: str = ""
     sides: dict[str, Any] = field(default_factory=dict)
     maps: dict[str, Any] = field(default_factory=dict)

@@ -14,10 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sparring.data.options import Pairs
 
 Pixels = NDArray[np.uint8]
 
@@ -137,7 +140,7 @@ class Source(ABC):
     own: Annotations = field(default_factory=Annotations)
     folders: list[str] = field(default_factory=list)
     direct: bool = True
-    pairs: str = ""
+    pairs: Pairs | Literal[""] = ""
     also: str = ""
     described: tuple[Source, NDArray[np.int64], str] | None = None
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import builtin
-from sparring.data.options import Options
+from sparring.data.options import Options, Pairs
 from sparring.data.sources import open_source
 from sparring.data.sources.below import Below, folders_of
 from sparring.data.sources.items import Annotations, Item, Items, Pixels, Progress, Source, Two, Unreadable
@@ -31,7 +31,7 @@ class PairSource(Source):
     """
 
     def __init__(
-        self, given: Source, made: Source, rows: NDArray[np.int64], pairs: str, *, first: Source,
+        self, given: Source, made: Source, rows: NDArray[np.int64], pairs: Pairs, *, first: Source,
         halves: tuple[str, str] = ("", ""), column: str = "", unmatched: Collection[tuple[str, str]] = (),
     ) -> None:  # fmt: skip
         second = made if first is given else given
@@ -131,7 +131,7 @@ def _built_in(options: Options) -> PairSource:
     return PairSource(given, made, rows, "stems", first=outline)
 
 
-def _found(source: Source, options: Options, needs: Collection[str]) -> str:
+def _found(source: Source, options: Options, needs: Collection[str]) -> Pairs:
     """How one source holds two sides, if whoever trains on it needs two."""
     if not {"pair", "unpaired"} & set(needs):
         return "none"

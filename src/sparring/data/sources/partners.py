@@ -186,11 +186,11 @@ def no_pairs(source: Source) -> DataError:
 
 def side_by_side(source: Source) -> bool:
     """Whether all of a few pictures are twice as wide as high."""
-    chosen = np.unique(np.linspace(0, len(source.items) - 1, _LOOKED_AT).astype(int)) if len(source.items) else []
+    chosen = sorted({*np.linspace(0, max(len(source.items) - 1, 0), _LOOKED_AT).astype(int).tolist()})
     shapes = []
-    for number in chosen:
+    for number in chosen[: len(source.items)]:
         try:
-            data = source.read(int(number))
+            data = source.read(number)
             found = header(data, Limits()) if not isinstance(data, Two) else None
         except (Unreadable, Unusable):
             continue
