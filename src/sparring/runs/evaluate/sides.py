@@ -21,10 +21,12 @@ from torch import Tensor
 
 from sparring.chance import Dice, permutation
 from sparring.data import Dataset
-from sparring.data.decode import VERSION, Recipe, Unusable, as_it_is, decode, decoding
+from sparring.data.decode import VERSION, Unusable, as_it_is, decoding
 from sparring.data.live import Live
+from sparring.data.pairing import AnyRecipe, decode
 from sparring.data.scan import Scan, threads
 from sparring.data.sources import Source, Unreadable
+from sparring.data.sources.items import Two
 from sparring.data.split import words
 from sparring.generate.sample import device_of
 from sparring.metrics.features import quantise
@@ -138,7 +140,7 @@ class Files(Side):
     recipe: how each is prepared; None: each keeps its size, and goes to the judge in one step.
     """
 
-    def __init__(self, source: Source, scan: Scan, recipe: Recipe | None, n: int | None, seed: int) -> None:
+    def __init__(self, source: Source, scan: Scan, recipe: AnyRecipe | None, n: int | None, seed: int) -> None:
         super().__init__()
         self._source, self._scan, self._recipe = source, scan, recipe
         order = by_content(scan.hashes)
@@ -187,6 +189,7 @@ class Files(Side):
             data, frame = self._source.read(int(self._scan.number[row])), int(self._scan.frame[row])
             if self._recipe is not None:
                 return decode(data, self._recipe, frame).pixels
+            assert not isinstance(data, Two)  # files that are evaluated are no pairs
             return as_it_is(data, frame=frame)
         except (Unreadable, Unusable) as error:
             return str(error)
@@ -204,7 +207,13 @@ class Rows(Side):
     """
 
     def __init__(
-        self, dataset: Dataset, split: str, recipe: Recipe, hashes: NDArray[np.uint8] | None, n: int | None, seed: int
+        self,
+        dataset: Dataset,
+        split: str,
+        recipe: AnyRecipe,
+        hashes: NDArray[np.uint8] | None,
+        n: int | None,
+        seed: int,
     ) -> None:
         super().__init__()
         k, total = len(dataset.held_out), len(dataset.held_out) + len(dataset.train)
@@ -317,7 +326,7 @@ class Drawn(Side):
         return position
 
 
-def in_words(recipe: Recipe | None) -> str:
+def in_words(recipe: AnyRecipe | None) -> str:
     """How files get their size."""
     if recipe is None:
         return "each at its own size, resized once, by the judge"
