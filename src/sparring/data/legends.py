@@ -119,15 +119,19 @@ def _text_of(path: Path) -> str | None:
 
 
 def _beside(place: Path) -> str | None:
-    """The text of classes.txt in a folder or a zip, or in a folder at its top."""
+    """The text of classes.txt in a folder or a zip, or in a folder at its top; also of a folder inside a zip."""
     if place.is_dir():
         paths = [place / BESIDE, *sorted(place.glob(f"*/{BESIDE}"))]
         return next((text for path in paths if (text := _text_of(path)) is not None), None)
-    if not zipfile.is_zipfile(place):
+    file = next((path for path in (place, *place.parents) if path.is_file()), None)
+    if file is None or not zipfile.is_zipfile(file):
         return None
-    with zipfile.ZipFile(place) as archive:
-        inside = [name for name in archive.namelist() if name.rpartition("/")[2] == BESIDE and name.count("/") <= 1]
-        return archive.read(min(inside, key=len)).decode("utf-8-sig", "replace") if inside else None
+    folder = place.relative_to(file).parts
+    with zipfile.ZipFile(file) as archive:
+        names = [name.split("/") for name in archive.namelist()]
+        here = [name for name in names if name[-1] == BESIDE and tuple(name[: len(folder)]) == folder]
+        near = sorted((name for name in here if len(name) <= len(folder) + 2), key=len)
+        return archive.read("/".join(near[0])).decode("utf-8-sig", "replace") if near else None
 
 
 # ── looking ───────────────────────────────────────────────────────────────────────────────────────────────────────
