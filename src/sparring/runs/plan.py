@@ -18,7 +18,7 @@ from sparring.data import Dataset, Options, SideSpec, open_data, stream_of
 from sparring.errors import UsageError
 from sparring.runs import auto, compatible, loggers, transfer
 from sparring.runs.cost import cost_of
-from sparring.runs.directory import free_directory
+from sparring.runs.directory import RunDirectory, free_directory
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
 from sparring.runs.recipe import Recipe, load
 from sparring.runs.transfer import Origin
@@ -132,6 +132,7 @@ class Plan:
             f"time      about {duration(self.seconds)} at {self.rate:,.0f} images/s (measured)",
             *([f"probes    {self.probes.line(self.seconds)}"] if self.probes is not None else []),
             f"run       {self.out}",
+            *([f"pairs     {RunDirectory(self.out).pairs} shows eight of them"] if self.dataset.given else []),
             *self._hints(),
         ]
 
@@ -156,7 +157,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     compatible.check_processes(device)
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress, needs=asked.game.needs if asked else ())
-    recipe = asked or resolve(request, dataset, device)
+    recipe = fitted(asked, request, dataset, device) if asked else resolve(request, dataset, device)
     compatible.check_kind(dataset.kind, request.options, recipe, request.data)
     compatible.check_batch(recipe, len(dataset.train))
     check_needs(recipe, space_of(dataset), request.data)
@@ -207,6 +208,13 @@ def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) 
     return tuple(transfer.lines(origin, transfer.adopt(game, origin), game))
 
 
+def fitted(recipe: Recipe, request: Request, dataset: Dataset, device: torch.device) -> Recipe:
+    """The recipe asked for, with what `auto.fitted` changes in it for these images on this device."""
+    changes = auto.fitted(recipe.preset, dataset.shape, device.type)
+    why = recipe.why or "lighter and with smaller patches than published, as suits these images and this machine"
+    return load(recipe.preset, [*changes, *request.set], why) if changes else recipe
+
+
 def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:
     """The recipe asked for; "auto" asks the committed sweep."""
     if request.recipe != "auto":
@@ -232,7 +240,7 @@ def settled(options: Options, dataset: Dataset) -> Options:
         return replace(options, size=(height, width), channels=channels, pairs="none")
     return replace(
         options, size=(height, width), channels=dataset.train.shape[3], given_channels=dataset.given.train.shape[3],
-        pairs=dataset.report.pairs, into=dataset.report.also or None,
+        pairs=dataset.report.pairs or "none", into=dataset.report.also or None,
     )  # fmt: skip
 
 
@@ -295,7 +303,8 @@ def unused(recipe: Recipe, space: Space) -> list[str]:
     found = " and ".join([*labels, *captions])
     if not found:
         return []
-    hint = f"; --recipe {'cgan' if len(space.shape) == 3 else 'cgan-points'} uses the labels" if labels else ""
+    for_labels = "cgan" if len(space.shape) == 3 else "cgan-points"
+    hint = f"; --recipe {for_labels} uses the labels" if labels and space.condition is None else ""
     return [f"{found} are kept with the images; recipe {recipe.name} does not use them{hint}"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -17,6 +17,7 @@ from PIL.Image import Image
 
 from sparring.budget import Budget
 from sparring.data import BUILT_IN, Dataset, Manifest, Options, Prefetch, reopen, stream_of
+from sparring.data.pair_sheet import pair_sheet
 from sparring.errors import CheckpointError, DataError, Diverged, UsageError
 from sparring.generate.grid import picture
 from sparring.generate.sample import rows_of, shown
@@ -184,8 +185,12 @@ def start(
         if rank == 0:
             directory.claim()
             stack.enter_context(RunLock(directory.path))
-            manifest = Manifest.of(plan.dataset) if plan.request.data not in BUILT_IN else None
+            sources = {plan.request.data, plan.request.options.into} - {None, *BUILT_IN}
+            manifest = Manifest.of(plan.dataset) if sources else None
             directory.create(document, plan.dataset.report.record(), manifest)
+            if plan.dataset.given is not None:
+                with suppress(OSError):  # a full disk costs the picture, not the run
+                    pair_sheet(plan.dataset, direction=plan.request.options.direction).save(directory.pairs)
         loop = _loop(
             directory, plan.recipe, plan.dataset, document, plan.total,
             device=plan.device, rank=rank, size=size, stack=stack, watch=watch, disk=disk, pace=pace,
@@ -330,8 +335,13 @@ def planned_seconds(document: dict[str, Any]) -> float:
 
 
 def request_of(document: dict[str, Any]) -> Request:
-    """What opens the same data again."""
+    """What opens the same data again. `UsageError` of a model from elsewhere, which brought none."""
     data = document["data"]
+    if "converted" in document["run"]:
+        raise UsageError(
+            "RUN-CONVERTED", "this model was converted: the data that it was trained on are not known here",
+            fix="train a run of your own that begins with it: sparring train … --from RUN",
+        )  # fmt: skip
     return Request(data=data["source"], options=Options.of(data), seed=int(document["run"]["seed"]))
 
 
