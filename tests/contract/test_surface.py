@@ -43,7 +43,8 @@ def surface():
                 lines.append(f"  {metavar}" + ("" if default is dataclasses.MISSING else " (optional)"))
             else:
                 short = " -n" if "aliases=['-n']" in str(field.type) else ""
-                lines.append(f"  --{called(field)}{short} = {default}")
+                said = "(required)" if default is dataclasses.MISSING else f"= {default}"
+                lines.append(f"  --{called(field)}{short} {said}")
     return "\n".join(lines) + "\n"
 
 
