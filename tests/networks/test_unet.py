@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from sparring.chance import Dice
 from sparring.errors import UsageError
@@ -128,6 +129,18 @@ def test_how_weights_begin() -> None:
 def test_both_layouts_agree() -> None:
     one, x = net(), torch.randn(2, 1, 32, 32)
     torch.testing.assert_close(net().to(memory_format=torch.channels_last)(x), one(x), rtol=1e-5, atol=1e-5)
+
+
+def test_repeated_pixels_leave_no_pattern() -> None:
+    """With all levels resized, a bottleneck that is flat gives a flat image away from the border."""
+    one = net(depth=3, skips=False, norm="none", resized=3)
+    flat = torch.full((1, 8 * 2, 24, 24), 0.3)
+    with torch.no_grad():
+        x = flat[:, : one.downs[2].out_channels]
+        for k in (2, 1, 0):
+            x = one.ups[k](F.relu(x))
+    assert x.shape == (1, 3, 192, 192) and float(x[..., 64:128, 64:128].std((2, 3)).max()) < 1e-5
+    assert net(resized=2)(torch.randn(1, 1, 32, 32)).shape == (1, 3, 32, 32)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (100, 75), (37, 41), (96, 64), (8, 8), (2, 2), (512, 384)])

@@ -43,6 +43,13 @@ def depth_of(height: int, width: int) -> int:
     return 1
 
 
+class Resized(nn.Conv2d):
+    """A convolution of the map with every pixel repeated: (N, C, h, w) → (N, C', 2h, 2w)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
 class UNet(nn.Module):
     """Images (N, given, H, W) in [−1, 1] → (N, made, H, W) in [−1, 1]. H and W are multiples of 2^depth.
 
@@ -51,7 +58,10 @@ class UNet(nn.Module):
     norm:    after all convolutions but the first, the innermost one of the way down, and the last.
     skips:   False makes it the plain encoder-decoder.
     dropout: the noise of Pix2Pix: probability, in the up-blocks after the innermost one that keep 8 × width channels
-             (one where there are few). In training and in use alike: drawn for each image from `dice`, none where that is None.
+             (one where there are few). In training and in use alike: drawn for each image from `dice`, none where that
+             is None.
+    resized: so many of the finest levels repeat pixels and convolve them, 3×3, instead of a transposed convolution: no
+             pixel then has another history than its neighbour, and no checkerboard comes of it (Odena et al. 2016).
 
     >>> UNet(1, 3, depth=4, width=4)(torch.zeros(2, 1, 32, 16)).shape
     torch.Size([2, 3, 32, 16])
@@ -66,6 +76,7 @@ class UNet(nn.Module):
         norm: Norm = "affine",
         skips: bool = True,
         dropout: float = 0.5,
+        resized: int = 0,
     ) -> None:
         super().__init__()
         if depth < 1:
@@ -80,10 +91,11 @@ class UNet(nn.Module):
             normalise.layer(norm if 0 < k < last else "none", widths[k]) for k in range(depth)
         )
         outputs = [made, *widths[:-1]]  # of the way up, by level: the outermost first
+        below = [c * (2 if skips and k < last else 1) for k, c in enumerate(widths)]
         self.ups = nn.ModuleList(
-            TransposedConvolution(
-                widths[k] * (2 if skips and k < last else 1), outputs[k], 4, stride=2, padding=1, bias=bias or k == 0
-            )
+            Resized(below[k], outputs[k], 3, padding=1, bias=bias or k == 0)
+            if k < resized
+            else TransposedConvolution(below[k], outputs[k], 4, stride=2, padding=1, bias=bias or k == 0)
             for k in range(depth)
         )
         self.up_norms = nn.ModuleList(normalise.layer(norm if k else "none", outputs[k]) for k in range(depth))

@@ -55,6 +55,9 @@ class Pix2PixConfig(Training):
     """G's network: the U-Net, the same without skips, a residual one with skips, or CycleGAN's residual one."""
     depth: Annotated[int, Field(ge=0, le=10)] = 0
     """How often G halves the sides of the image (unet, encoder-decoder); 0: as suits the size, 8 at 256 px."""
+    resized: Annotated[int, Field(ge=0, le=10)] = 0
+    """So many of the finest levels of a unet repeat pixels and convolve them, which leaves no checkerboard; the others,
+    and all of the paper's, have transposed convolutions."""
     width: Width = 64
     """Channels of G's finest map."""
     blocks: Annotated[int, Field(ge=1, le=64)] = 9
@@ -223,7 +226,8 @@ def generator(config: Pix2PixConfig, given: int, made: int, height: int, width: 
             return runet.ResidualUNet(given, made, depth, config.width, config.norm, config.dropout), 2**depth
         case _:
             depth, skips = config.depth or depth_of(height, width), config.generator == "unet"
-            return UNet(given, made, depth, config.width, config.norm, skips, config.dropout), 2**depth
+            unet = UNet(given, made, depth, config.width, config.norm, skips, config.dropout, config.resized)
+            return unet, 2**depth
 
 
 def check_patches(patches: Patches, height: int, width: int) -> None:
