@@ -213,3 +213,20 @@ def test_bars_are_as_long_as_their_counts():
     assert re.findall(r'<rect width="([\d.]+)"', bars([("a", 50), ("b", 25), ("<c>", 0)])) == ["100.0", "50.0", "0.6"]
     assert "&lt;c&gt;" in bars([("<c>", 0)])
     assert bars([]) == '<dl class="bars"></dl>'
+
+
+def test_of_pairs_both_sides_are_shown_and_the_classes_of_label_maps(tmp_path):
+    for number in range(12):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[number : number + 30, 10:40] = 255
+        for folder, image in (("A", Image.fromarray(mask)), ("B", scene(number))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image.save(tmp_path / folder / f"{number}<b>.png")
+    checked = check(tmp_path / "A", Options(into=str(tmp_path / "B"), maps="A", size=(32, 32)), device="cpu")
+    page = write(checked, tmp_path / "check")
+    reader, text, _ = read(page)
+    assert "The pairs" in text and "The label maps" in text and "class 255" in text
+    assert "Side A is given" in text and text.count("<b>.png") >= 8
+    with Image.open(tmp_path / "check" / "contact.png") as contact:
+        assert min(contact.size) > 300
+    assert sum(name == "img" for name, _ in reader.tags) >= 2 * 8

@@ -15,7 +15,7 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     (r"^no partner", "without a partner on the other side", "give them one of the same stem, if there is one"),
     (r"different shapes", "of which the two sides have different shapes", "crop or resize one of them like the other"),
     (
-        r"numbers of no class|number of a class",
+        r"numbers of no class|numbers of classes|map of classes",
         "label maps that are none",
         "look at them: classes.txt or --palette says what is expected",
     ),

@@ -76,7 +76,7 @@ class Legend:
         found = table[numbers]
         if found.min(initial=0) < 0:
             unknown = np.unique(numbers[found < 0]).tolist()
-            raise Unusable(f"numbers of no class: {_some(unknown)}")
+            raise Unusable(f"numbers of no class: {_some(unknown)} (expected: {_some(self.values)})")
         return found.astype(np.uint8)
 
 
@@ -188,7 +188,7 @@ def numbers(data: bytes | Pixels, limits: Limits = _DEFAULT) -> Numbers:
 def _grey(stored: NDArray[Any]) -> Numbers:
     some = stored[..., :3]
     if some.shape[-1] == 3 and not (some == some[..., :1]).all():
-        raise Unusable("colours, where the number of a class is expected: --palette says what the colours stand for")
+        raise Unusable("colours, where the numbers of classes are expected")
     return some[..., 0].astype(np.uint16)
 
 
