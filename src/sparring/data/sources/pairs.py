@@ -61,7 +61,7 @@ class PairSource(Source):
 
     @property
     def stamp(self) -> str:
-        text = f"pair {super().stamp} {self._given.stamp} {self._made.stamp} {self.pairs} {self._halves}"
+        text = f"pair-2 {super().stamp} {self._given.stamp} {self._made.stamp} {self.pairs} {self._halves}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def close(self) -> None:
