@@ -154,7 +154,8 @@ def _document(recipe: Recipe, network: Layout, side: int, files: Sequence[Path])
 
 
 def _described(network: Layout) -> str:
-    size = f"{network.count} blocks" if network.network == "resnet" else f"{network.count} halvings"
+    what = "block" if network.network == "resnet" else "halving"
+    size = f"{network.count} {what}{'s' if network.count > 1 else ''}"
     norm = {"affine": "batch", "instance": "instance", "none": "no"}[network.norm]
     name = "a residual generator" if network.network == "resnet" else "a U-Net"
     return f"{name} of {size}, {network.width} wide, {network.given} → {network.made} channels, {norm} normalisation"

@@ -212,6 +212,7 @@ def described(directory: RunDirectory, document: dict[str, Any]) -> dict[str, An
         "data": data["source"],
         "shape": data["shape"],
         **({"classes": list(names)} if (names := classes_of(document)) else {}),
+        **({"converted": [one["file"] for one in run["converted"]["from"]]} if "converted" in run else {}),
         "seed": run["seed"],
         "planned": run["images"],
     }
