@@ -105,7 +105,7 @@ def parse(text: str, where: str = "") -> dict[int, str] | None:
         number, name = (int(match[1]), match[2].strip()) if match and all(numbered) else (position, said)
         if number in names or name in names.values() or number >= 2**16:
             twice = "too large a number" if number >= 2**16 else "this occurs twice"
-            raise DataError("DATA-CLASSES", f"{twice}: {said[:60]!r}", where=f"{where}, line {line}",
+            raise DataError("DATA-CLASSES-TXT", f"{twice}: {said[:60]!r}", where=f"{where}, line {line}",
                             fix="a line for each class: its name, or its number and its name")  # fmt: skip
         names[number] = name
     return names

@@ -105,7 +105,7 @@ def check(
                 "mend or remove them, or leave them out with --on-bad quarantine",
             )
         )
-    inspection = inspect(dataset, options=options, cache_dir=cache_dir, progress=progress)
+    inspection = inspect(dataset, options=works, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
     advice = advise(inspection.kind, inspection.shape, len(dataset.train), device, cache_dir, inspection.pairs)
     proposal = propose(str(source), works, inspection, len(dataset.train), advice)
@@ -115,17 +115,26 @@ def check(
     return Checked(str(source), options, dataset, inspection, proposal, refused=bool(troubles))
 
 
+_WITHOUT: dict[str, dict[str, Any]] = {
+    "DATA-UNPAIRED": {"drop_unpaired": True},
+    "DATA-MAPS": {"maps": "none", "palette": None},
+    "DATA-PALETTE": {"maps": "none", "palette": None},
+    "DATA-CLASSES-TXT": {"maps": "none", "palette": None},
+}
+"""Errors of pairs, and the options with which the same can be looked at all the same."""
+
+
 def _matched(
     source: str | Path, options: Options, cache_dir: Path | None, progress: Progress | None
 ) -> tuple[Dataset, Options, bool, DataError | None]:
-    """As `_opened`; where files have no partner, without them."""
+    """As `_opened`; where files have no partner without them, where label maps are none as photographs."""
     try:
         return _opened(source, options, cache_dir, progress)
     except DataError as error:
-        if error.code != "DATA-UNPAIRED" or options.drop_unpaired:
+        without = dataclasses.replace(options, **_WITHOUT.get(error.code, {}))
+        if without == options:
             raise
-        without = dataclasses.replace(options, drop_unpaired=True)
-        return *_opened(source, without, cache_dir, progress)[:3], error
+        return *_matched(source, without, cache_dir, progress)[:3], error
 
 
 def _opened(
@@ -177,6 +186,8 @@ def _that_works(proposal: Proposal, asked: Options, works: Options, beside: bool
         gone.append("labels (--labels none)")
     if works.drop_unpaired != asked.drop_unpaired:
         gone.append("files that have no partner (--drop-unpaired)")
+    if works.maps != asked.maps:
+        gone.append("classes of pixels (label maps are taken for pictures)")
     if works.on_bad != asked.on_bad:
         gone.append("--on-bad stop (files that cannot be used are left out)")
     return dataclasses.replace(proposal, note=f"refused as asked; this trains without {' and without '.join(gone)}:")

@@ -1,0 +1,66 @@
+"""A check of pairs goes on where training would stop; a run shows eight pairs before its first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.data.scenes import scene
+
+from sparring import api
+from sparring.data import Options
+from sparring.runs.check import Checked, check
+
+GAME = Path(__file__).parents[1] / "data" / "copying.py"
+
+
+@pytest.fixture(autouse=True)
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SPARRING_GAMES", str(GAME))
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> tuple[Path, Path]:
+    """Twelve masks, one of them of 0 and 254, and twelve scenes."""
+    for number in range(12):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[number : number + 4] = 254 if number == 3 else 255
+        for folder, image in (("A", Image.fromarray(mask)), ("B", scene(number, 16, 16))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            image.save(tmp_path / folder / f"{number:02d}.png")
+    return tmp_path / "A", tmp_path / "B"
+
+
+def checked(sides: tuple[Path, Path], **options: Any) -> Checked:
+    return check(sides[0], Options(into=str(sides[1]), **{"size": (16, 16), **options}), device="cpu")
+
+
+def test_label_maps_that_are_refused_are_looked_at_all_the_same(masks: tuple[Path, Path]) -> None:
+    found = checked(masks, maps="A")
+    assert found.refused and "Not ready" in found.verdict()
+    first = found.inspection.findings[0]
+    assert (first.level, first.code) == ("error", "DATA-MAPS") and "03.png" in first.why
+    assert "--maps" not in found.proposal.command and "classes of pixels" in found.proposal.note
+
+
+def test_unpaired_files_and_wrong_maps_are_told_one_after_the_other(masks: tuple[Path, Path]) -> None:
+    (masks[0] / "11.png").unlink()
+    found = checked(masks, maps="A")
+    assert found.inspection.findings[0].code == "DATA-UNPAIRED" and found.inspection.usable == 11
+    assert checked(masks, maps="A", drop_unpaired=True).inspection.findings[0].code == "DATA-MAPS"
+
+
+def test_eight_pairs_are_shown_before_the_first_step(masks: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    settings: dict[str, Any] = {"recipe": f"{GAME}:Copying", "size": 8, "budget": "8", "set": ("batch=4",)}
+    plan = api.plan(masks[0], into=masks[1], out=out, threads=1, device="cpu", **settings)
+    assert any("pairs.png" in line for line in plan.lines())
+    session = api.steps(masks[0], into=masks[1], out=out, threads=1, device="cpu", **settings)
+    assert next(session).images == 0
+    with Image.open(out / "pairs.png") as sheet:
+        assert min(sheet.size) > 100
+    session.close()
