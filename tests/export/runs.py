@@ -47,7 +47,7 @@ def document_of(name: str, game: Any, config: Any, images: int) -> dict[str, Any
             "sides": {"given": SideSpec(3).record(), "made": made.record()},
         }  # fmt: skip
     run = {
-        "seed": 0, "images": 10 * images, "horizon": 400, "device": "cpu", "threads": 1, "processes": 1, "preset": recipe,
-        "sparring": sparring.__version__, "torch": str(torch.__version__),
+        "seed": 0, "images": 10 * images, "horizon": 400, "device": "cpu", "threads": 1, "processes": 1,
+        "preset": recipe, "sparring": sparring.__version__, "torch": str(torch.__version__),
     }  # fmt: skip
     return {"recipe": recipe, "config": plain(config), "data": data, "run": run}

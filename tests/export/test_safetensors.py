@@ -1,4 +1,4 @@
-"""An exported folder is the run, without the run: the same numbers, checked before they are used, and nothing private."""
+"""An exported folder is the run, without the run: the same numbers, checked before use, and nothing private."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from sparring import api
 from sparring.chance import Dice
 from sparring.cli import main
 from sparring.errors import CheckpointError, SparringError, UsageError
-from sparring.export import folder, safetensors as form
+from sparring.export import folder
+from sparring.export import safetensors as form
 from sparring.runs.release import CONFIG, WEIGHTS, Release, kept
 from sparring.types import Classifies, Segments, TranslatesBack
 
@@ -70,7 +71,9 @@ def test_a_folder_of_every_recipe_computes_what_the_run_does_bit_for_bit(name: s
     assert "secret" not in text and "my photos" in text
 
 
-def test_samples_of_a_folder_from_the_command_line(exported: Path, cgan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_samples_of_a_folder_from_the_command_line(
+    exported: Path, cgan: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["sample", str(exported), "-n", "2", "--label", "c"]) == 0
     path = Path(capsys.readouterr().out.splitlines()[0])
     assert path == exported / "generated" / "c" / "000000.png"

@@ -8,8 +8,10 @@ revision is turned into the hash of a commit once, and both files are read at th
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -186,8 +188,24 @@ def _send(repository: Repository, files: list[Path], private: bool, revision: st
     if revision != "main":
         api.create_branch(name, branch=revision, exist_ok=True)
     added = [CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file) for file in files]
-    made = api.create_commit(name, added, commit_message=message, revision=revision)
+    with _bars_for_people():
+        made = api.create_commit(name, added, commit_message=message, revision=revision)
     return made.oid, str(url)
+
+
+@contextmanager
+def _bars_for_people() -> Iterator[None]:
+    """Inside, the library draws its bars only where somebody watches."""
+    from huggingface_hub import utils
+
+    quiet = not sys.stderr.isatty() and not utils.are_progress_bars_disabled()
+    if quiet:
+        utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if quiet:
+            utils.enable_progress_bars()
 
 
 def _explained(repository: Repository, error: Exception, revision: str) -> SparringError:
@@ -196,6 +214,8 @@ def _explained(repository: Repository, error: Exception, revision: str) -> Sparr
 
     if isinstance(error, SparringError):
         return error
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # of a file that could not be sent: what matters is why
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else 0
     if isinstance(error, errors.LocalTokenNotFoundError) or status in (401, 403):
         return DataError(

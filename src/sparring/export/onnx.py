@@ -38,6 +38,7 @@ OPSET = 20
 TOLERANCE = 1e-4
 """By how much onnxruntime and PyTorch may differ, of numbers of about 1."""
 _LARGEST = 512 * 512  # pixels on which the two are compared
+_DEEPEST = 32  # of how many pixels FCN-8s makes one: for any other sides it could not be traced
 _MODEL, _BACK = "model.onnx", "back.onnx"
 
 Sizes = tuple[int, int]
@@ -166,7 +167,7 @@ def functions(run: Run) -> list[Function]:
         )  # fmt: skip
     if isinstance(game, Segments):
         found.append(_image(_MODEL, "image → logits of each pixel", game, game.segment, _given(run), shape, "logits",
-                            "one map for each class; the largest is the class", 1))  # fmt: skip
+                            "one map for each class; the largest is the class", _DEEPEST))  # fmt: skip
     if not found:
         raise UsageError(
             "EXPORT-ONNX", f"{type(run.game).__name__} computes nothing that ONNX could hold", where=str(run.path),
