@@ -305,6 +305,7 @@ def test_a_run_of_pairs_is_held_against_its_own_truths(run: Path, monkeypatch: p
     text = "\n".join(api.evaluation_lines(record))
     assert "another truth" in text and "27 pairs" in text and "copies of training images" not in text
     assert not any("covers" in verdict["sentence"] for verdict in record["verdicts"])
+    assert "<th>another truth</th>" in api.report(run).read_text("utf-8")
 
 
 def test_an_evaluation_of_pairs_repeats_and_can_be_of_other_parts(run: Path) -> None:

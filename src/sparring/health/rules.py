@@ -93,8 +93,9 @@ def healthy(h: History) -> Verdict | None:
             f"G covers {percent(min(1.0, coverage / real))} of what the data covers{_yet(coverage / real, low)}"
         )
     if (matched := h.now("matched")) is not None:
+        young |= matched < h.t.matched
         parts.append(f"in {percent(matched)} of the comparisons a translation is nearer to its own truth than to "
-                     "another one (by chance: 50 %)")  # fmt: skip
+                     f"another one (by chance: 50 %){_yet(matched, h.t.matched)}")  # fmt: skip
     if (score := h.score(last)) is not None:
         parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
@@ -157,7 +158,8 @@ def table(
         rows.append((trend.NAMES["pair_distance"].replace("G's ", ""),
                      plus_minus(values["pair_distance"], values.get("pair_distance_se")), "falling"))  # fmt: skip
     add("l1", "mean difference from the truth, in [0, 1]", number, "falling, then flat")
-    add("matched", "comparisons in which a translation is nearest to its own truth", percent, "rising")
+    add("matched", "comparisons in which a translation is nearest to its own truth", percent,
+        f"above {percent(t.matched)}")  # fmt: skip
     add("varied", "difference of two translations beside that of real images", number, f"above {number(t.varied)}")
     add("changed", "difference from what was given beside that of real images", number, f"above {number(t.changed)}")
     add("pixel_accuracy", "pixels of held-out images that are called by their class", percent, "rising")

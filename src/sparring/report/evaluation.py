@@ -35,7 +35,33 @@ def evaluation(facts: Facts) -> tuple[str, str]:
     out = f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
     out += f'<div class="trouble"><ul>{said}</ul></div>' if said else ""
     compared = " In the column “real data”: the same measure of real images against real ones." if null else ""
-    return (escape(note[:1].upper() + note[1:]) + "." + compared) * bool(note), out + _memory(facts) + again
+    note = (escape(note[:1].upper() + note[1:]) + "." + compared) * bool(note)
+    return note, out + _pairs(facts) + _memory(facts) + again
+
+
+_ROWS = {"translations": "translations", "input": "what was given", "another": "another truth", "truth": "the truth"}
+
+
+def _pairs(facts: Facts) -> str:
+    """What the measures of pairs say of translations, and of what could be taken for one."""
+    found = facts.evaluation.get("pairs")
+    rows = found.get("rows") if isinstance(found, Mapping) else None
+    if not isinstance(rows, Mapping) or not isinstance(rows.get("truth"), Mapping) or not rows["truth"]:
+        return ""
+    names = [str(name) for name in rows["truth"]]
+    heads = "".join(f"<th>{escape(name)}</th>" for name in ("", *names))
+    body = ""
+    for row, word in _ROWS.items():
+        figures = rows.get(row)
+        if isinstance(figures, Mapping):
+            body += f"<tr><th>{word}</th>{''.join(_cell(name, figures.get(name)) for name in names)}</tr>"
+    return f'<table class="figures"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _cell(name: str, figure: Any) -> str:
+    value = figure.get("value") if isinstance(figure, Mapping) else None
+    shown = number(float(value)) if _finite(value) else "–"  # type: ignore[arg-type]
+    return f'<td data-label="{escape(name)}">{shown}</td>'
 
 
 _ARROWS = {"lower": "↓", "higher": "↑"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparring.data.report import few, shown
+from sparring.runs.evaluate import fcn_table
 from sparring.runs.evaluate.memorisation import same_files
 from sparring.runs.evaluate.sides import Drawn, Side
 
@@ -24,7 +25,7 @@ def of(real: Side, fake: Side, n_real: int, n_fake: int) -> list[str]:
         said.append("both sides are the same images: every number is that of a perfect copy")
     elif copied := same_files(real, fake):
         said.append(f"{copied:,} of {len(fake):,} files of FAKE are, byte for byte, files of REAL")
-    return said + _unlike(real, fake)
+    return list(dict.fromkeys(said + _unlike(real, fake)))
 
 
 def _unlike(real: Side, fake: Side) -> list[str]:
@@ -75,6 +76,8 @@ def _size(sides: tuple[int, int]) -> str:
 
 def lines(record: dict[str, Any]) -> list[str]:
     """The record of an evaluation as a table with what is to be known about it, a line each."""
+    if "real" not in record:  # of a run that makes nothing
+        return [*fcn_table.lines(record["segmentation"]), *(f"! {text}" for text in record["warnings"])]
     said = [f"real   {_side(record['real'])}", f"fake   {_side(record['fake'])}"]
     said += [f"judge  {record['features']['name']}: {record['features']['preprocessing']}", ""]
     metrics, null = record["metrics"], record["null"]
@@ -85,6 +88,7 @@ def lines(record: dict[str, Any]) -> list[str]:
         if one["value"] is not None:
             said.append(_row(name, one, null.get(name), wide))
     said += ["", *_pairs(record.get("pairs")), *_table_of_classes(record["classes"])]
+    said += [*fcn_table.lines(record["segmentation"]), ""] if record.get("segmentation") else []
     said += _copies(record["memorisation"])
     said += [f"! {text}" for text in record["warnings"]]
     said += _together(metrics, "warning", "! {}: {}") + _together(metrics, "refused", "- {}: not measured: {}")
