@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -45,6 +45,16 @@ class Evaluate(Command):
     """of a run: averaged, as samples use them; or as they were trained"""
     null: Flag = False
     """also measure real images against real ones: what nothing can beat at that n"""
+    fcn: Annotated[str | None, tyro.conf.arg(metavar="FCN_RUN", help_behavior_hint="(default: nobody)")] = None
+    """a run of fcn8s that segments the photos which RUN makes of label maps: per-pixel accuracy, class IoU"""
+    fcn_against: Annotated[list[str], tyro.conf.arg(metavar="RUN2"), tyro.conf.UseAppendAction] = field(
+        default_factory=list
+    )
+    """with --fcn or --segmenter: another run on the same label maps, judged beside it; may be repeated"""
+    segmenter: Annotated[
+        str | None, tyro.conf.arg(metavar="hf:OWNER/NAME[@REVISION]", help_behavior_hint="(default: nobody)")
+    ] = None
+    """instead of --fcn: a published segmentation network, or a folder with one; classes are matched by name"""
     processes: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """look at images with so many processes"""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(metavar="NAME")] = "auto"
@@ -60,7 +70,8 @@ class Evaluate(Command):
         record = api.evaluate(
             self.real, self.fake, features=self.features, metrics=self.metrics, n=self.n, seed=self.seed,
             size=parse_size(self.size) if self.size is not None else None, crop=self.crop, split=self.split,
-            which=self.which, weights=self.weights, null=self.null, processes=self.processes, device=self.device,
+            which=self.which, weights=self.weights, null=self.null, fcn=self.fcn,
+            fcn_against=tuple(self.fcn_against), segmenter=self.segmenter, processes=self.processes, device=self.device,
             out=self.out, progress=talk.progress,
         )  # fmt: skip
         if self.json:

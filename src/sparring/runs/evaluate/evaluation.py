@@ -20,7 +20,7 @@ from sparring.metrics.extractors import DEFAULT, ClassifierFeatures
 from sparring.metrics.features import Extractor, identity
 from sparring.metrics.figure import Figure
 from sparring.runs.directory import RunDirectory, write_atomically
-from sparring.runs.evaluate import memorisation, remarks, translations, verdicts
+from sparring.runs.evaluate import memorisation, remarks, segmented, translations, verdicts
 from sparring.runs.evaluate.judges import open_judge
 from sparring.runs.evaluate.measures import MEASURES, OF_CYCLES, OF_PAIRS, Scene, frequencies, usual
 from sparring.runs.evaluate.memorisation import Library
@@ -49,6 +49,8 @@ class Ask:
     real:  data; or a run, which then stands for the data that it was trained on.
     fake:  data; or a run or a checkpoint, which stands for its samples. None: those of `real`.
     metrics: names; none: the usual ones.   null: also measure what two halves of the real side give.
+    fcn, segmenter: a run of fcn8s, or a published network, that judges photos made of label maps (`fcn`).
+    fcn_against: other runs that it judges too.
     """
 
     real: str
@@ -65,6 +67,9 @@ class Ask:
     processes: int = 1
     device: str = "auto"
     null: bool = False
+    fcn: str | None = None
+    fcn_against: tuple[str, ...] = ()
+    segmenter: str | None = None
     out: str | None = None
 
     def command(self) -> str:
@@ -73,11 +78,12 @@ class Ask:
         words = ["sparring", "evaluate", self.real, *([self.fake] if self.fake is not None else [])]
         for name, flag in (
             ("features", "--features"), ("n", "--n"), ("seed", "--seed"), ("crop", "--crop"), ("split", "--split"),
-            ("which", "--which"), ("weights", "--weights"),
+            ("which", "--which"), ("weights", "--weights"), ("fcn", "--fcn"), ("segmenter", "--segmenter"),
         ):  # fmt: skip
             if getattr(self, name) != getattr(usual, name):
                 words += [flag, str(getattr(self, name))]
         words += ["--metrics", ",".join(self.metrics)] if self.metrics else []
+        words += [word for run in self.fcn_against for word in ("--fcn-against", run)]
         words += ["--size", f"{self.size[1]}x{self.size[0]}"] if self.size else []
         return shlex.join([*words, *(["--null"] if self.null else [])])
 
@@ -107,6 +113,8 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
             why="a run alone is: it is held against the images that it set aside",
             fix=f"write sparring evaluate {shlex.quote(ask.real)} FAKE, where FAKE is a folder, a zip or a run",
         )  # fmt: skip
+    if ask.fake is None and segmented.names_pixels(real_place):
+        return segmented.of_maps(ask, real_place, progress)
     with ExitStack() as stack:
         extractor = open_judge(ask.features, ask.device)
         real_wanted, fake_wanted = _wanted(ask, real_place, fake_place)
@@ -130,6 +138,7 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         else:
             library = _library(ask, real_wanted, real, real_side, extractor, stack, progress)
         record = _measured(ask, extractor, real, fake, real_side, fake_side, library, progress)
+        record["segmentation"] = segmented.of_translations(ask, fake_side, progress)
         said = remarks.of(real_side, fake_side, real.n, fake.n)
         record |= {"warnings": said, "command": ask.command()}
         rows: list[list[int]] = []
@@ -144,6 +153,8 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
 
 
 def _check(ask: Ask) -> None:
+    if ask.fcn_against and ask.fcn is None and ask.segmenter is None:
+        raise UsageError("ARGUMENT", "--fcn-against is about an FCN score, and nobody judges", fix="add --fcn FCN_RUN")
     for name in ask.metrics:
         if name not in MEASURES and name != "all":
             raise unknown("EVALUATE-METRIC", "there is no such measure", name, [*MEASURES, "all"])
