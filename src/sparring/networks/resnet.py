@@ -54,7 +54,8 @@ class Block(nn.Module):
         y = F.relu(self.norm1(self.conv1(x)))
         if uniform is not None:
             y = dropout(y, p, uniform)
-        return x + self.norm2(self.conv2(y))
+        made: Tensor = self.norm2(self.conv2(y))
+        return x + made
 
 
 class Double(nn.Module):
