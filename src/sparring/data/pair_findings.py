@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from sparring.data.builtin import IMAGES
 from sparring.data.dataset import Dataset
+from sparring.data.decode import Pixels
 from sparring.data.inspection import LISTED, Finding, Level
 from sparring.data.options import Options
 from sparring.data.pair_sheet import of_survey
@@ -15,7 +17,7 @@ from sparring.data.palette import BUILT_IN, FOREIGN, Palette
 from sparring.data.scan import content_hash
 
 _LOOKED_AT, _LIVE = 5_000, 200  # pairs whose pixels are compared; of those that are decoded for it
-_SAME = 2.0  # levels of mean difference between the same picture in two formats
+_APART, _SPOTS = 24, 0.001  # of the same picture in two formats, at most a thousandth differs by more levels than these
 _FITTED = 16  # pictures of a side that are held against palettes
 
 
@@ -33,11 +35,12 @@ def pair_findings(dataset: Dataset, options: Options) -> Iterator[Finding]:
         yield from looks.shared()
     if options.maps == "none":
         yield from _maps(dataset, names)
-    place = "any of the other side" if not given.paired else "it"
+    made = f"side {names[1]} is to be made of it" if given.paired else f"is to become like side {names[1]}"
+    why = "whether that was meant, and whether the two sides belong together, only a look at the pairs tells"
     yield Finding(
-        "note", "DATA-DIRECTION", f"side {names[0]} is given, and side {names[1]} is to be made of {place}",
+        "note", "DATA-DIRECTION", f"side {names[0]} is given, and {made}",
         f"if it should be the other way round: --direction {'BtoA' if options.direction == 'AtoB' else 'AtoB'}",
-        why="whether that was meant, and whether the two sides belong together, only a look at the pairs tells",
+        why=why if given.paired else "",
     )  # fmt: skip
 
 
@@ -57,8 +60,7 @@ class _Looks:
             for flat, pixels in zip(self.flat, sides, strict=True):
                 if bool((pixels == pixels[0, 0]).all()):
                     flat.append(row)
-            first, second = (pixels[..., :3].astype(np.float32).mean(axis=2) for pixels in sides)
-            if float(np.abs(first - second).mean()) < _SAME and row not in self.flat[0]:
+            if _alike(*sides) and row not in self.flat[0]:
                 self.alike.append(row)
             key = content_hash(np.ascontiguousarray(sides[0]))
             self.groups.setdefault(key, []).append(row)
@@ -78,7 +80,8 @@ class _Looks:
                           "was the same folder given twice? Name the other one")  # fmt: skip
         elif count:
             what = f"both sides of {self._of(count)} are the same picture"
-            yield Finding("note" if count < 0.01 * self.n else "warning", "DATA-PAIRS-SAME", what,
+            few = count < 0.01 * self.n or self.dataset.report.source in IMAGES  # nobody can remove built-in ones
+            yield Finding("note" if few else "warning", "DATA-PAIRS-SAME", what,
                           "look at them; from these nothing is learnt but to copy", count, self._files(self.alike),
                           rows=self.alike[:12])  # fmt: skip
 
@@ -110,6 +113,12 @@ class _Looks:
         yield Finding(level, "DATA-PAIRS-SHARED", what,
                       "fine if few: of the same picture a game makes one thing, at best one of these",
                       len(groups), [(name, "") for name in named])  # fmt: skip
+
+
+def _alike(first: Pixels, second: Pixels) -> bool:
+    """Whether two pictures (H, W, C) are the same, perhaps in another format; one of them may be grey."""
+    apart = np.abs(first[..., :3].astype(np.int16) - second[..., :3].astype(np.int16)).max(axis=2)
+    return float((apart > _APART).mean()) < _SPOTS
 
 
 def _maps(dataset: Dataset, names: tuple[str, str]) -> Iterator[Finding]:

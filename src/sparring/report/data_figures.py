@@ -44,8 +44,8 @@ def pairs(checked: Checked, pictures: Pictures) -> str:
     assert dataset.given is not None
     height, width = dataset.shape[1:]
     names = ("A", "B") if way == "AtoB" else ("B", "A")
-    belong = "to be made of it" if dataset.given.paired else "to be made, which has nothing to do with it"
-    note = f"Left what is given (side {names[0]}), right what is {belong} (side {names[1]}): {width}×{height} pixels."
+    belong = "is to be made of it" if dataset.given.paired else "it is to look like; they are drawn independently"
+    note = f"Left what is given (side {names[0]}), right what {belong} (side {names[1]}): {width}×{height} pixels."
     figures = "".join(
         figure(pictures.sides(row), escaped(dataset.file(row)) if dataset.given.paired else "", "two", 2 * TILE)
         for row in chosen(dataset)
