@@ -311,7 +311,7 @@ def test_metadata_about_pairs_are_left_alone_with_a_word() -> None:
     found = annotate(source, Options())
     assert (found.labels, found.captions) == (None, None)
     (warning,) = found.warnings
-    assert "no column 'file_name'" in warning and "image=file_A" in warning
+    assert "two files in each row" in warning and "--pairs columns" in warning
     taken = annotate(source, Options(columns=(("image", "file_B"),)))
     assert taken.captions is not None and taken.captions[1] == ("x",) and not taken.captions[0]
 

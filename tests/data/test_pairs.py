@@ -203,6 +203,27 @@ def test_two_columns_of_metadata(sides: Callable[..., Sides]) -> None:
         opened(root, pairs="columns")
 
 
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_two_columns_of_parquet(tmp_path: Path, direction: Any) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+
+    def png(image: Image.Image) -> bytes:
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
+
+    columns = {"sketch": [png(drawing(n)) for n in range(24)], "photo": [png(coloured(drawing(n))) for n in range(24)]}
+    parquet.write_table(pyarrow.table({**columns, "text": [f"number {n}" for n in range(24)]}), tmp_path / "a.parquet")
+    named = (("given", "sketch"), ("image", "photo"))
+    if direction == "BtoA":
+        named = (("image", "sketch"), ("given", "photo"))
+    data = opened(tmp_path / "a.parquet", needs={"pair"}, columns=named, direction=direction)
+    assert belong(data) and data.captions is not None and data.report.pairs == "columns"
+    with pytest.raises(DataError, match="--columns given=… --columns image=…"):
+        opened(tmp_path / "a.parquet", needs={"pair"})
+
+
 def test_two_folders_in_one_and_in_a_zip(sides: Callable[..., Sides], tmp_path: Path) -> None:
     root = sides()[0].parent
     folder = opened(root, needs={"pair"})

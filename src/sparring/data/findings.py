@@ -217,7 +217,12 @@ def _shapes(made: Inspection) -> Iterator[Finding]:
             "if so, they are pairs: --pairs side-by-side makes the right half of the left one (--direction BtoA: the "
             "left of the right); without it they are learnt as one picture",
         )  # fmt: skip
-    if not made.classes and (found := _class_folders(made)):
+    if not made.pairs and any(made.folders == sorted(two) for two in (("A", "B"), ("trainA", "trainB"))):
+        yield Finding(
+            "note", "DATA-FOLDERS", f"folders {' and '.join(made.folders)}: the two sides of pairs?",
+            "if so: --pairs stems, or --pairs unpaired where they do not belong together",
+        )  # fmt: skip
+    elif not made.classes and (found := _class_folders(made)):
         named = ", ".join(found[:5]) + (" …" if len(found) > 5 else "")
         yield Finding(
             "note", "DATA-FOLDERS", f"{len(found):,} folders could be classes ({named}), and are not used as such",

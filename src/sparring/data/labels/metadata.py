@@ -282,6 +282,9 @@ class _File:
     def useless(self, column: str) -> str:
         columns = few(self.seen, most=12) or "none"
         near = next((name for name in self.seen if name.casefold().startswith(("file", "image", "path"))), "")
+        if {"file_A", "file_B"} <= set(self.seen):
+            return (f"{brief(self.name)} is not used: it names two files in each row, which are pairs; "
+                    "--pairs columns trains on them")  # fmt: skip
         return (f"{brief(self.name)} is not used: it has no column {column!r} that names images (columns: {columns}); "
                 + (f"name one with --columns image={brief(near)}" if near else "add one"))  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,9 @@ def open_pairs(
             rows = np.repeat(np.arange(len(first.items))[:, None], 2, axis=1)
             return (PairSource(first, first, rows, pairs, first=first, halves=_HALVES[options.direction]),)
         if pairs == "columns":
-            return (_columns(first, options),)
+            if first.beside or "given" not in dict(options.columns):
+                return (_columns(first, options),)
+            return (_both_columns(first, text, options, cache_root, progress),)
         if options.into is not None:
             a, b = first, open_source(options.into, options, cache_root, progress)
         else:
@@ -137,7 +140,7 @@ def _found(source: Source, options: Options, needs: Collection[str]) -> Pairs:
         return "none"
     there = any(set(pair) <= set(folders_of(source)) for pair in FOLDERS)
     if "pair" in needs:
-        if has_columns(source, options):
+        if {"given", "image"} <= set(dict(options.columns)) or has_columns(source, options):
             return "columns"
         if there:
             return "stems"
@@ -173,3 +176,16 @@ def _columns(source: Source, options: Options) -> PairSource:
         columns = columns[::-1]
     rows, lost = by_columns(source, *columns)
     return PairSource(source, source, rows, "columns", first=source, column=columns[1], unmatched=lost)
+
+
+def _both_columns(
+    made: Source, text: str, options: Options, cache_root: Path | None, progress: Progress | None
+) -> PairSource:
+    """Parquet files with two columns of images: the same rows, read once by each. made: by the column "image"."""
+    others = tuple(one for one in options.columns if one[0] not in ("given", "image"))
+    first = replace(options, columns=(*others, ("image", dict(options.columns)["given"])))
+    given = open_source(text, first, cache_root, progress)
+    rows = np.repeat(np.arange(len(made.items))[:, None], 2, axis=1)
+    if options.direction == "BtoA":
+        given, made = made, given
+    return PairSource(given, made, rows, "columns", first=made)

@@ -165,8 +165,8 @@ def _rows(source: Source, name: str, column: str) -> Iterator[tuple[int, dict[st
 
 
 _WAYS = (
-    "two folders with equal stems (sparring train A/ B/), folders A/ and B/ in one, or metadata.jsonl with file_A and "
-    "file_B"
+    "two folders with equal stems (sparring train A/ B/), folders A/ and B/ in one, metadata.jsonl with file_A and "
+    "file_B, or two columns of parquet files (--columns given=… --columns image=…)"
 )
 
 
