@@ -293,5 +293,6 @@ def _check(config: CycleGANConfig, space: Space) -> None:
     if given[0] != space.shape[0] and config.identity > 0:
         raise UsageError(
             "CYCLEGAN-IDENTITY", f"A has {given[0]} channels and B {space.shape[0]}: neither can be left as it is",
-            why="identity compares G(b) with b, and G takes images of side A", fix="--set identity=0, or --channels",
+            why="identity compares G(b) with b, and G takes images of side A",
+            fix="--set identity=0; or one number of both: --channels 3 --given-channels 3",
         )  # fmt: skip
