@@ -115,6 +115,7 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         )  # fmt: skip
     if ask.fake is None and segmented.names_pixels(real_place):
         return segmented.of_maps(ask, real_place, progress)
+    segmenter = segmented.judge_of(ask, fake_place)
     with ExitStack() as stack:
         extractor = open_judge(ask.features, ask.device)
         real_wanted, fake_wanted = _wanted(ask, real_place, fake_place)
@@ -138,7 +139,7 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         else:
             library = _library(ask, real_wanted, real, real_side, extractor, stack, progress)
         record = _measured(ask, extractor, real, fake, real_side, fake_side, library, progress)
-        record["segmentation"] = segmented.of_translations(ask, fake_side, progress)
+        record["segmentation"] = segmented.of_translations(ask, fake_side, segmenter, progress)
         said = remarks.of(real_side, fake_side, real.n, fake.n)
         record |= {"warnings": said, "command": ask.command()}
         rows: list[list[int]] = []

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparring.errors import UsageError
+from sparring.metrics.segmenters import Segmenter
 from sparring.runs.directory import RunDirectory, write_atomically
 from sparring.runs.evaluate import fcn
-from sparring.runs.evaluate.opening import Place, Progress, data_of, use_raw
+from sparring.runs.evaluate.opening import Place, Progress, data_of, translates, use_raw
 from sparring.runs.evaluate.pairs import Translated
 from sparring.runs.evaluate.sides import Side
 from sparring.runs.recipe import game_class
@@ -51,22 +52,28 @@ def of_maps(ask: Ask, place: Place, progress: Progress | None) -> dict[str, Any]
     return record
 
 
-def of_translations(ask: Ask, side: Side, progress: Progress | None) -> dict[str, Any] | None:
-    """The FCN score of translations, where a judge is named; of label maps that are made how right they are."""
-    judged = ask.fcn is not None or ask.segmenter is not None
+def judge_of(ask: Ask, fake: Place) -> Segmenter | None:
+    """Who is to judge photos made of label maps, opened before anything else is done; None where nobody is named."""
+    if ask.fcn is None and ask.segmenter is None:
+        return None
+    if not translates(fake):
+        raise UsageError(
+            "FCN-CANNOT", "an FCN score is of a run that makes photos of label maps", where=ask.fake or ask.real,
+            fix="sparring evaluate RUN --fcn FCN_RUN, where RUN is one of pix2pix that was given label maps",
+        )  # fmt: skip
+    return fcn.judge_of(ask.fcn, ask.segmenter, ask.device)
+
+
+def of_translations(ask: Ask, side: Side, judge: Segmenter | None, progress: Progress | None) -> dict[str, Any] | None:
+    """The FCN score of translations, where somebody judges; of label maps that are made, how right they are."""
     if not isinstance(side, Translated):
-        if judged:
-            raise UsageError(
-                "FCN-CANNOT", "an FCN score is of a run that makes photos of label maps", where=ask.fake or ask.real,
-                fix="sparring evaluate RUN --fcn FCN_RUN, where RUN is one of pix2pix that was given label maps",
-            )  # fmt: skip
         return None
     scene = side.scene
-    if not judged:
-        if not scene.dataset.legend or not scene.paired:
-            return None
-        return fcn.maps_score(scene.run, scene.dataset, n=ask.n, seed=ask.seed, progress=progress)
-    return fcn.score(
-        scene.run, scene.dataset, fcn.judge_of(ask.fcn, ask.segmenter, ask.device), against=ask.fcn_against,
-        which=ask.which, weights=ask.weights, n=ask.n, seed=ask.seed, progress=progress,
-    )  # fmt: skip
+    if judge is not None:
+        return fcn.score(
+            scene.run, scene.dataset, judge, against=ask.fcn_against, which=ask.which, weights=ask.weights, n=ask.n,
+            seed=ask.seed, progress=progress,
+        )  # fmt: skip
+    if not scene.dataset.legend or not scene.paired:
+        return None
+    return fcn.maps_score(scene.run, scene.dataset, n=ask.n, seed=ask.seed, progress=progress)
