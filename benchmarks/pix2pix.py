@@ -35,6 +35,7 @@ from benchmarks.speed.machine import describe
 from sparring.data import stream_of
 from sparring.errors import Diverged
 from sparring.runs import plan as plans
+from sparring.runs.auto import fitted
 from sparring.runs.recipe import Recipe, load
 from sparring.train.match import Match
 
@@ -42,7 +43,8 @@ HERE = Path(__file__).parent
 RESULTS, STATE = HERE / "results" / "pix2pix", HERE / "state" / "pix2pix"
 
 ALONE = ["play=G:1", "adversarial=0"]  # a reconstruction alone: D would learn for nobody
-SMALL = ["width=32", "d_width=32", "patches=2", "batch=4"]  # the paper's networks at half their width, for 64 px
+FITTED = fitted("pix2pix", (3, 64, 64), "cpu")  # what `--recipe pix2pix` makes of itself for these
+SMALL = [*FITTED, "generator=unet", "width=32"]  # the same, with the paper's U-Net at half its width
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ CELLS: dict[str, Cell] = {
     "L1 + GAN": Cell(("losses",), [*SMALL, "conditional=false"]),
     "GAN": Cell(("losses",), [*SMALL, "reconstruction=none", "conditional=false"]),
     "modern": Cell(("then and now",), [], recipe="pix2pix-modern"),
+    "residual U-Net, L1 + cGAN": Cell(("generators", "then and now"), FITTED),
     "patches of 1": Cell(("patches",), [*SMALL, "patches=0"]),
     "patches of 16": Cell(("patches",), [*SMALL, "patches=1"]),
     "the whole image": Cell(("patches",), [*SMALL, "patches=full"]),
@@ -74,8 +77,7 @@ CELLS: dict[str, Cell] = {
     "L2": Cell(("L1 or L2",), [*SMALL, *ALONE, "reconstruction=l2"]),
     "L2 + cGAN": Cell(("L1 or L2",), [*SMALL, "reconstruction=l2"]),
     **{
-        f"facades, {name}": Cell(("facades",), ["width=32", "d_width=32", "patches=2", *changes], data="facades",
-                                 minutes=60.0)
+        f"facades, {name}": Cell(("facades",), [*SMALL, *changes], data="facades", minutes=60.0)
         for name, changes in {
             "L1 + cGAN": [], "L1": ALONE, "cGAN": ["reconstruction=none"], "L1 + GAN": ["conditional=false"],
             "GAN": ["reconstruction=none", "conditional=false"],

@@ -32,4 +32,4 @@ def test_the_plan_says_so_and_what_is_set_stays() -> None:
     config = plan.recipe.config
     assert isinstance(config, Pix2PixConfig)
     assert (config.width, config.d_width, config.patches, config.batch) == (2, 3, 2, 4)
-    assert any("lighter" in line for line in plan.lines())
+    assert any("smaller networks" in line for line in plan.lines())

@@ -59,7 +59,8 @@ def fitted(preset: str, shape: tuple[int, ...], device: str) -> list[str]:
     patches = f"patches={2 if min(shape[1:]) >= 16 else 1}"
     if device != "cpu":
         return [patches]
-    return ["width=32", "d_width=32", patches, "batch=4", "lr=4e-4 -> 0 linear 0.5..1"]
+    light = ["generator=residual-unet", "width=16", "d_width=32"]
+    return [*light, patches, "batch=4", "lr=4e-4 -> 0 linear 0.5..1"]
 
 
 def adapted(config: Training, shape: tuple[int, ...], count: int) -> list[str]:
