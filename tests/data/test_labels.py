@@ -675,7 +675,7 @@ def test_emoji_and_pairs(shared_data: Path) -> None:
     found = annotate(styles, FOLDERS)
     assert found.classes == ("noto", "openmoji", "twemoji") and "no column 'file_name'" in found.warnings[0]
     pairs = open_source(str(shared_data / "openmoji_pairs_64.zip"))
-    assert "image=file_A" in annotate(pairs, Options()).warnings[0]
+    assert "--pairs columns" in annotate(pairs, Options()).warnings[0]
     named = annotate(pairs, Options(labels="none", columns=(("image", "file_B"),)))
     assert named.captions is not None and sum(map(bool, named.captions)) == 4495
 
