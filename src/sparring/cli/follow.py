@@ -13,7 +13,7 @@ from sparring.cli.live import Live
 from sparring.cli.talk import Talk
 from sparring.cli.trouble import record
 from sparring.errors import MachineError, SparringError
-from sparring.types import Classifies, Samples, Translates
+from sparring.types import Classifies, Samples, Segments, Translates
 
 if TYPE_CHECKING:
     from sparring.runs.session import Session
@@ -129,6 +129,8 @@ def following(path: Path, stopped: bool, game: object = None) -> list[str]:
             use = [f"  sparring translate {run} PICTURE", f"  sparring evaluate {run}"]
         case Classifies():
             use = [f"  sparring evaluate ANOTHER-RUN --features classifier:{run}"]
+        case Segments():
+            use = [f"  sparring evaluate {run}", f"  sparring evaluate ANOTHER-RUN --fcn {run}"]
         case _:
             use = []
     return ["next:", *first, *use, f"  sparring resume {run} --budget +10m"]

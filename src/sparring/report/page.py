@@ -15,7 +15,7 @@ from sparring.report.curves import Axes, Panel, Values, chart, short, ticks
 from sparring.report.facts import Facts, Told, read
 from sparring.report.html import asset, document, flat, head, listed, picture, replaced, rows, section, table
 from sparring.report.text import escape as _e
-from sparring.types import Classifies, HasLatents, Samples
+from sparring.types import Classifies, HasLatents, Samples, Segments
 
 MOST_FRAMES = 40
 """Sample grids on the page; of more, evenly chosen ones with the first and the last."""
@@ -285,6 +285,7 @@ def _next(facts: Facts, run: Path) -> str:
     place, kind = shlex.quote(str(run)), _kind(facts)
     makes = kind is None or issubclass(kind, Samples)
     older = facts.best is not None and facts.best[0] < facts.seen
+    names_pixels = kind is not None and issubclass(kind, Segments)
     lines = [
         (makes, f"sparring sample {place} -n 64 --grid", "64 new samples, and a picture of them"),
         (makes and older, f"sparring sample {place} --which last", "of the last checkpoint instead of the best one"),
@@ -304,6 +305,8 @@ def _next(facts: Facts, run: Path) -> str:
             f"sparring evaluate ANOTHER-RUN --features classifier:{place}",
             "judge another run by its features",
         ),
+        (names_pixels, f"sparring evaluate {place}", "how many pixels it names rightly, class by class"),
+        (names_pixels, f"sparring evaluate ANOTHER-RUN --fcn {place}", "judge photos that are made of label maps"),
         (True, f"sparring resume {place} --budget +10m", "train for ten more minutes"),
     ]
     text = "\n".join(f"<em># {_e(what)}</em>\n{_e(command)}" for fits, command, what in lines if fits)
