@@ -24,13 +24,14 @@ from sparring.networks import lpips
 from sparring.runs import plan as plans
 from sparring.runs.cost import cost_of
 from sparring.runs.evaluate import translations
-from sparring.runs.observe import Observer, judge_of, makes
+from sparring.runs.observe import Observer, judge_of, makes, most_seen
+from sparring.runs.probes import SIZES, Probes
 from sparring.runs.recipe import load
-from sparring.runs.watch import score
+from sparring.runs.watch import RunWatch, score, watch_of
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Training
 from sparring.train.match import Match
-from sparring.types import Batch, Dice, Shared, Space, Terms, Translates, Weights
+from sparring.types import Batch, Decision, Dice, Shared, Space, Terms, Translates, Weights
 
 SMALL = {
     "pix2pix": ["width=2", "d_width=2", "patches=1", "depth=2", "batch=4"],
@@ -179,6 +180,22 @@ def test_unpaired_data_have_no_truth(folders: tuple[Path, Path]) -> None:
     assert {"varied", "changed", "kid", "auc"} <= set(values)
     assert not {"l1", "pair_distance", "matched"} & set(values)
     assert dataset.given is not None and eyes.samples <= len(dataset.given.held_out)
+
+
+def test_a_watch_chooses_by_the_distance_of_pairs_and_asks_for_nothing_that_cannot_be(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparring.metrics.features.default", Tiny)
+    dataset = opened(folders)
+    match = pix2pix(dataset)
+    watch = watch_of(dataset, match.game, (), probes=Probes(128, 0, (8, 16)), total=16)
+    assert isinstance(watch, RunWatch) and not watch.due(match.images)
+    while not watch.due(match.images):
+        match.step()
+    opinion = watch.look(match)
+    assert opinion.measure == "distance of pairs" and opinion.score == opinion.values["pair_distance"]
+    assert opinion.decision is Decision.NOTE and json.loads(json.dumps(watch.state_dict()))["looked"] == 8
+    assert most_seen(dataset) == len(dataset.held_out) == 27 and most_seen(open_data("ring")) == SIZES[0]
 
 
 def test_what_it_costs_is_found_out(folders: tuple[Path, Path]) -> None:

@@ -100,6 +100,8 @@ def healthy(h: History) -> Verdict | None:
         parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
         return None
+    if c.translates and c.alone and matched is None and auc is None:
+        return None  # one distance alone, of images that nobody can call right or wrong, is no sign of health
     once = c.alone or last == 0
     begun = h.probes[last][0] >= h.warm or c.alone
     means = f"It has only begun: what G lacks is judged from image {count(h.warm)} on."

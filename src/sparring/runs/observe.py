@@ -22,7 +22,7 @@ from sparring.metrics import features
 from sparring.metrics.extractors import PixelFeatures
 from sparring.metrics.features import Extractor, quantise
 from sparring.runs.board import reading
-from sparring.runs.probes import held_out_most
+from sparring.runs.probes import SIZES, held_out_most
 from sparring.runs.translating import PIECE as _TRANSLATED
 from sparring.runs.translating import given_of, painted, right, translated
 from sparring.train.match import Match, resting
@@ -291,6 +291,12 @@ def judge_of(game: object, dataset: Dataset) -> Extractor | None:
 def makes(game: object, dataset: Dataset) -> bool:
     """Whether a game makes samples that are held against real ones; label maps are held against the true ones."""
     return isinstance(game, Samples) or (isinstance(game, Translates) and not dataset.legend)
+
+
+def most_seen(dataset: Dataset) -> int:
+    """Samples of one look, at most: each image that is given is translated once, and held-out ones if there are some."""
+    limited = dataset.given is not None and len(dataset.held_out) >= FEWEST
+    return min(SIZES[0], len(dataset.held_out)) if limited else SIZES[0]
 
 
 def _each(logits: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from sparring.errors import UsageError
 from sparring.runs import auto, compatible, loggers, transfer
 from sparring.runs.cost import cost_of
 from sparring.runs.directory import RunDirectory, free_directory
+from sparring.runs.observe import most_seen
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
 from sparring.runs.recipe import Recipe, load
 from sparring.runs.transfer import Origin
@@ -196,7 +197,7 @@ def affordable(recipe: Recipe, dataset: Dataset, engine: Engine, seed: int, rate
     agreed = engine.mean(torch.tensor(dataclasses.astuple(cost), device=engine.device))  # every process plans the same
     return planned(
         Cost(*agreed.tolist()), total=total, rate=rate, train=len(dataset.train), held_out=len(dataset.held_out),
-        copies=isinstance(game, Samples),
+        copies=isinstance(game, Samples), most=most_seen(dataset),
     )  # fmt: skip
 
 
@@ -211,7 +212,7 @@ def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) 
 def fitted(recipe: Recipe, request: Request, dataset: Dataset, device: torch.device) -> Recipe:
     """The recipe asked for, with what `auto.fitted` changes in it for these images on this device."""
     changes = auto.fitted(recipe.preset, dataset.shape, device.type)
-    why = recipe.why or "lighter and with smaller patches than published, as suits these images and this machine"
+    why = recipe.why or "smaller networks and patches than published, as suits these images and this machine"
     return load(recipe.preset, [*changes, *request.set], why) if changes else recipe
 
 

@@ -99,20 +99,22 @@ class Cost:
 
 
 def planned(
-    cost: Cost, *, total: int, rate: float, train: int, held_out: int, copies: bool = True, share: float = SHARE
-) -> Probes | None:
+    cost: Cost, *, total: int, rate: float, train: int, held_out: int, copies: bool = True, share: float = SHARE,
+    most: int = SIZES[0],
+) -> Probes | None:  # fmt: skip
     """The probes that a run of `total` images at `rate` images per second can afford; None if not one.
 
     The most samples with which there are `WANTED` probes; else the fewest with which there is one. The costs of the
     baseline count in full. train, held_out: samples of the data.   copies: whether copies are to be looked for.
+    most: of the samples of a probe, where there cannot be more: each image that is held out is translated once.
     """
     allowed = share * _MARGIN * total / max(rate, 1e-9)
     found: Probes | None = None
     for samples in SIZES:
         reference = _reference(cost, allowed, train) if copies else 0
         reals = min(samples, train) + min(max(samples, held_out_most(samples)), max(held_out, samples))
-        before = cost.baseline(samples, reals, reference)
-        each = cost.probe(samples, reference)
+        before = cost.baseline(min(samples, most), reals, reference)
+        each = cost.probe(min(samples, most), reference)
         count = min(MOST, int((allowed - before) / each))
         if count < 1:
             continue

@@ -14,6 +14,7 @@ from sparring.data import BUILT_IN, Options, SideSpec, cache, open_data, points
 from sparring.data.dataset import Dataset, recipe_of
 from sparring.data.prepare import Preparation
 from sparring.data.prepare import recipe_of as recipe_of_scan
+from sparring.data.report import DataReport
 from sparring.data.sources import ArraySource, Source, ZipSource, open_source
 from sparring.data.sources.shards import ParquetSource
 from sparring.errors import CheckpointError, DataError, UsageError
@@ -154,10 +155,17 @@ def _rows(wanted: Wanted, progress: Progress | None) -> Side:
     if dataset.survey is not None:
         hashes = dataset.survey.hashes
     side = Rows(dataset, wanted.split, recipe_of(dataset.report, options), hashes, wanted.n, wanted.seed)
-    side.what, side.kind, side.changes = dataset.report.source, "data", changes
+    side.what, side.kind, side.changes = _place_of(dataset.report, options), "data", changes
     if wanted.split == "all" and wanted.n is None:
         side.excluded = list(dataset.report.excluded)
     return side
+
+
+def _place_of(report: DataReport, options: Options) -> str:
+    """Where the images lie that are evaluated; of pairs those that are to be made."""
+    if report.other:
+        return str(report.other["made"]["source"])
+    return report.also if report.also and options.direction == "AtoB" else report.source
 
 
 def data_of(run: str | Path, progress: Progress | None = None) -> tuple[Dataset, np.ndarray | None, list[str]]:
