@@ -160,6 +160,7 @@ def train(data: str | Path, **settings: Any) -> Run:
 
     recipe: a recipe, a preset, a YAML file, or "auto".   size: pixels, or (height, width).   out: a new directory.
     budget: "20m" of time or "500k" images.   seed: of everything random.   device: "auto", "cpu", "cuda", "mps".
+    into: image to image: a second folder, of what is to be made of the images in `data`; more under `options`.
     set: changed settings, ``{"lr": 1e-4}``.   held_out: share of the images kept aside for measuring.
     begin: another run whose networks this one begins with.   freeze_d: how many of D's lowest layers then never move.
     rescue: go back to the newest healthy checkpoint when numbers run away or the watch says that the run failed.

@@ -457,6 +457,8 @@ def test_emoji_are_outlines_and_their_colours() -> None:
     data = open_data("emoji", needs={"pair"}, size=(16, 16))
     assert data.given is not None and data.shape == (3, 16, 16) and data.given.shape == (1, 16, 16)
     assert data.captions is not None and data.report.pairs == "stems" and not data.report.also
+    apart = open_data("emoji", needs={"unpaired"}, size=(16, 16))
+    assert apart.given is not None and not apart.given.paired and apart.given.shape == (1, 16, 16)
     dark = data.given.train[:] < 128
     assert float(data.train[:].max(axis=3, keepdims=True)[dark].mean()) < 128  # the outline is part of the drawing
 

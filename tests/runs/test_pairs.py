@@ -95,6 +95,28 @@ def test_built_in_outlines_become_colours(tmp_path: Path) -> None:
     assert list(api.resume(tmp_path / "run", budget="+8"))
 
 
+def test_a_palette_is_not_needed_any_more_once_the_run_has_begun(tmp_path: Path) -> None:
+    for side in "AB":
+        (tmp_path / side).mkdir()
+    for number in range(24):
+        values = np.random.default_rng(number).integers(0, 2, (8, 8), dtype=np.uint8)
+        Image.fromarray(np.stack([200 * values, 0 * values, 90 * values], axis=2)).save(
+            tmp_path / "A" / f"{number}.png"
+        )
+        Image.fromarray(255 * values).save(tmp_path / "B" / f"{number}.png")
+    (tmp_path / "colours.txt").write_text("0 0 0 wall\n200 0 90 door")
+    for keep in ("on", "off"):
+        run = tmp_path / keep
+        palette = str(tmp_path / "colours.txt")
+        api.train(tmp_path / "A", into=tmp_path / "B", maps="A", palette=palette, out=run, keep=keep, **NANO)
+        assert api.load(run).document["data"]["sides"]["given"]["legend"] == ["wall", "door"]
+    (tmp_path / "colours.txt").unlink()
+    (tmp_path / "B" / "25.png").write_bytes(b"new")
+    for keep in ("on", "off"):
+        events = list(api.resume(tmp_path / keep, budget="+8"))
+        assert isinstance(events[-1], Done) and not [event for event in events if isinstance(event, Alarm)]
+
+
 @pytest.mark.parametrize(
     ("settings", "code", "fix"),
     [

@@ -260,9 +260,10 @@ def together(made: Dataset, given: Dataset, options: Options) -> Dataset:
     specs = [SideSpec(one.shape[0], background=options.background, levels=options.levels) for one in (given, made)]
     digest = hashlib.blake2b(f"{given.fingerprint} {made.fingerprint}".encode(), digest_size=16).hexdigest()
     first, second = (given, made) if options.direction == "AtoB" else (made, given)
+    also = second.report.source if second.report.source != first.report.source else ""  # built-in: one name for both
     other = {"given": given.report.record(), "made": made.report.record()}
     report = replace(
-        made.report, source=first.report.source, also=second.report.source, pairs="unpaired", fingerprint=digest,
+        made.report, source=first.report.source, also=also, pairs="unpaired", fingerprint=digest,
         sides={"given": specs[0].record(), "made": specs[1].record()}, other=other,
     )  # fmt: skip
     beside = Given(given.train, given.held_out, given.shape, specs[0], paired=False, other=given)

@@ -96,8 +96,12 @@ def open_pairs(
     pairs = options.pairs
     if pairs == "auto" and options.into is not None:
         pairs = "unpaired" if "unpaired" in needs else "stems"
-    if text == "emoji" and options.into is None and (pairs == "stems" or (pairs == "auto" and "pair" in needs)):
-        return (_built_in(options),)
+    if text == "emoji" and options.into is None:
+        if pairs == "stems" or (pairs == "auto" and "pair" in needs):
+            return (_built_in(options),)
+        if pairs == "unpaired" or (pairs == "auto" and "unpaired" in needs):
+            sides = builtin.outlines(), builtin.source("emoji")
+            return sides if options.direction == "AtoB" else sides[::-1]
     first = open_source(text, options, cache_root, progress)
     try:
         if pairs == "auto":
