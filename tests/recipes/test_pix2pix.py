@@ -145,7 +145,7 @@ def test_a_penalty_is_the_slope_with_respect_to_what_is_judged() -> None:
     game, batch, now = game_of(penalty="r1", gamma=1.0, jitter=False), batch_of(), now_of()
     assert batch.condition is not None
     y = batch.x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(game.judge(batch.condition, y).sum(), y)
+    (slope,) = torch.autograd.grad(game.judge(batch.condition, y).mean((1, 2, 3)).sum(), y)
     terms = game.losses("D", batch, game.shared(batch, now), now)
     torch.testing.assert_close(terms["r1"].detach(), slope.square().flatten(1).sum(1))
     assert "r2" not in terms

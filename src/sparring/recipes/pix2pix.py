@@ -71,7 +71,7 @@ class Pix2PixConfig(Training):
     norm: Norm = "affine"
     """Normalisation in both players, always by the statistics of one image, in use as in training."""
     penalty: Literal["none", "r1", "r2", "r1+r2"] = "none"
-    """Gradient penalties of D, with respect to y and G(a), of the sum over patches."""
+    """Gradient penalties of D, with respect to y and G(a), of the mean over patches."""
     gamma: Schedule = Ramp(0.0, 0.0)
     """Weight γ of γ/2 times each penalty that is named; at 0 they are not paid."""
     penalty_every: Annotated[int, Field(ge=1, le=2**16)] = 1
@@ -102,7 +102,8 @@ class Pix2Pix(Game, Translates, Criticises):
 
     Isola et al. 2017, "Image-to-image translation with conditional adversarial networks", eq. 4; G lowers
     −log D(a, G(a, z)) instead (section 3.3), or its half of another `objective`. G(a, z) is computed once per round and
-    used by both players. A sum over patches is their mean.
+    used by both players. All is the mean over patches, and of the mean logit penalties are taken: γ means what it does
+    where D has a single one.
 
     >>> game = Pix2Pix.build(Pix2PixConfig(width=2, d_width=2, patches=1), Space((3, 16, 16), condition=(1, 16, 16)))
     >>> game.translate(torch.zeros(2, 1, 32, 16), None).shape
@@ -179,7 +180,7 @@ class Pix2Pix(Game, Translates, Criticises):
             x = {"r1": _leaf(truth), "r2": _leaf(fake)}
             s = {name: self.judge(given.float(), side, now) for name, side in x.items()}
             terms = self._unpenalised(s["r1"], s["r2"])
-            return terms | {name: zero_centred(s[name], x[name]) for name in due}
+            return terms | {name: zero_centred(s[name].flatten(1).mean(1), x[name]) for name in due}
 
     def _unpenalised(self, s_real: Tensor, s_fake: Tensor) -> dict[str, Tensor]:
         terms = dict(self.objective.discriminator(s_real, s_fake))
