@@ -122,7 +122,7 @@ def best_of(facts: Facts) -> str:
     if facts.best is None:
         return ""
     images, value, measure = facts.best
-    said = percent(value) if measure == "errors" else number(value)
+    said = percent(value) if measure in ("errors", "wrong pixels") else number(value)
     text = f"Best checkpoint: {facts.unit[:-1]} {images:,}, {measure or 'score'} {said}{_interval(facts, images)}."
     last = facts.seen
     if images >= last:
@@ -131,11 +131,12 @@ def best_of(facts: Facts) -> str:
 
 
 def _interval(facts: Facts, images: int) -> str:
-    """The 95 % interval of the KID of the probe at `images`."""
+    """The 95 % interval of the score of the probe at `images`: the distance of pairs, else KID."""
     for at, values in facts.probes.rows():
-        if at == images and "kid" in values and "kid_se" in values:
-            reach = NORMAL * values["kid_se"]
-            return f" (95 % interval {number(values['kid'] - reach)} to {number(values['kid'] + reach)})"
+        name = "pair_distance" if "pair_distance" in values else "kid"
+        if at == images and name in values and f"{name}_se" in values:
+            reach = NORMAL * values[f"{name}_se"]
+            return f" (95 % interval {number(values[name] - reach)} to {number(values[name] + reach)})"
     return ""
 
 

@@ -40,6 +40,15 @@ def _measured() -> tuple[Kind, ...]:
     return (
         Kind("KID", "Distance of the averaged G’s samples to held-out data; about 0 for equal laws. The band is the "
              "95 % interval.", {"kid": "KID"}, log=True),
+        Kind("Distance of pairs", "Of translations of held-out images from the truth, in the judge’s features "
+             "(1 − cosine); the best checkpoint is where it is lowest. The band is the 95 % interval.",
+             {"pair_distance": "distance of pairs"}, log=True),
+        Kind("Difference from the truth", "Mean over the pixels of translations of held-out images, in [0, 1]. A "
+             "blurred mean of all that could be right has the least.", {"l1": "L1"}),
+        Kind("Whose truth is nearest", "How often a translation is nearer to its own truth than to another one; ½ is "
+             "chance.", {"matched": "own truth"}, share, (0.5, t.matched)),
+        Kind("Pixels of the right class", "Of label maps. Where held-out images fall behind, it learns by heart.",
+             {"pixel_accuracy": "held-out data", "pixel_accuracy_train": "training data"}, share),
         Kind("Energy distance", "Of samples to held-out data, in their units; about 0 for equal laws.",
              {"energy_distance": "energy distance"}, log=True),
         Kind("Coverage", "Share of held-out data that have a sample close by. Dashed: what as much training data would "
@@ -65,6 +74,9 @@ def _measured() -> tuple[Kind, ...]:
         Kind("Modes", "With at least one of 2,500 samples within three standard deviations.", {"modes": "modes"}),
         Kind("Reverse KL", "Of the high-quality samples over the modes, to equal shares; 0 is even, in nats.",
              {"reverse_kl": "reverse KL"}),
+        Kind("Does G look at its input?", "Difference of two translations over that of real images (0: all alike), and of "
+             "translations from what was given over that of real images (0: it hands back its input).",
+             {"varied": "of two translations", "changed": "from what was given"}, hints=(1.0,), main=False),
         Kind("Doubles", "Share of samples with a near-double among the samples.",
              {"duplicates": "samples", "duplicates_real": "training data"}, aside=("duplicates_real",), main=False),
         Kind("Variety of the poorest class", "Over that of the middle class.", {"class_diversity": "poorest class"},
@@ -83,7 +95,8 @@ def _measured() -> tuple[Kind, ...]:
 def measured(facts: Facts) -> tuple[list[Panel], list[Panel]]:
     """Charts of what was measured: those that are shown at once, and the rest. A measure without a chart of its own has
     one by its name among the rest."""
-    left = [name for name in facts.probes.lines if name not in (*QUIET, "kid_se")]
+    errors = {name: f"{name}_se" for name in ("kid", "pair_distance")}
+    left = [name for name in facts.probes.lines if name not in (*QUIET, *errors.values())]
     main: list[Panel] = []
     rest: list[Panel] = []
     for kind in _measured():
@@ -96,8 +109,10 @@ def measured(facts: Facts) -> tuple[list[Panel], list[Panel]]:
             kind.hints, facts.probes.images, aside=tuple(kind.lines[name] for name in kind.aside), log=kind.log,
             undone=_undone(facts, {name: kind.lines[name] for name in names}, probes=True),
         )  # fmt: skip
-        if "kid" in names and "kid_se" in facts.probes.lines:
-            bands = {kind.lines["kid"]: band(facts.probes.lines["kid"], facts.probes.lines["kid_se"])}
+        known = [name for name in names if errors.get(name) in facts.probes.lines]
+        if known:
+            lines = facts.probes.lines
+            bands = {kind.lines[name]: band(lines[name], lines[errors[name]]) for name in known}
             panel = replace(panel, bands=bands)
         (main if kind.main else rest).append(panel)
     rest += [Panel(name, "", {name: facts.probes.lines[name]}, at=facts.probes.images) for name in left]

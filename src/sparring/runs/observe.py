@@ -294,7 +294,7 @@ def makes(game: object, dataset: Dataset) -> bool:
 
 
 def most_seen(dataset: Dataset) -> int:
-    """Samples of one look, at most: each image that is given is translated once, and held-out ones if there are some."""
+    """Samples of one look, at most: each image that is given is translated once, held-out ones if there are enough."""
     limited = dataset.given is not None and len(dataset.held_out) >= FEWEST
     return min(SIZES[0], len(dataset.held_out)) if limited else SIZES[0]
 
