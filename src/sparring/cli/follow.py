@@ -125,12 +125,12 @@ def following(path: Path, stopped: bool, game: object = None) -> list[str]:
     match game:
         case None | Samples():
             use = [f"  sparring sample {run} -n 64 --grid", f"  sparring interpolate {run}"]
+        case Segments():
+            use = [f"  sparring evaluate {run}", f"  sparring evaluate ANOTHER-RUN --fcn {run}"]
         case Translates():
             use = [f"  sparring translate {run} PICTURE", f"  sparring evaluate {run}"]
         case Classifies():
             use = [f"  sparring evaluate ANOTHER-RUN --features classifier:{run}"]
-        case Segments():
-            use = [f"  sparring evaluate {run}", f"  sparring evaluate ANOTHER-RUN --fcn {run}"]
         case _:
             use = []
     return ["next:", *first, *use, f"  sparring resume {run} --budget +10m"]

@@ -16,7 +16,7 @@ from sparring.losses.segmentation import pixel_cross_entropy, pixels_right
 from sparring.networks import fcn8s, imagenet
 from sparring.train.game import Decay, Fraction, Game, Now, Positive, Training, strict
 from sparring.train.schedule import Ramp
-from sparring.types import Batch, Segments, Shared, Space, Terms, Weights
+from sparring.types import Batch, Dice, Segments, Shared, Space, Terms, Translates, Weights
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
@@ -50,12 +50,12 @@ class FCN8sConfig(Training):
     memory_format: Literal["contiguous", "channels_last"] = "channels_last"
 
 
-class FCN8s(Game, Segments):
+class FCN8s(Game, Segments, Translates):
     """min_C E_{a,y} mean_p −log P(y_p | a), P the softmax of C's logits at each pixel p: one player, photos a that are
     given with their label maps y.
 
-    It makes nothing. What it is for: per-pixel accuracy, per-class accuracy and class IoU of photos that another game
-    makes of label maps (Isola et al. 2017, section 3.2).
+    Of a photo it makes a label map (`translate`). What it is for: per-pixel accuracy, per-class accuracy and class IoU
+    of photos that another game makes of label maps (Isola et al. 2017, section 3.2).
 
     >>> config = FCN8sConfig(width=4, trunk="random", trunk_width=1)
     >>> game = FCN8s.build(config, Space((2, 16, 16), condition=(3, 16, 16), legend=("wall", "door")))
@@ -130,6 +130,14 @@ class FCN8s(Game, Segments):
     def segment(self, x: Tensor) -> Tensor:
         logits: Tensor = self.C(x)
         return logits
+
+    @property
+    def stride(self) -> int:
+        return 1
+
+    def translate(self, image: Tensor, dice: Dice | None) -> Tensor:
+        """The label map that it sees, softly: 2 P(y_p | a) − 1, (n, K, H, W). There is no noise."""
+        return 2 * self.segment(image).softmax(1) - 1
 
 
 def ignored_of(name: str | None, legend: tuple[str, ...]) -> tuple[int, ...]:
