@@ -86,8 +86,8 @@ CELLS: dict[str, Cell] = {
     **{
         f"facades, {name}": Cell(("facades",), [*SMALL, *changes], data="facades", minutes=60.0)
         for name, changes in {
-            "L1 + cGAN": [], "L1": ALONE, "cGAN": ["reconstruction=none"], "L1 + GAN": ["conditional=false"],
-            "GAN": ["reconstruction=none", "conditional=false"],
+            "residual U-Net, L1 + cGAN": FITTED, "L1": ALONE, "L1 + cGAN": [], "cGAN": ["reconstruction=none"],
+            "L1 + GAN": ["conditional=false"], "GAN": ["reconstruction=none", "conditional=false"],
         }.items()
     },
 }  # fmt: skip
