@@ -98,6 +98,12 @@ def test_label_maps_that_are_taken_for_photographs_are_noticed(looked_at: Any) -
     assert found.fix == "--maps A --palette cmp"
 
 
+def test_numbers_of_classes_that_are_taken_for_grey_levels_are_noticed(looked_at: Any) -> None:
+    made = looked_at(scene, lambda number: Image.fromarray(np.asarray(grey(number)) // 64))
+    (found,) = [finding for finding in made.findings if finding.code == "DATA-PAIRS-MAPS"]
+    assert "side B is nearly black" in found.what and found.fix.startswith("--maps B")
+
+
 def test_label_maps_are_not_blank_and_not_almost_the_same(looked_at: Any) -> None:
     """Their numbers differ by a few levels only: they are compared by their colours."""
 

@@ -11,6 +11,7 @@ from sparring.data.builtin import IMAGES
 from sparring.data.dataset import Dataset
 from sparring.data.decode import Pixels
 from sparring.data.inspection import LISTED, Finding, Level
+from sparring.data.map_verdicts import UNNAMED
 from sparring.data.options import Options
 from sparring.data.pair_sheet import of_survey
 from sparring.data.palette import BUILT_IN, FOREIGN, Palette
@@ -122,15 +123,17 @@ def _alike(first: Pixels, second: Pixels) -> bool:
 
 
 def _maps(dataset: Dataset, names: tuple[str, str]) -> Iterator[Finding]:
-    """A side in the colours of a palette that is known."""
+    """A side in the colours of a palette that is known, or nearly black as small numbers are."""
     assert dataset.given is not None
     for name, images in zip(names, (dataset.given.train, dataset.train), strict=True):
-        if images.shape[3] != 3:
-            continue
         rows = np.unique(np.linspace(0, len(images) - 1, min(_FITTED, len(images))).astype(np.int64))
-        for known in BUILT_IN:
+        some = np.asarray(images[rows])
+        if images.shape[3] == 1 and 0 < (most := int(some.max())) < UNNAMED:
+            what = f"side {name} is nearly black: are its levels, up to {most}, the numbers of classes?"
+            yield Finding("warning", "DATA-PAIRS-MAPS", what, f"--maps {name}, if so")
+        for known in BUILT_IN if images.shape[3] == 3 else ():
             palette = Palette.load(known)
-            found = [palette.index(pixels) for pixels in np.asarray(images[rows])]
+            found = [palette.index(pixels) for pixels in some]
             classes = Counter(int(number) for index, _ in found for number in np.unique(index))
             if float(np.mean([share for _, share in found])) <= FOREIGN and len(classes) > 2:
                 what = f"side {name} looks like label maps in the colours of {known}, and is taken for photographs"
