@@ -92,12 +92,10 @@ class _Looks:
                 continue
             most, count = len(rows) > 0.5 * self.n, len(rows)
             what = f"on side {name} ({side}) {self._of(count)} {'have' if count > 1 else 'has'} nothing but one colour"
-            fix = (
-                "is this the right folder?"
-                if most
-                else "leave these pairs out: "
-                + ("from nothing nothing can be made" if side == "given" else "the game learns to make nothing")
-            )
+            fix = "from nothing nothing can be made" if side == "given" else "the game learns to make nothing"
+            fix = f"leave these pairs out: {fix}"
+            if most:
+                fix = f"is this the right folder? If its pixels are numbers of classes: --maps {name}"
             level: Level = "warning" if count > 0.005 * self.n else "note"
             yield Finding(level, "DATA-PAIRS-EMPTY", what, fix, count, self._files(rows), rows=rows[:12])
 
