@@ -10,13 +10,19 @@ second and no compiler, and was as fast as inductor with freezing, which takes h
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+
+from sparring.ops.conv import Convolution, TransposedConvolution
+
+_FEW = 4
+"""Channels out of a transposed convolution up to which a product is the faster way."""
 
 Pair = int | tuple[int, ...]
 Forward = Callable[..., Tensor]
@@ -28,16 +34,17 @@ class Frozen:
     The weights must not change as long as this is in use. What cannot be made faster runs as it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, game: nn.Module) -> None:
         self.seconds = 0.0
         self._packed = _Packed()
+        self._layers = [m for m in game.modules() if isinstance(m, (Convolution, TransposedConvolution))]
         self._compiled: dict[str, Forward] = {}
         self._seen: set[tuple[str, tuple[int, ...], bool]] = set()
 
     def __call__(self, function: Forward, x: Tensor, dice: Any) -> Tensor:
         """``function(x, dice)``, the same to 1e-4 for outputs in [-1, 1]."""
         if x.device.type == "cpu":
-            with self._packed:
+            with self._packed, self._plain():
                 made = function(x, dice)
             self.seconds = self._packed.seconds
             return made
@@ -54,6 +61,17 @@ class Frozen:
             self.seconds += time.perf_counter() - start
             self._seen.add(key)
         return made
+
+    @contextmanager
+    def _plain(self) -> Iterator[None]:
+        """Small maps as convolutions, which are faster than products once their weights are packed."""
+        for layer in self._layers:
+            layer.products = False
+        try:
+            yield
+        finally:
+            for layer in self._layers:
+                layer.products = True
 
 
 class _Packed(TorchFunctionMode):
@@ -88,6 +106,8 @@ class _Packed(TorchFunctionMode):
         output_padding: Pair = 0, groups: int = 1, dilation: Pair = 1,
     ) -> Tensor:  # fmt: skip
         how = (_two(padding), _two(output_padding), _two(stride), _two(dilation), groups)
+        if weight.shape[1] <= _FEW and groups == 1 and how[1] == [0, 0] and how[3] == [1, 1] and input.dim() == 4:
+            return _as_product(input, weight, bias, how[0], how[2])
         packed = self._weight(input, weight, _pack_transposed, how)
         if packed is None:
             return F.conv_transpose2d(input, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -110,6 +130,15 @@ class _Packed(TorchFunctionMode):
             found = self._packed[id(weight)] = (weight, packed)  # which is kept, so that its id stays its own
             self.seconds += time.perf_counter() - start
         return found[1]
+
+
+def _as_product(x: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int], stride: list[int]) -> Tensor:
+    """A transposed convolution to few channels, as the last one of a U-Net: oneDNN computes many and keeps few."""
+    kernel = weight.shape[2:]
+    size = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel, strict=True)]
+    rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ weight.flatten(1)  # (N, h·w, O·k·k)
+    made = F.fold(rows.transpose(1, 2), size, kernel, padding=padding, stride=stride)
+    return made if bias is None else made + bias[:, None, None]
 
 
 def _pack(weight: Tensor, *how: Any) -> Tensor:

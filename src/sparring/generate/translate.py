@@ -92,7 +92,7 @@ class Translator:
         if not 0 <= self.seed < 2**63:
             raise UsageError("SAMPLE-SEED", "a seed is a number from 0 to 2^63 − 1", where=str(self.seed))
         if self.freeze:
-            self.frozen = Frozen()
+            self.frozen = Frozen(self.game)
 
     def __call__(self, image: Picture, progress: Progress | None = None) -> Picture:
         """(H, W, C') → (H, W, C) of the same kind, or (H, W, 1) uint8 class numbers where it paints label maps."""

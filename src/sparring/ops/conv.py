@@ -21,10 +21,10 @@ def _plain(layer: nn.Conv2d | nn.ConvTranspose2d) -> tuple[int, ...] | None:
     return layer.padding if plain and isinstance(layer.padding, tuple) else None
 
 
-def _small(x: Tensor, layer: nn.Conv2d | nn.ConvTranspose2d, height: int, width: int) -> bool:
+def _small(x: Tensor, layer: Convolution | TransposedConvolution, height: int, width: int) -> bool:
     """Whether the product is worth it where the smaller map is of this height and width; never in a program that is
     exported, in which they may be any number."""
-    if x.device.type != "cpu" or torch.compiler.is_exporting():
+    if x.device.type != "cpu" or not layer.products or torch.compiler.is_exporting():
         return False
     return len(x) * height * width <= SHARE * min(layer.in_channels, layer.out_channels)
 
@@ -35,6 +35,9 @@ class Convolution(nn.Conv2d):
     >>> Convolution(4, 8, 4, stride=2, padding=1).state_dict().keys() == nn.Conv2d(4, 8, 4).state_dict().keys()
     True
     """
+
+    products = True
+    """False where something else makes small maps fast: weights that are kept in oneDNN's own layout."""
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) → (N, O, h, w)."""
@@ -59,6 +62,8 @@ class TransposedConvolution(nn.ConvTranspose2d):
     >>> TransposedConvolution(4, 8, 2, stride=2).state_dict().keys() == nn.ConvTranspose2d(4, 8, 2).state_dict().keys()
     True
     """
+
+    products = True
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, C, h, w) → (N, O, H, W)."""
