@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.hub_server import serving
 from torch import Tensor
 
 import sparring
@@ -236,6 +237,34 @@ def test_a_published_network_judges(runs: Path, published: Path) -> None:
     torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
     found = api.evaluate(runs / "made", segmenter=str(published), metrics="l1", device="cpu")["segmentation"]
     assert found["judge"]["of"] == str(published) and found["classes"] == list(LEGEND) and not found["shown"]
+
+
+def test_a_repository_is_fetched_once_and_known_by_its_commit(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import close_session, constants
+
+    for name in ("HF_HUB_CACHE", "HF_TOKEN_PATH"):
+        monkeypatch.setattr(constants, name, str(tmp_path / name))
+    for name, value in (("OFFLINE", False), ("DISABLE_XET", True), ("DISABLE_TELEMETRY", True)):
+        monkeypatch.setattr(constants, f"HF_HUB_{name}", value)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    close_session()  # a client reads the proxies of the environment when it is made
+    with serving() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        commit = hub.add("me/net", {file.name: file.read_bytes() for file in published.iterdir()})
+        found = Public("hf:me/net")
+        assert found.of == f"me/net@{commit}" and found.legend == Public(str(published)).legend
+        hub.add("me/net", {"config.json": b"{}"})
+        hub.asked.clear()
+        assert Public(f"hf:me/net@{commit}").version == found.version and not hub.fetched()
+        with pytest.raises(MachineError, match="FEATURES-ABSENT"):
+            Public("hf:me/other")
+        hub.add("me/bare", {"config.json": b"{}"})
+        with pytest.raises(MachineError, match=r"FEATURES-ABSENT.*\n.*model.safetensors"):
+            Public("hf:me/bare")
+    close_session()
 
 
 def test_what_is_no_published_network(published: Path, tmp_path: Path) -> None:

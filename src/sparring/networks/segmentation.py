@@ -7,6 +7,7 @@ by the commit that it was read at, which is part of a number's label.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,13 +118,13 @@ def _fetched(source: Source) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    folder = Path()
+    folder, revision, endpoint = Path(), source.revision or None, os.environ.get("HF_ENDPOINT") or None
     for name in FILES:
         try:
             try:
-                file = hf_hub_download(source.repository, name, revision=source.revision or None, local_files_only=True)
+                file = hf_hub_download(source.repository, name, revision=revision, local_files_only=True)
             except OSError:  # LocalEntryNotFoundError
-                file = hf_hub_download(source.repository, name, revision=source.revision or None)
+                file = hf_hub_download(source.repository, name, revision=revision, endpoint=endpoint)
         except EntryNotFoundError as error:
             if name == FILES[1]:  # then images go in as ImageNet's do
                 continue
