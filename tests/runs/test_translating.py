@@ -27,6 +27,7 @@ from sparring.runs.evaluate import translations
 from sparring.runs.observe import Observer, judge_of, makes, most_seen
 from sparring.runs.probes import SIZES, Probes
 from sparring.runs.recipe import load
+from sparring.runs.translating import right
 from sparring.runs.watch import RunWatch, score, watch_of
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Training
@@ -208,6 +209,49 @@ def test_what_it_costs_is_found_out(folders: tuple[Path, Path]) -> None:
     assert cost.fake > 0 and cost.probe(128, 0) > 0
 
 
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """70 photos of 16 × 16, and which of three classes their pixels are of."""
+    place, chance = tmp_path_factory.mktemp("maps"), np.random.default_rng(1)
+    for side in ("photos", "maps"):
+        (place / side).mkdir()
+    for number in range(70):
+        index = np.kron(chance.integers(0, 3, (4, 4)), np.ones((4, 4))).astype(np.uint8)
+        noise = chance.integers(0, 40, (16, 16, 3))
+        colours = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]])[index]
+        Image.fromarray((colours + noise).astype(np.uint8)).save(place / "photos" / f"{number:02d}.png")
+        Image.fromarray(index).save(place / "maps" / f"{number:02d}.png")
+    return place / "photos", place / "maps"
+
+
+FCN = ["width=4", "trunk=random", "trunk_width=1", "batch=4", "frozen=0"]
+
+
+@pytest.mark.parametrize("recipe", ["pix2pix", "fcn8s"])
+def test_where_label_maps_are_made_their_pixels_are_counted(mapped: tuple[Path, Path], recipe: str) -> None:
+    dataset = opened(mapped, maps="B")
+    assert dataset.shape == (3, 16, 16) and dataset.legend
+    found = load(recipe, SMALL.get(recipe, FCN))
+    match = match_of(dataset, plans.build(found, plans.space_of(dataset), 0), found.config)
+    eyes = Observer(dataset, samples=64, judge=judge_of(match.game, dataset))
+    values = eyes.signals(match)
+    assert 0.0 <= values["pixel_accuracy"] <= 1.0 and "pixel_accuracy_train" in values
+    assert not {"kid", "l1", "pair_distance"} & set(values) and score(values)[1] == "wrong pixels"
+    batch = batch_of(dataset, np.arange(len(dataset.held_out)), held_out=True)
+    for makes_of, share in ((lambda image: image, 1.0), (lambda image: -image, 0.0)):  # class k: colour k
+        game = Makes(makes_of)
+        assert right(match_of(dataset, game), game, batch) == share
+    cost = cost_of(match, dataset, 100.0)
+    assert cost.algebra == 0.0 and cost.fake > 0
+
+
+def test_maps_that_are_given_are_no_images_to_compare_with(mapped: tuple[Path, Path]) -> None:
+    dataset = opened((mapped[1], mapped[0]), maps="A")
+    assert dataset.given is not None and dataset.given.legend and not dataset.legend
+    values = Observer(dataset, samples=64, judge=Tiny()).signals(pix2pix(dataset))
+    assert {"l1", "pair_distance", "varied", "kid"} <= set(values) and "changed" not in values
+
+
 # ── what is said of it ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -291,6 +335,20 @@ def run(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def both_ways(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained(folders, tmp_path_factory.mktemp("runs") / "both", "cyclegan", pairs="unpaired")
+
+
+@pytest.mark.parametrize("order", ["maps to photos", "photos to maps"])
+def test_runs_with_label_maps_are_evaluated(mapped: tuple[Path, Path], tmp_path: Path, order: str) -> None:
+    first = order.startswith("maps")
+    sides = (mapped[1], mapped[0]) if first else mapped
+    run = trained(sides, tmp_path / "run", "pix2pix", maps="A" if first else "B")
+    record = evaluated(run, metrics="l1,psnr,kid", n=10)
+    assert api.evaluation_lines(record)
+    if first:
+        assert set(record["pairs"]["rows"]) == {"translations", "another", "truth"}
+        assert record["metrics"]["l1"]["value"] > 0
+    else:
+        assert record.get("metrics", {}).get("l1", {"value": None})["value"] is None
 
 
 def evaluated(*what: Any, **settings: Any) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Evaluate(Command):
     metrics: Annotated[str | None, tyro.conf.arg(metavar="NAMES", help_behavior_hint="(default: the usual ones)")] = (
         None
     )
-    """what to measure: kid,fd,fd_inf,precision,recall,density,coverage,vendi_ratio,duplicates,copies,… or all"""
+    """what to measure: kid,fd,precision,recall,coverage,vendi_ratio,copies,…; of pairs l1,psnr,ssim,lpips; or all"""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N", help_behavior_hint="(default: all; 5,000)")] = (
         None
     )

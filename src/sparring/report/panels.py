@@ -74,8 +74,8 @@ def _measured() -> tuple[Kind, ...]:
         Kind("Modes", "With at least one of 2,500 samples within three standard deviations.", {"modes": "modes"}),
         Kind("Reverse KL", "Of the high-quality samples over the modes, to equal shares; 0 is even, in nats.",
              {"reverse_kl": "reverse KL"}),
-        Kind("Does G look at its input?", "Difference of two translations over that of real images (0: all alike), and of "
-             "translations from what was given over that of real images (0: it hands back its input).",
+        Kind("Does G look at its input?", "Difference of two translations over that of real images (0: all alike), and "
+             "of translations from what was given over that of real images (0: it hands back its input).",
              {"varied": "of two translations", "changed": "from what was given"}, hints=(1.0,), main=False),
         Kind("Doubles", "Share of samples with a near-double among the samples.",
              {"duplicates": "samples", "duplicates_real": "training data"}, aside=("duplicates_real",), main=False),
