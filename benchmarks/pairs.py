@@ -21,7 +21,6 @@ from sparring.errors import SparringError
 from sparring.metrics import features, hue, kernel, paired
 from sparring.metrics.features import quantise
 from sparring.networks import lpips
-from sparring.train.match import Match, resting
 from sparring.types import Translates
 
 HELD_OUT = 0.13
@@ -55,9 +54,9 @@ class Pairs:
         return {"the outline itself": self.given.expand_as(self.truth), "the picture of the nearest outline": nearest}
 
 
-def emoji() -> Pairs:
+def emoji(held_out: float = HELD_OUT) -> Pairs:
     """Outline → colour, 64 px, without held-out outlines that nearly repeat one of training."""
-    dataset = open_data("emoji", needs={"pair"}, size=(64, 64), held_out=HELD_OUT)
+    dataset = open_data("emoji", needs={"pair"}, size=(64, 64), held_out=held_out)
     every = batch_of(dataset, np.arange(len(dataset.held_out)), held_out=True)
     trained = batch_of(dataset, np.arange(len(dataset.train)), held_out=False)
     assert every.condition is not None and trained.condition is not None
@@ -91,14 +90,13 @@ def _distances(a: Tensor, b: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def translated(match: Match, pairs: Pairs, piece: int = 16) -> Tensor:
-    """What the (averaged) G makes of what is given, with noise: (n, C, H, W) uint8."""
-    game, made = match.game, []
+def translated(game: object, pairs: Pairs, piece: int = 16) -> Tensor:
+    """What a game makes of what is given, with noise: (n, C, H, W) uint8."""
     assert isinstance(game, Translates)
-    with match.averages.applied(), resting(game):
-        for i in range(0, len(pairs.given), piece):
-            some = pairs.given[i : i + piece].float() / 127.5 - 1
-            made.append(quantise(game.translate(some, Dice(0, "benchmark", range(i, i + len(some))))))
+    made = []
+    for i in range(0, len(pairs.given), piece):
+        some = pairs.given[i : i + piece].float() / 127.5 - 1
+        made.append(quantise(game.translate(some, Dice(0, "benchmark", range(i, i + len(some))))))
     return torch.cat(made)
 
 

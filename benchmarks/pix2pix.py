@@ -11,6 +11,7 @@ committed), so that measures can be added later; a cell that has its JSON is not
     make bench-pix2pix                                     all that is missing, seed by seed
     python -m benchmarks.pix2pix --cells L1 "L1 + cGAN" --seeds 0 --hours 2
     python -m benchmarks.pix2pix --measure                 measures of finished cells anew, from what they made
+    python -m benchmarks.pix2pix --run RUN                 the same measures of a run of `sparring train emoji`
     python -m benchmarks.pix2pix --table
 """
 
@@ -37,7 +38,8 @@ from sparring.errors import Diverged
 from sparring.runs import plan as plans
 from sparring.runs.auto import fitted
 from sparring.runs.recipe import Recipe, load
-from sparring.train.match import Match
+from sparring.runs.run import Run
+from sparring.train.match import Match, resting
 
 HERE = Path(__file__).parent
 RESULTS, STATE = HERE / "results" / "pix2pix", HERE / "state" / "pix2pix"
@@ -146,7 +148,8 @@ def run(cell: str, seed: int, pairs: Pairs) -> dict[str, Any]:
     about, name = CELLS[cell], name_of(cell, seed)
     recipe = about.loaded()
     match, cost = train(recipe, pairs, seed, 60 * about.minutes)
-    made = translated(match, pairs)
+    with match.averages.applied(), resting(match.game):
+        made = translated(match.game, pairs)
     STATE.mkdir(parents=True, exist_ok=True)
     torch.save(made, STATE / f"{name}.pt")
     if seed == 0:
@@ -174,6 +177,18 @@ def baselines(pairs: Pairs) -> None:
     path = RESULTS / f"baselines-{pairs.name}.json"
     found = {name: measures(made, pairs) for name, made in pairs.baselines().items()}
     path.write_text(json.dumps({"data": pairs.name, "pairs": len(pairs.truth), **found}, indent=1) + "\n")
+
+
+def judge(path: Path) -> None:
+    """A run of ``sparring train emoji``: run-NAME.json and run-NAME.webp beside the cells."""
+    run = Run(path, which="last", device="cpu")
+    pairs = emoji(run.document["data"]["held_out"])
+    made, name = translated(run.game, pairs), f"run-{path.name}"
+    picture(made, pairs).save(RESULTS / f"{name}.webp", quality=80)
+    training = {key: run.document["run"][key] for key in ("seed", "images", "horizon", "threads", "preset", "why")}
+    about = {"run": training, "config": run.document["config"], "images": run.images, "pairs": len(pairs.truth)}
+    still = {what: measures(free, pairs) for what, free in pairs.baselines().items()}
+    kept(name, {"cell": name, **about, "measures": measures(made, pairs), "baselines": still})
 
 
 # ── tables ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -225,14 +240,18 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--hours", type=float, default=1000.0, help="begin no further cell after this time")
     parser.add_argument("--measure", action="store_true", help="measure finished cells anew")
+    parser.add_argument("--run", type=Path, help="measure this run, and draw what it makes")
     parser.add_argument("--table", action="store_true", help="only print the finished cells")
     arguments = parser.parse_args()
     if arguments.table:
         print(table())
         return
     torch.set_num_threads(1)
-    keep_memory()
     RESULTS.mkdir(parents=True, exist_ok=True)
+    if arguments.run is not None:
+        judge(arguments.run)
+        return
+    keep_memory()
     until = time.monotonic() + 3600 * arguments.hours
     opened: dict[str, Pairs] = {}
     openers: dict[str, Callable[[], Pairs]] = {"emoji": emoji, "facades": facades}
