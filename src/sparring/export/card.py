@@ -16,7 +16,8 @@ from torch import Tensor
 
 from sparring.chance import Dice
 from sparring.errors import SparringError
-from sparring.export.onnx import OPSET, Port, Written
+from sparring.export.functions import Port
+from sparring.export.onnx import OPSET, Written
 from sparring.generate import sample
 from sparring.generate.grid import picture
 from sparring.generate.pairs import side_by_side, visible
@@ -30,7 +31,7 @@ PICTURE, CARD = "samples.png", "README.md"
 ANYWHERE = "hf:owner/name"
 """Stands in a card for where the folder will lie on the hub; `hub.push` puts the name in its place."""
 
-_TASKS = (("translate", "image-to-image"), ("segment", "image-segmentation"), ("classify", "image-classification"),
+_TASKS = (("segment", "image-segmentation"), ("translate", "image-to-image"), ("classify", "image-classification"),
           ("sample", "unconditional-image-generation"))  # fmt: skip
 _LICENCES = {
     "emoji": ("CC BY-SA 4.0", "All emojis designed by OpenMoji – the open-source emoji and icon project"),
@@ -39,6 +40,7 @@ _LICENCES = {
 """Of data that come with sparring: the licence, and whom it names."""
 _FEW = 1000  # images of data
 _AT_ONCE = 8
+_VISIBLE = 64  # pixels of a side up to which pictures are enlarged in whole steps
 
 
 def text(
@@ -77,11 +79,11 @@ def _metadata(said: Mapping[str, Any], licence: str) -> str:
 
 def _summary(said: Mapping[str, Any]) -> str:
     space, can, name = said["space"], said["can"], said["trained_on"]["name"]
-    if "translate" in can:
+    if "segment" in can:
+        does = f"Says of every pixel of an image which of {len(space['legend'])} classes it is of"
+    elif "translate" in can:
         made, given = _kind(space, "legend"), _kind(space, "condition_legend")
         does = f"Makes {made} of {_size(space['shape'])} from {given} of {_size(space['condition'])}, and other sizes"
-    elif "segment" in can:
-        does = f"Says of every pixel of an image which of {len(space['legend'])} classes it is of"
     elif "classify" in can:
         does = f"Says which of {space['classes']} classes an image of {_size(space['shape'])} is of"
     elif len(space["shape"]) == 1:
@@ -153,7 +155,8 @@ def _model(said: Mapping[str, Any]) -> str:
     run = said["run"]
     kept = said.get("weights", {}).get("players", ())
     rows = [
-        ("recipe", f"`{said['recipe']}`" + (f" (`{run['preset']}`)" if run.get("preset") not in ("", None) else "")),
+        ("recipe", f"`{said['recipe']}`"),
+        ("preset", f"`{run['preset']}`" if run.get("preset") not in (None, "", said["recipe"]) else ""),
         ("images seen", f"{run['images']:,} of {run['planned']:,} planned"),
         ("checkpoint", run["checkpoint"]),
         ("weights", ", ".join(f"`{name}`" for name in kept) + (", averaged" if _averaged(said) else "")
@@ -253,7 +256,9 @@ def _translations(run: Run, game: Translates, inputs: bool) -> tuple[Image.Image
         given = shown.batch.condition.float() / 127.5 - 1
         columns.insert(0, visible(given, is_map=bool(dataset.given.legend), palette=dataset.given.palette))
     said = f"What it makes of {len(made)} pictures that were held out from training"
-    return side_by_side(columns), f"{said}{', beside what was given' if inputs else ' (not shown)'}."
+    sheet, factor = side_by_side(columns), -(-_VISIBLE // min(made.shape[-2:]))
+    sheet = sheet.resize((sheet.width * factor, sheet.height * factor), Image.Resampling.NEAREST)
+    return sheet, f"{said}{', beside what was given' if inputs else ' (not shown)'}."
 
 
 @torch.no_grad()
