@@ -370,7 +370,7 @@ def test_a_run_of_pairs_is_held_against_its_own_truths(run: Path, monkeypatch: p
     l1, rows = record["metrics"]["l1"], record["pairs"]["rows"]
     n = record["pairs"]["n"]
     assert record["real"]["split"] == record["fake"]["split"] == "held-out" and l1["n_real"] == l1["n_fake"] == n == 27
-    assert l1["interval"][0] < l1["value"] < l1["interval"][1]
+    assert l1["interval"][0] < l1["value"] < l1["interval"][1] and l1["resize"].startswith("none")
     assert set(rows) == {"translations", "input", "another", "truth"}
     assert rows["translations"]["l1"]["value"] == l1["value"] and rows["truth"]["psnr"]["value"] == 100.0
     assert rows["another"]["ssim"]["value"] < 1.0

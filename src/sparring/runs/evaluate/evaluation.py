@@ -259,7 +259,7 @@ def _measured(
             "name": scene.features, "weights_sha256": extractor.weights_sha256, "dimensions": extractor.dimensions,
             "preprocessing": extractor.preprocessing, "kept": [len(real.features), len(fake.features)],
         },
-        "metrics": {figure.name: figure.record() | carried for figure in figures},
+        "metrics": {figure.name: figure.record() | carried | _own_size(figure.name) for figure in figures},
         "null": _null(ask, scene, names, library) if ask.null else {},
         "memorisation": memorised,
         "pairs": pairs.record(ask.seed) if pairs is not None else None,
@@ -268,6 +268,12 @@ def _measured(
         "neighbours": [],
     }  # fmt: skip
     return record
+
+
+def _own_size(name: str) -> dict[str, str]:
+    """What is compared pixel by pixel is compared as it was trained on."""
+    mine = name in (*OF_PAIRS, "cycle_error", "cycle_error_back")
+    return {"resize": "none: pixel by pixel, at the size of the run"} if mine else {}
 
 
 def _names(asked: Sequence[str], extractor: Extractor, n: int, trained: bool, of: str) -> tuple[str, ...]:
