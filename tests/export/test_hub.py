@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from tests.data.hub_server import Hub, serving
 from tests.export.runs import run_of
 
@@ -104,6 +105,19 @@ def test_samples_of_the_hub_from_the_command_line(hub: Hub, trained: Path, capsy
     assert main(["export", "hf:me/faces", "--out", "copy"]) == 0
     assert (Path("copy") / WEIGHTS).read_bytes() == (trained / "export" / WEIGHTS).read_bytes()
     assert main(["sample", "hf:me/faces", "--which", "7"]) == 2
+
+
+def test_pictures_are_translated_by_a_model_of_the_hub(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = run_of("pix2pix", tmp_path / "run")
+    hub.add("me/drawings", files_of(folder.export(run, ["safetensors"], tmp_path / "out").path))
+    Image.linear_gradient("L").resize((37, 21)).save("mine.png")
+    assert main(["translate", "hf:me/drawings", "mine.png"]) == 0
+    path = Path("runs/hf-me-drawings/translated/mine.png")
+    assert capsys.readouterr().out == f"{path}\n"
+    with Image.open("mine.png") as given, Image.open(path) as made:
+        assert made.size == (37, 21) and made.tobytes() == run.translate(given.convert("RGB")).tobytes()
 
 
 def test_a_commit_that_lies_in_the_cache_asks_nobody(hub: Hub, trained: Path) -> None:
