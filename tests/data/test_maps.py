@@ -273,6 +273,16 @@ def test_a_palette_that_does_not_fit_stops_with_the_files_and_the_colours(folder
     assert "add a line" in error.fix
 
 
+def test_a_photograph_among_label_maps_is_left_out_and_refused_in_use(folders: Any) -> None:
+    maps = [painted(k, CMP) for k in range(24)]
+    maps[5] = scene(5, 48, 48)
+    data = opened(folders(maps), palette="cmp")
+    ((name, why),) = data.report.excluded
+    assert name == "05.png" and "no colour of the palette" in why
+    with pytest.raises(Unusable, match="no colour of the palette"):
+        given_pixels(np.asarray(scene(6, 48, 48)), SideSpec.of_document({"sides": data.report.sides}))
+
+
 def test_photographs_are_no_label_maps(folders: Any) -> None:
     error = refused(folders([painted(k, CMP) for k in range(4)]), palette="cmp", maps="B")
     assert error.code == "DATA-PALETTE" and "other side" in error.fix

@@ -15,7 +15,7 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     (r"^no partner", "without a partner on the other side", "give them one of the same stem, if there is one"),
     (r"different shapes", "of which the two sides have different shapes", "crop or resize one of them like the other"),
     (
-        r"numbers of no class|numbers of classes|map of classes",
+        r"numbers of no class|numbers of classes|map of classes|no colour of the palette",
         "label maps that are none",
         "look at them: classes.txt or --palette says what is expected",
     ),
@@ -110,14 +110,13 @@ _OTHER_FIXES: tuple[tuple[str, str], ...] = (
     (r"^no caption for", "give them a text in the metadata; without one they are images like any others"),
     (r"^classes with one image", "collect more of these, or leave them out"),
     (r"^classes without a single image", "add images, or take the label away"),
-    (r"^label maps of which", "look at them: are they photographs, or is a class missing in the palette?"),
     (r"rows are about files not there", "correct the file names in these rows, or remove the rows"),
     (r"all images are of one class", "--labels none, or label them apart"),
     (r"are these labels really classes", "--labels none, or --columns label=… names another column"),
 )
 _UNUSED = re.compile(r"^(.* is not used|.*: nothing in it is used): (.*)$")
 _NAMES = re.compile(
-    r"^(no caption for [\d,]+ of [\d,]+ images|classes [^:]*|label maps of which[^:]*|.*about files not there|"
+    r"^(no caption for [\d,]+ of [\d,]+ images|classes [^:]*|.*about files not there|"
     r"empty [^:]*): (.*)$"
 )
 

@@ -23,7 +23,6 @@ BESIDE = "classes.txt"
 """The file beside label maps that names the classes."""
 
 _LISTED = 12  # numbers that a refusal shows, the most frequent ones
-_STRANGE = 0.2  # share of the pixels of one file, beyond the tolerance, above which it is named
 _FILES = 3  # that are named for each number
 
 
@@ -187,16 +186,9 @@ def _missing(names: Sequence[str], pixels: Sequence[int]) -> list[str]:
 
 def by_colour(place: str, side: str, palette: Palette, looks: Looks) -> Found:
     share = looks.away / max(1, looks.total)
-    worst = sorted((one for one in looks.beyond if one[0] > _STRANGE), reverse=True)
     if share > FOREIGN:
         raise _misfit(place, palette, looks, share)
     warnings = _missing(palette.names, [looks.pixels[number] for number in range(len(palette))])
-    if worst:
-        named = few([f"{name} ({100 * beyond:.0f} %)" for beyond, name in worst], most=5)
-        warnings.append(
-            f"label maps of which more than {_STRANGE:.0%} is of no colour of the palette, and taken for the nearest: "
-            + named
-        )
     shares = tuple(looks.share(number) for number in range(len(palette)))
     return Found(side, Legend.of_palette(palette), shares, share, warnings)
 
