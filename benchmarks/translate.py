@@ -3,8 +3,7 @@
 python -m benchmarks.translate memory [--nets unet resnet] [--compile]    6000 × 4000 through `sparring translate`
 python -m benchmarks.translate seams RUN PICTURE [--tile 256]             tiles against the picture in one piece
 
-memory  the most that the process held (its maximum resident set), for networks of the published sizes; 2 GB is the
-limit.
+memory  the most that the process held (its maximum resident set), networks of the published sizes; at most 2 GB.
         Of the 9 blocks of the resnet one is enough: the largest maps are those of its first and last layers.
 seams   mean difference between neighbouring pixels across the middle of an overlap, divided by that elsewhere: 1 where
         nothing is to be seen; with tiles cut hard, blended as they are, and in one piece
@@ -134,8 +133,8 @@ def main() -> None:
         width, height = arguments.pixels
         for net in arguments.nets:
             key = f"memory, {net}{', --compile' * arguments.compile}, {width} x {height}"
-            document[key] = memory(net, compiled=arguments.compile, width=width, height=height,
-            threads=arguments.threads)
+            threads = arguments.threads
+            document[key] = memory(net, compiled=arguments.compile, width=width, height=height, threads=threads)
     latest = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(dict(sorted({**latest, **document}.items())), indent=1, ensure_ascii=False) + "\n")
     print(RESULTS.read_text())

@@ -157,14 +157,17 @@ class Translation:
         return torch.from_numpy(np.ascontiguousarray(made)).permute(2, 0, 1).contiguous().to(image)
 
     def _fitting(self, image: NDArray[Any]) -> NDArray[Any]:
-        """With as many channels as the run is given: what has one is repeated."""
+        """With as many channels as the run is given: grey repeated, colours as grey (ITU-R BT.601, as of files)."""
         wanted, channels = self.given.seen, image.shape[2]
         if channels == 1 and not self.given.legend:
             image = np.repeat(image, wanted, axis=2)
+        elif (channels, wanted) == (3, 1) and image.dtype != np.uint8:
+            image = image @ np.array([[0.299], [0.587], [0.114]], np.float32)
         if image.shape[2] != wanted:
             maps = f": a label map, one channel for each of {', '.join(self.given.legend)}" if self.given.legend else ""
             raise UsageError(
-                "TRANSLATE-CHANNELS", f"this run is given {wanted} channels{maps}", where=f"{channels} channels",
+                "TRANSLATE-CHANNELS", f"this run is given {wanted} channel{'s' * (wanted > 1)}{maps}",
+                where=f"{channels} channels",
                 fix="or give it a PIL image, or uint8 (H, W, C) with 1, 3 or 4 channels, which are converted",
             )  # fmt: skip
         if image.dtype != np.uint8 and not (np.isfinite(image).all() and image.min() >= -0.01 and image.max() <= 1.01):
