@@ -396,6 +396,9 @@ class Classifies(ABC):
 class Segments(ABC):
     """A game that says of every pixel of an image which class it is of."""
 
+    ignored: tuple[int, ...] = ()
+    """Classes of the label maps that say nothing of their pixels, which do not count."""
+
     @abstractmethod
     def segment(self, x: Tensor) -> Tensor:
         """(n, C', H, W) in [-1, 1], of any size → (n, K, H, W) logits, float32. No side effects."""

@@ -13,6 +13,7 @@ from sparring.chance import Dice
 from sparring.errors import MachineError, UsageError
 from sparring.networks import imagenet
 from sparring.recipes.fcn8s import FCN8s, FCN8sConfig
+from sparring.runs.translating import right
 from sparring.train.engine import Engine
 from sparring.train.game import Now, seeded
 from sparring.train.match import Match
@@ -85,6 +86,28 @@ def test_what_is_unlabelled_teaches_nothing() -> None:
     assert terms["loss"].tolist() == [0.0] * 4 == terms["right"].tolist()
     with pytest.raises(UsageError, match="FCN-IGNORE"):
         game_of(ignore="void")
+
+
+def test_probes_count_what_is_labelled() -> None:
+    """At first every logit is 0, and the first class is said everywhere."""
+    batch = Facades().take(0, 12)
+    share = batch.x.argmax(1).flatten().bincount(minlength=3).double()
+    for ignore, expected in ((None, share[0] / share.sum()), ("unlabelled", share[0] / share[:2].sum())):
+        game = game_of(ignore=ignore)
+        match = Match(game, Facades(), Engine(torch.device("cpu")), game.config, seed=0, horizon=400)
+        assert right(match, game, batch) == pytest.approx(float(expected))
+    assert game.ignored == (2,) and game_of().ignored == ()
+
+
+@torch.no_grad()
+def test_a_photo_is_translated_into_a_soft_label_map() -> None:
+    game = game_of()
+    torch.nn.init.normal_(game.C.score8.weight)
+    photo = floats(Facades().take(0, 2)).condition
+    assert photo is not None
+    made = game.translate(photo, None)
+    torch.testing.assert_close((made + 1).sum(1), torch.full((2, 16, 16), 2.0))
+    assert torch.equal(made.argmax(1), game.segment(photo).argmax(1)) and game.stride == 1
 
 
 @torch.no_grad()

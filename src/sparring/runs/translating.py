@@ -37,9 +37,10 @@ def translated(match: Match, game: Translates, given: Tensor) -> Tensor:
 
 @torch.no_grad()
 def right(match: Match, game: Translates | Segments, batch: Batch) -> float:
-    """The share of pixels whose class is right, where what is to be made is a label map."""
+    """The share of pixels whose class is right, of those that count, where what is to be made is a label map."""
     assert batch.condition is not None
-    found = []
+    ignored = game.ignored if isinstance(game, Segments) else ()
+    good = total = 0
     for start in range(0, len(batch), PIECE):
         piece = slice(start, start + PIECE)
         some = match.engine.place(Batch(batch.condition[piece])).x
@@ -47,8 +48,11 @@ def right(match: Match, game: Translates | Segments, batch: Batch) -> float:
             said = game.segment(some)
         else:
             said = game.translate(some, _dice(match, start, len(some)))
-        found.append((said.argmax(1).cpu() == batch.x[piece].argmax(1)).double().flatten(1).mean(1))
-    return float(torch.cat(found).mean())
+        label = batch.x[piece].argmax(1)
+        counted = torch.isin(label, torch.tensor(ignored, dtype=torch.int64), invert=True)
+        good += int(((said.argmax(1).cpu() == label) & counted).sum())
+        total += int(counted.sum())
+    return good / max(1, total)
 
 
 def painted(images: Tensor, dataset: Dataset) -> Tensor:

@@ -42,13 +42,13 @@ def judge_of(fcn: str | None, segmenter: str | None, device: str = "auto") -> Se
         return Public(segmenter, choose_device(device))
     assert fcn is not None
     run = Run(fcn, device=device)
-    data, config = run.document["data"], run.document["config"]
+    data = run.document["data"]
     if not isinstance(run.game, Segments):
         raise UsageError("FCN-RUN", f"a run of {run.document['recipe']} does not say what a pixel is", where=fcn,
                          fix="train a judge: sparring train PHOTOS/ LABELS/ --recipe fcn8s --maps B")  # fmt: skip
     space = _space(run)
     assert space.condition is not None  # fcn8s needs pairs
-    ignored = (str(config["ignore"]),) if config.get("ignore") else ()
+    ignored = tuple(space.legend[number] for number in run.game.ignored)
     return FCN(run.game, (space.condition[0], *data["shape"][1:]), space.legend, str(fcn), ignored)
 
 
@@ -107,8 +107,7 @@ def maps_score(
     game, legend = run.game, dataset.legend
     if not legend or not isinstance(game, Translates | Segments):
         raise UsageError("FCN-MAPS", "this run makes no label maps", where=str(run.path))
-    ignore = run.document["config"].get("ignore")
-    ignored = [legend.index(ignore)] if ignore in legend else []
+    ignored = list(game.ignored) if isinstance(game, Segments) else []
     rows = chosen(dataset, n, seed)
     found = []
     for start, batch in _pieces(dataset, rows, progress, "naming pixels"):
