@@ -72,9 +72,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[
         out = tmp_path_factory.mktemp(recipe)
         run = run_of(GAMES[recipe], out / "run")
         with pytest.MonkeyPatch.context() as patch:
-            if (
-                recipe == "fcn8s"
-            ):  # of one size: to trace it for any takes ten seconds (a real export does, and compares)
+            if recipe == "fcn8s":  # of one size: to trace it for any takes ten seconds (exports do, and compare)
                 patch.setattr(functions, "_DEEPEST", 0)
             return run, folder.export(run, ["onnx", "safetensors"], out / "out")
 

@@ -65,7 +65,8 @@ def text(
 
 def _metadata(said: Mapping[str, Any], licence: str) -> str:
     """What the hub reads: YAML between two lines of dashes."""
-    tags = ["sparring", "gan" if {"sample", "translate"} & set(said["can"]) else "computer-vision", said["recipe"]]
+    plays = {"sample", "translate"} & set(said["can"]) and "segment" not in said["can"]
+    tags = ["sparring", "gan" if plays else "computer-vision", said["recipe"]]
     images = said["data"]["kind"] == "images"
     task = next((task for ability, task in _TASKS if ability in said["can"] and images), None)
     values: dict[str, Any] = {"library_name": "sparring", "license": licence or "unknown",
@@ -251,10 +252,10 @@ def _translations(run: Run, game: Translates, inputs: bool) -> tuple[Image.Image
     if shown is None or shown.batch.condition is None:
         return None, ""
     made = _made(game, shown.batch.condition, run)
-    columns = [visible(made, is_map=bool(dataset.legend), palette=dataset.palette)]
+    columns = [visible(made, dataset.palette)]
     if inputs and dataset.given is not None:
         given = shown.batch.condition.float() / 127.5 - 1
-        columns.insert(0, visible(given, is_map=bool(dataset.given.legend), palette=dataset.given.palette))
+        columns.insert(0, visible(given, dataset.given.palette))
     said = f"What it makes of {len(made)} pictures that were held out from training"
     sheet, factor = side_by_side(columns), -(-_VISIBLE // min(made.shape[-2:]))
     sheet = sheet.resize((sheet.width * factor, sheet.height * factor), Image.Resampling.NEAREST)
