@@ -51,9 +51,9 @@ class FCN8sConfig(Training):
 
 
 class FCN8s(Game, Segments, Translates):
-    """min_C E_{a,y} mean_p −log P(y_p | a), P the softmax of C's logits at each pixel p: one player, photos a that are
-    given with their label maps y.
+    """min_C E_{a,y} mean_p −log P(y_p | a): one player, which says of every pixel p of a photo a what it shows.
 
+    y are the label maps of the photos, P(· | a) is the softmax of C's logits at each pixel.
     Of a photo it makes a label map (`translate`). What it is for: per-pixel accuracy, per-class accuracy and class IoU
     of photos that another game makes of label maps (Isola et al. 2017, section 3.2).
 
