@@ -53,7 +53,8 @@ def paid(game: CycleGAN, player: str, batch: Batch, now: Now) -> Tensor:
     ("settings", "stream"),
     [
         ({"play": "G:1,D_A:1,D_B:1", "ema_images": 50}, TinyImages()),
-        ({"generator": "unet", "depth": 2, "dropout": 0.3, "gamma": 0.1, "identity": 0.0, "pool": 20}, Grey()),
+        ({"generator": "unet", "norm": "affine", "depth": 2, "dropout": 0.3, "gamma": 0.1, "identity": 0.0,
+          "pool": 20}, Grey()),
         ({"objective": "relativistic", "up": "resize", "pool": 0, "jitter": False, "norm": "affine",
           "memory_format": "channels_last"}, TinyImages()),
     ],
