@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,30 +12,17 @@ from torch import Tensor
 
 from sparring.generate.grid import grid
 
-_TURN = 0.618034  # of the circle of hues from one class to the next: neighbours look different
 
-
-def colours(classes: int) -> NDArray[np.uint8]:
-    """(classes, 3): colours for label maps that bring none of their own; the first one is black.
-
-    >>> colours(3)[0]
-    array([0, 0, 0], dtype=uint8)
-    """
-    found = [(0.0, 0.0, 0.0)]
-    found += [colorsys.hsv_to_rgb(k * _TURN % 1, 0.65 + 0.35 * (k % 2), 1 - 0.3 * (k % 3 == 0)) for k in range(classes)]
-    return np.round(255 * np.array(found[:classes])).astype(np.uint8)
-
-
-def visible(images: Tensor, *, is_map: bool = False, palette: NDArray[np.uint8] | None = None) -> Tensor:
-    """(N, C, H, W) in [-1, 1] → (N, 3, H, W) in [-1, 1], for people: grey as grey, transparency on white, and of a
-    label map (`is_map`) the colour of each pixel's likeliest class, of `palette` (C, 3) or of `colours`.
+def visible(images: Tensor, palette: NDArray[np.uint8] | None = None) -> Tensor:
+    """(N, C, H, W) in [-1, 1] → (N, 3, H, W) in [-1, 1], for people: grey as grey, transparency on white; with a
+    `palette`, (C, 3), the colour of each pixel's likeliest class: of a label map.
 
     >>> visible(torch.zeros(2, 1, 4, 4)).shape
     torch.Size([2, 3, 4, 4])
     """
     channels = images.shape[1]
-    if is_map:
-        inks = torch.from_numpy(colours(channels) if palette is None else np.array(palette)).float() / 127.5 - 1
+    if palette is not None:
+        inks = torch.from_numpy(np.array(palette)).float() / 127.5 - 1
         return inks.to(images.device)[images.argmax(1)].permute(0, 3, 1, 2)
     if channels == 1:
         return images.expand(-1, 3, -1, -1)

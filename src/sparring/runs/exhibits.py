@@ -29,11 +29,11 @@ class Exhibits:
         assert given is not None and self.batch.condition is not None
         n = len(made)
         columns = [
-            visible(_read(self.batch.condition[:n]), is_map=bool(given.legend), palette=given.palette),
-            visible(made, is_map=bool(data.legend), palette=data.palette),
+            visible(_read(self.batch.condition[:n]), given.palette),
+            visible(made, data.palette),
         ]
         if given.paired:
-            columns.append(visible(_read(self.batch.x[:n]), is_map=bool(data.legend), palette=data.palette))
+            columns.append(visible(_read(self.batch.x[:n]), data.palette))
         return side_by_side(columns)
 
 

@@ -59,7 +59,7 @@ def painted(images: Tensor, dataset: Dataset) -> Tensor:
     """What is to be made as people, and judges, see it: (n, C, H, W) uint8, label maps in their colours."""
     if not dataset.legend:
         return images
-    return quantise(visible(images.float() / 127.5 - 1, is_map=True, palette=dataset.palette))
+    return quantise(visible(images.float() / 127.5 - 1, dataset.palette))
 
 
 def _dice(match: Match, start: int, count: int) -> Dice:
