@@ -81,7 +81,7 @@ class _Packed(TorchFunctionMode):
         super().__init__()
         self.seconds = 0.0
         self._packed: dict[int, tuple[Tensor, Tensor | None]] = {}
-        self._made = {F.conv2d: self._conv, F.conv_transpose2d: self._transposed}
+        self._made: dict[Any, Forward] = {F.conv2d: self._conv, F.conv_transpose2d: self._transposed}
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -135,9 +135,9 @@ class _Packed(TorchFunctionMode):
 def _as_product(x: Tensor, weight: Tensor, bias: Tensor | None, padding: list[int], stride: list[int]) -> Tensor:
     """A transposed convolution to few channels, as the last one of a U-Net: oneDNN computes many and keeps few."""
     kernel = weight.shape[2:]
-    size = [(n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel, strict=True)]
+    size = tuple((n - 1) * s - 2 * p + k for n, s, p, k in zip(x.shape[2:], stride, padding, kernel, strict=True))
     rows = x.permute(0, 2, 3, 1).flatten(1, 2) @ weight.flatten(1)  # (N, h·w, O·k·k)
-    made = F.fold(rows.transpose(1, 2), size, kernel, padding=padding, stride=stride)
+    made = F.fold(rows.transpose(1, 2), size, tuple(kernel), padding=tuple(padding), stride=tuple(stride))
     return made if bias is None else made + bias[:, None, None]
 
 

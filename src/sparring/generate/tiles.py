@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,18 +46,18 @@ class Axis:
         ramps = [_ramp(later, first + self.side) for first, later in zip(self.starts, self.starts[1:], strict=False)]
         parts = []
         for number, start in enumerate(self.starts):
-            place = np.arange(start, start + self.side) + 0.5
+            place = np.arange(start, start + self.side, dtype=np.float64) + 0.5
             rise = ramps[number - 1](place) if number else np.ones(self.side)
             fall = ramps[number](place) if number < len(ramps) else np.zeros(self.side)
             parts.append((rise - fall).astype(np.float32))
         return parts
 
 
-def _ramp(low: int, high: int) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+def _ramp(low: int, high: int) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
     """A raised cosine from 0 to 1 in the middle of [low, high]."""
     centre, width = (low + high) / 2, max((high - low) * _RAMP, 1e-6)
 
-    def rise(place: NDArray[np.float64]) -> NDArray[np.float64]:
+    def rise(place: NDArray[Any]) -> NDArray[np.float64]:
         return 0.5 - 0.5 * np.cos(np.pi * np.clip((place - centre) / width + 0.5, 0.0, 1.0))
 
     return rise

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from PIL import Image, features
 
@@ -43,7 +44,7 @@ _HOLDS = {
     "AVIF": {"L", "LA", "RGB", "RGBA"},
 }  # fmt: skip
 """Modes of pictures that a format holds."""
-_HOW = {
+_HOW: dict[str, dict[str, Any]] = {
     "PNG": {}, "TIFF": {"compression": "tiff_adobe_deflate"}, "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95}, "BMP": {}, "GIF": {}, "AVIF": {"quality": 90},
 }  # fmt: skip
