@@ -180,7 +180,7 @@ class Pix2Pix(Game, Translates, Criticises):
             x = {"r1": _leaf(truth), "r2": _leaf(fake)}
             s = {name: self.judge(given.float(), side, now) for name, side in x.items()}
             terms = self._unpenalised(s["r1"], s["r2"])
-            return terms | {name: zero_centred(s[name].flatten(1).mean(1), x[name]) for name in due}
+            return terms | {name: zero_centred(s[name].reshape(len(fake), -1).mean(1), x[name]) for name in due}
 
     def _unpenalised(self, s_real: Tensor, s_fake: Tensor) -> dict[str, Tensor]:
         terms = dict(self.objective.discriminator(s_real, s_fake))
