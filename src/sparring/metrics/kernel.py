@@ -68,9 +68,9 @@ def kid(x: Tensor, y: Tensor) -> Estimate:
 
 
 def kid_of_pairs(x: Tensor, y: Tensor) -> Estimate:
-    """`kid` where y_i belongs to x_i, as a translation does to the image that it should be: they are no independent draws
-    of two laws, so the pairs (x_i, y_i) do not count. Then it is 0 on average where both follow the same law, and 0 for
-    y = x, where `kid` would say that y is nearer to x than the law is to itself.
+    """`kid` where y_i belongs to x_i, as a translation does to the image that it should be: they are no independent
+    draws of two laws, so the pairs (x_i, y_i) do not count. Then it is 0 on average where both follow the same law, and
+    0 for y = x, where `kid` would say that y is nearer to x than the law is to itself.
 
     x, y: (n, d) features, n ≥ 3. The standard error is the jackknife over leaving out each pair once.
 

@@ -63,7 +63,7 @@ class CycleGANConfig(Training):
     objective: Objectives = "least_squares"
     """The game of each D with the generator of its side; least_squares has the paper's labels 0 and 1."""
     gamma: Schedule = Ramp(0.0, 0.0)
-    """Weight γ of γ/2 (R1 + R2) of each D, of the sum over patches, on what it is shown; the paper pays none."""
+    """Weight γ of γ/2 (R1 + R2) of each D, of the mean over patches, on what it is shown; the paper pays none."""
     cycle: Weight = 10.0
     """Weight λ of the way there and back: |F(G(a)) − a| + |G(F(b)) − b|, images in [−1, 1]."""
     identity: Weight = 0.5
@@ -208,7 +208,8 @@ class CycleGAN(Game, TranslatesBack, Criticises):
             s_real, s_fake = self._judge(side, real), self._judge(side, fake)
         terms = dict(self.objective.discriminator(s_real, s_fake))
         if penalised:
-            terms |= {"r1": zero_centred(s_real, real), "r2": zero_centred(s_fake, fake)}
+            for name, s, x in (("r1", s_real, real), ("r2", s_fake, fake)):
+                terms[name] = zero_centred(s.flatten(1).mean(1), x)
         return terms | skill(s_real, s_fake, relative=self.relative)
 
     def _judge(self, side: str, x: Tensor) -> Tensor:

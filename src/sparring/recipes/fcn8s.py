@@ -66,18 +66,13 @@ class FCN8s(Game, Segments, Translates):
     Config = FCN8sConfig
     averaged = ("C",)
     needs = frozenset({"pair", "legend"})
-    taught: Tensor
 
     def __init__(self, config: FCN8sConfig, C: fcn8s.FCN8s, ignored: tuple[int, ...] = ()) -> None:
         super().__init__()
         self.config, self.C, self.ignored = config, C, ignored
-        self.register_buffer("taught", torch.ones(()))  # 0: ImageNet's weights are wanted, and are not there
-        self._absent: MachineError | None = None
 
     @classmethod
     def build(cls, config: FCN8sConfig, space: Space) -> FCN8s:
-        """Where ImageNet's weights are wanted and absent a game is made nevertheless, for a run that is opened brings
-        its own; but it is not trained, and says so."""
         if space.condition is None or len(space.shape) != 3:
             raise UsageError("NET-SHAPE", "FCN-8s needs photos and their label maps",
                              fix="sparring train IMAGES/ LABELS/ --recipe fcn8s --maps B")  # fmt: skip
@@ -88,14 +83,16 @@ class FCN8s(Game, Segments, Translates):
             )  # fmt: skip
         network = fcn8s.FCN8s(space.condition[0], space.shape[0], config.width, config.trunk_width, config.border,
                               config.dropout)  # fmt: skip
-        game = cls(config, network, ignored_of(config.ignore, space.legend))
-        if config.trunk == "imagenet":
+        return cls(config, network, ignored_of(config.ignore, space.legend))
+
+    def begin(self) -> None:
+        """With ImageNet's convolutions, where they are wanted."""
+        if self.config.trunk == "imagenet":
             try:
-                imagenet.take(network.trunk.convolutions, imagenet.load("vgg16"))
+                tensors = imagenet.load("vgg16")
             except MachineError as error:
-                game.taught.zero_()
-                game._absent = error
-        return game
+                raise _untaught(error) from error
+            imagenet.take(self.C.trunk.convolutions, tensors)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -109,8 +106,6 @@ class FCN8s(Game, Segments, Translates):
         """What is paid, −log P(y_p | a), and the share of pixels that are guessed right: means over the pixels of each
         image that are labelled, (N,) each."""
         assert batch.condition is not None  # `needs`
-        if self._absent is not None and not bool(self.taught):
-            raise _untaught(self._absent)
         photo, maps = batch.condition, batch.x
         if self.config.jitter:
             photo, maps = jitter([photo, maps], now.chance("jitter"))

@@ -353,7 +353,7 @@ def _match(document: dict[str, Any], recipe: Recipe, dataset: Dataset, checkpoin
     run = document["run"]
     seed = int(run["seed"])
     engine = plans.make_engine(recipe, choose_device("auto"))
-    game = plans.build(recipe, plans.space_of_document(document), seed)
+    game = plans.build(recipe, plans.space_of_document(document), seed, begins=False)
     stream = stream_of(dataset, seed, recipe.config.flip)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=int(run["horizon"]))
     match.load({stem: checkpoint.tensors(stem) for stem in match.tensors()}, checkpoint.state)

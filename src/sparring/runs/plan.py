@@ -309,10 +309,13 @@ def unused(recipe: Recipe, space: Space) -> list[str]:
     return [f"{found} are kept with the images; recipe {recipe.name} does not use them{hint}"]
 
 
-def build(recipe: Recipe, space: Space, seed: int) -> Game:
-    """The game, its weights a function of the seed."""
+def build(recipe: Recipe, space: Space, seed: int, *, begins: bool = True) -> Game:
+    """The game, its weights a function of the seed. begins: whether it starts with these weights; else others follow
+    from a checkpoint."""
     game = seeded(seed, lambda: recipe.game.build(recipe.config, space))
     assert isinstance(game, Game)
+    if begins:
+        game.begin()
     return game
 
 

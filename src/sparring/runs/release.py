@@ -71,7 +71,7 @@ class Release(Run):
         space = _space(self.said, self.path / CONFIG)
         tensors = read_weights(self.path / WEIGHTS, self.said["weights"])
         _check_fit(recipe, space, tensors, self.path)
-        game = plans.build(recipe, space, int(self.said["run"]["seed"]))
+        game = plans.build(recipe, space, int(self.said["run"]["seed"]), begins=False)
         for name, tensor in kept(game).items():
             tensor.copy_(tensors[name])
         plans.make_engine(recipe, self.device).settle(game)

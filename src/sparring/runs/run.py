@@ -114,7 +114,7 @@ class Run:
 
     def _open(self, recipe: Recipe) -> Game:
         space = plans.space_of_document(self.document)
-        game = plans.build(recipe, space, int(self.document["run"]["seed"]))
+        game = plans.build(recipe, space, int(self.document["run"]["seed"]), begins=False)
         for name, player in game.players.items():
             stem = f"{name}-ema" if f"{name}-ema" in self.checkpoint.stems else name
             tensors = self.checkpoint.tensors(stem)

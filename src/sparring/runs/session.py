@@ -258,9 +258,9 @@ def _loop(
     stream = Prefetch(stream_of(dataset, seed, recipe.config.flip), workers)
     stack.callback(dataset.close)
     stack.callback(stream.close)
-    game = plans.build(recipe, plans.space_of(dataset), seed)
     store = Store(directory.checkpoints, disk=disk)
     checkpoint = store.newest()
+    game = plans.build(recipe, plans.space_of(dataset), seed, begins=checkpoint is None)
     if checkpoint is None and (origin := Origin.in_document(document)) is not None:
         adopt(game, origin)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)

@@ -88,6 +88,10 @@ class Game(nn.Module, ABC):
     def build(cls, config: Any, space: Space) -> Game:
         """The game for data of this kind: its shape, how many classes it has, whether it has captions."""
 
+    def begin(self) -> None:
+        """Take over weights that were trained elsewhere, where a game is to be trained from its beginning; not called
+        where its weights come from a checkpoint. Default: nothing."""
+
     @property
     @abstractmethod
     def players(self) -> Mapping[str, nn.Module]:

@@ -188,7 +188,8 @@ class Repository:
         free = shutil.disk_usage(files).free
         if free < needed + 2**26:
             raise MachineError(
-                "DISK-FULL", f"the files of this {self.noun} need {needed / 2**20:,.0f} MiB, {free / 2**20:,.0f} are free",
+                "DISK-FULL",
+                f"the files of this {self.noun} need {needed / 2**20:,.0f} MiB, {free / 2**20:,.0f} are free",
                 where=str(files), fix="free some space, or set HF_HOME to a folder on a larger disk",
             )  # fmt: skip
 
