@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +22,8 @@ from sparring.generate.translate import Translator, number_of, resized
 from sparring.networks.resnet import ResnetGenerator
 from sparring.networks.unet import UNet
 from sparring.types import Translates, TranslatesBack
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Same(nn.Module, TranslatesBack):
@@ -99,7 +106,7 @@ def test_weights_of_all_tiles_add_up_to_one():
 def test_neighbouring_tiles_share_a_quarter_of_their_side():
     axis = cut(10_000, 256, 1024)
     steps = np.diff(axis.starts)
-    assert axis.side == 1024 and 0 < steps.min() and steps.max() <= 768
+    assert axis.side == 1024 and steps.min() > 0 and steps.max() <= 768
     assert all(start % 8 == 0 for start in axis.starts)
 
 
@@ -145,6 +152,30 @@ def test_beyond_the_border_lies_the_mirror_image():
     Translator(game)(np.arange(8, dtype=np.uint8)[:, None, None].repeat(8, axis=1))
     rows = ((inputs[0][0, 0, :, 0] + 1) * 127.5).round().int().tolist()
     assert rows == [4, 3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 7, 6, 5, 4, 3]
+
+
+_LARGE = """
+import resource
+import numpy as np
+from tests.generate.test_translate import Net
+from sparring.generate import translate
+from sparring.networks.resnet import ResnetGenerator
+job = translate.Translator(Net(ResnetGenerator(3, 3, blocks=1, width=8).eval().requires_grad_(False), 4))
+job(np.zeros((260, 260, 3), np.uint8))
+peaks = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]
+for translate.MEMORY in (2**23, 2**40):
+    job(np.zeros((1000, 1400, 3), np.uint8))
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(*(1024 * (later - first) for first, later in zip(peaks, peaks[1:])))
+"""
+
+
+def test_a_large_picture_takes_no_more_memory_than_allowed():
+    """The small version of benchmarks/translate.py: tiles of 8 MiB, two bands, the picture before and after."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", _LARGE], check=True, capture_output=True, cwd=ROOT, env=environment)
+    cut_up, whole_at_once = map(int, done.stdout.split())
+    assert cut_up < 60e6 < whole_at_once, (cut_up, whole_at_once)
 
 
 # ── noise ─────────────────────────────────────────────────────────────────────────────────────────────────────────
