@@ -45,8 +45,9 @@ class Pix2PixConfig(Training):
     """Weight of the game in what G pays; 0 leaves the reconstruction alone (then play=G:1 saves D's time)."""
     reconstruction: Literal["l1", "l2", "none"] = "l1"
     """What G pays besides for being unlike the truth, pixel by pixel in [-1, 1]."""
-    faithful: Weight = 100.0
-    """Weight of the reconstruction in what G pays: the paper's λ."""
+    faithful: Schedule = Ramp(100.0, 100.0)
+    """Weight of the reconstruction in what G pays: the paper's λ. A ramp such as "100 -> 20" first settles where things
+    are, then what they look like."""
     conditional: bool = True
     """Whether D sees what was given beside what it judges: D(a, y); without, D(y), as in the paper's "GAN" rows."""
     d_weight: Annotated[float, Field(gt=0, le=1e6)] = 0.5
@@ -94,7 +95,7 @@ class Pix2PixConfig(Training):
     @property
     def weights_reconstruction(self) -> bool:
         """Whether G pays a reconstruction."""
-        return self.reconstruction != "none" and self.faithful > 0
+        return self.reconstruction != "none" and max(self.faithful.start, self.faithful.end) > 0
 
 
 class Pix2Pix(Game, Translates, Criticises):
@@ -168,7 +169,7 @@ class Pix2Pix(Game, Translates, Criticises):
     def weights(self, player: str, terms: Terms, now: Now) -> Weights:
         game = self.config.adversarial if player == "G" else self.config.d_weight
         pays: dict[str, float] = dict.fromkeys(("real", "fake", "pair"), game)
-        pays |= dict.fromkeys(RECONSTRUCTIONS, self.config.faithful)
+        pays |= dict.fromkeys(RECONSTRUCTIONS, now.at(self.config.faithful))
         pays |= dict.fromkeys(PENALTIES, lazy.weight(0.5 * now.at(self.config.gamma), self.config.penalty_every))
         return {name: weight for name, weight in pays.items() if name in terms}
 
