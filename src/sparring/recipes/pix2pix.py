@@ -71,6 +71,8 @@ class Pix2PixConfig(Training):
     """Channels of D's finest map."""
     norm: Norm = "affine"
     """Normalisation in both players, always by the statistics of one image, in use as in training."""
+    d_norm: Norm | None = None
+    """Another one in D. Normalised, it knows of an image's colours only how they differ from each other."""
     penalty: Literal["none", "r1", "r2", "r1+r2"] = "none"
     """Gradient penalties of D, with respect to y and G(a), of the mean over patches."""
     gamma: Schedule = Ramp(0.0, 0.0)
@@ -131,9 +133,9 @@ class Pix2Pix(Game, Translates, Criticises):
         seen = made + (given if config.conditional else 0)
         D: nn.Module
         if config.patches == "full":
-            D = FullDiscriminator((seen, height, width), config.d_width, config.norm)
+            D = FullDiscriminator((seen, height, width), config.d_width, config.d_norm or config.norm)
         else:
-            D = PatchDiscriminator(seen, config.patches, config.d_width, config.norm)
+            D = PatchDiscriminator(seen, config.patches, config.d_width, config.d_norm or config.norm)
         return cls(config, space, D, G, stride)
 
     @property
