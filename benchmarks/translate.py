@@ -28,7 +28,7 @@ from PIL import Image
 
 RESULTS = Path(__file__).parent / "results" / "translate.json"
 LIMIT = 2e9
-NETS = {"unet": {}, "resnet": {"generator": "resnet", "blocks": "1", "dropout": "0"}}
+NETS = {"unet": {"generator": "unet"}, "resnet": {"generator": "resnet", "blocks": "1", "dropout": "0"}}
 """Settings of pix2pix beside the width of 64 channels."""
 
 
@@ -73,14 +73,21 @@ def spent(arguments: list[str], threads: int) -> dict[str, Any]:
     }
 
 
-def memory(net: str, *, compiled: bool, width: int, height: int, threads: int) -> dict[str, Any]:
-    """Translate a photograph with an untrained network of the published size."""
+def memory(
+    net: str, *, compiled: bool, width: int, height: int, threads: int, made: Path | None = None
+) -> dict[str, Any]:
+    """Translate a photograph with an untrained network of the published size. made: a run of it, from an earlier
+    call."""
     from sparring import api
 
     with tempfile.TemporaryDirectory() as folder:
-        run, photo = Path(folder) / "run", photograph(Path(folder) / "photo.jpg", width, height)
+        run, photo = made or Path(folder) / "run", photograph(Path(folder) / "photo.jpg", width, height)
         settings = {"width": "64", "d_width": "8", "batch": "1", **NETS[net]}
-        api.train("emoji", recipe="pix2pix", size=256, budget="2", set=settings, out=run, threads=threads, device="cpu")
+        if made is None:
+            api.train(
+                "emoji", recipe="pix2pix", size=256, budget="2", held_out=0.0, set=settings, out=run, threads=threads,
+                device="cpu", enlarge=True,
+            )  # fmt: skip
         out = Path(folder) / "out.jpg"
         found = spent(["translate", str(run), str(photo), "--out", str(out), *["--compile"] * compiled], threads)
         with Image.open(out) as made:
@@ -133,6 +140,7 @@ def main() -> None:
     large.add_argument("--compile", action="store_true")
     large.add_argument("--pixels", type=int, nargs=2, default=(6000, 4000), metavar=("WIDTH", "HEIGHT"))
     large.add_argument("--threads", type=int, default=2)
+    large.add_argument("--run", type=Path, help="a run of that network, from an earlier call; else one is made")
     cut = what.add_parser("seams")
     cut.add_argument("run")
     cut.add_argument("picture", type=Path)
@@ -147,7 +155,9 @@ def main() -> None:
         for net in arguments.nets:
             key = f"memory, {net}{', --compile' * arguments.compile}, {width} x {height}"
             threads = arguments.threads
-            document[key] = memory(net, compiled=arguments.compile, width=width, height=height, threads=threads)
+            document[key] = memory(
+                net, compiled=arguments.compile, width=width, height=height, threads=threads, made=arguments.run
+            )
     latest = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps(dict(sorted({**latest, **document}.items())), indent=1, ensure_ascii=False) + "\n")
     print(RESULTS.read_text())
