@@ -27,7 +27,10 @@ from sparring.cli.words import slots
         ("check cats --frames al", r"--frames is first or all: al\n  fix: did you mean --frames all\?"),
         ("check cats --crop middle", r"--crop is center, squeeze or pad: middle\n  fix: for example --crop center"),
         ("check cats --crop centre", r"fix: did you mean --crop center\?"),
-        ("check cats clothing", r"\[WORDS\] this word is one too many .* one DATA: clothing\n  fix: .*'cats clothing'"),
+        (
+            "check cats dogs clothing",
+            r"\[WORDS\] this word is one too many .* one DATA and at most one INTO: clothing\n  fix: .*'dogs clothing'",
+        ),
         (
             "check cats --budget 300",
             r"\[FLAG\] `sparring check` has no such flag: --budget\n  fix: --budget belongs",
@@ -71,5 +74,5 @@ def test_every_field_of_every_command_is_known_to_the_check():
         flags, places = slots(kind)
         assert all(slot.kinds or slot.choices for slot in [*flags.values(), *places]), name
     flags, places = slots(cli.commands()["train"])
-    assert flags["--channels"].choices == ("1", "3", "4") and [place.metavar for place in places] == ["DATA"]
+    assert flags["--channels"].choices == ("1", "3", "4") and [place.metavar for place in places] == ["DATA", "[INTO]"]
     assert flags["--size"].usual == "" and flags["--json"].kinds == {bool}

@@ -153,7 +153,8 @@ def _unknown(command: str, word: str, flags: Mapping[str, Slot], kinds: Mapping[
 
 def _too_many(command: str, given: Sequence[str], places: Sequence[Slot]) -> UsageError:
     """More words than the command has places for."""
-    takes = " and ".join(f"one {place.metavar}" for place in places) or "no words, only flags"
+    counted = [("one " if place.needed else "at most one ") + place.metavar.strip("[]") for place in places]
+    takes = " and ".join(counted) or "no words, only flags"
     return UsageError(
         "WORDS", f"this word is one too many for `sparring {command}`, which takes {takes}", where=given[-1],
         fix=f"a name with spaces in it is written in quotes: {shlex.quote(' '.join(given[-2:]))}" if places
