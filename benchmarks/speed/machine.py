@@ -75,6 +75,34 @@ def compare(slow: Sequence[Clock], fast: Sequence[Clock]) -> dict[str, Any]:
     return result
 
 
+def race(
+    claim: str, clocks: dict[str, list[Clock]], names: tuple[str, str], *, about: dict[str, Any], target: float,
+    same: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """The record of an interleaved race of two steps (the slow one first in `names`), in plain values.
+
+    With one thread the clock is this process's CPU time, which does not count the waiting on a machine that does other
+    things too; with several it is the wall clock, and the machine has to be free. about: `describe` before the race.
+    same: what says whether both compute the same (`equal`).
+    """
+    clock = ("wall", "cpu")[about["threads"] == 1]
+    speedup = compare(clocks[names[0]], clocks[names[1]])
+    ratio = speedup[clock]
+    return {
+        "claim": claim,
+        "command": command(),
+        "machine": about,
+        "load_average_after": describe()["load_average"],
+        "clock": {"wall": "wall", "cpu": "CPU time of the process"}[clock],
+        "first_step": same,
+        "speedup": {"ratio": ratio["ratio"], "interval_95": ratio["interval_95"], "rounds": speedup["rounds"]},
+        "reached": ratio["ratio"] >= target and same["equal"],
+        "speedup_by_clock": speedup,
+        "seconds": {name: seconds(times) for name, times in clocks.items()},
+        "rounds": {name: [[round(part, 4) for part in both] for both in times] for name, times in clocks.items()},
+    }
+
+
 def bootstrap(values: np.ndarray, draws: int = 10_000) -> list[float]:
     """95 % percentile interval of the median of `values`."""
     rows = np.random.default_rng(0).integers(len(values), size=(draws, len(values)))

@@ -43,6 +43,24 @@ def step(document: Document) -> list[str]:
     return lines + _machines(document, "step")
 
 
+def pairs(document: Document) -> list[str]:
+    lines = ["| threads | classic, s | ours, s | ratio (95 % interval) | clock | load |", "|---|---|---|---|---|---|"]
+    for found in _of(document, "pairs"):
+        column = "median" if found["clock"] == "wall" else "cpu_median"
+        seconds = {name: values[column] for name, values in found["seconds"].items()}
+        lines.append(
+            f"| {found['machine']['threads']} | {seconds['classic']:.3f} | {seconds['ours']:.3f} "
+            f"| **{found['speedup']['ratio']:.2f}** {_interval(found['speedup'])} | {found['clock']} | {_load(found)} |"
+        )
+    for found in _of(document, "pairs")[:1]:
+        one = found["first_step"]
+        said = "; ".join(
+            f"{who} {', '.join(f'{k} {v:.5f}' for k, v in one[who].items())}" for who in ("ours", "classic")
+        )
+        lines += ["", f"First step without dropout and jitter: {said}; largest difference {one['difference']:.1e}."]
+    return lines + _machines(document, "pairs")
+
+
 def minutes(document: Document) -> list[str]:
     lines = [
         "| threads | variant | ratio of CPU time (95 % interval) | ratio of wall time | load |",
@@ -67,7 +85,7 @@ def startup(document: Document) -> list[str]:
     return [*lines, "", f"Medians of {found['runs']}; load {_load(found)}. {_machine(found)}"]
 
 
-TABLES = {"step": step, "minutes": minutes, "startup": startup}
+TABLES = {"step": step, "pairs": pairs, "minutes": minutes, "startup": startup}
 
 
 def filled(page: str, document: Document) -> str:

@@ -94,7 +94,7 @@ def first_losses() -> dict[str, Any]:
 
 
 def measure(rounds: int, threads: int) -> dict[str, Any]:
-    """The whole comparison, in plain values. The clocks are those of `step.measure`."""
+    """The whole comparison (`machine.race`)."""
     torch.set_num_threads(threads)
     torch.manual_seed(SEED)
     about, same = machine.describe(threads), first_losses()
@@ -104,20 +104,8 @@ def measure(rounds: int, threads: int) -> dict[str, Any]:
     given, truth = sides(match)
     variants: dict[str, Callable[[], object]] = {"classic": lambda: classic.step(given, truth), "ours": match.step}
     clocks = machine.interleaved(variants, rounds)
-    clock = 1 if threads == 1 else 0
-    speedup = machine.compare(clocks["classic"], clocks["ours"])
-    ratio = speedup[("wall", "cpu")[clock]]
-    return {
-        "claim": f"one pix2pix round, 3 x 256 x 256, batch 1, dropout and jitter on: at least {TARGET} times the "
-        "classic loop (which gets its pair ready for free)",
-        "command": machine.command(),
-        "machine": about,
-        "load_average_after": machine.describe()["load_average"],
-        "clock": ("wall", "CPU time of the process")[clock],
-        "first_step": same,
-        "speedup": {"ratio": ratio["ratio"], "interval_95": ratio["interval_95"], "rounds": rounds},
-        "reached": ratio["ratio"] >= TARGET and same["equal"],
-        "speedup_by_clock": speedup,
-        "seconds": {name: machine.seconds(times) for name, times in clocks.items()},
-        "rounds": {name: [[round(part, 4) for part in both] for both in times] for name, times in clocks.items()},
-    }
+    claim = (
+        f"one pix2pix round, 3 x 256 x 256, batch 1, dropout and jitter on: at least {TARGET} times the classic loop "
+        "(which gets its pair ready for free)"
+    )
+    return machine.race(claim, clocks, ("classic", "ours"), about=about, target=TARGET, same=same)

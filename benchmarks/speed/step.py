@@ -76,11 +76,7 @@ def first_losses(match: Match, textbook: Textbook) -> dict[str, Any]:
 
 
 def measure(rounds: int, threads: int) -> dict[str, Any]:
-    """The whole comparison, in plain values.
-
-    With one thread the clock is this process's CPU time, which does not count the waiting on a machine that does other
-    things too; with several it is the wall clock, and the machine has to be free.
-    """
+    """The whole comparison (`machine.race`), with shares of what the machine can do."""
     torch.set_num_threads(threads)
     torch.manual_seed(SEED)
     about = machine.describe(threads)
@@ -94,22 +90,9 @@ def measure(rounds: int, threads: int) -> dict[str, Any]:
     variants: dict[str, Callable[[], object]] = {"textbook": lambda: textbook.step(real), "ours": match.step}
     clocks = machine.interleaved(variants, rounds)
     peaks = {name: max(rate, peaks[name]) for name, rate in peak.probes(clock)}
-    speedup = machine.compare(clocks["textbook"], clocks["ours"])
-    ratio = speedup[("wall", "cpu")[clock]]
-    return {
-        "claim": f"one dcgan round, 3 x 64 x 64, batch {BATCH}: at least {TARGET} times the textbook loop",
-        "command": machine.command(),
-        "machine": about,
-        "load_average_after": machine.describe()["load_average"],
-        "clock": ("wall", "CPU time of the process")[clock],
-        "first_step": same,
-        "speedup": {"ratio": ratio["ratio"], "interval_95": ratio["interval_95"], "rounds": rounds},
-        "reached": ratio["ratio"] >= TARGET and same["equal"],
-        "speedup_by_clock": speedup,
-        "seconds": {name: machine.seconds(times) for name, times in clocks.items()},
-        "peak": shares({name: [both[clock] for both in times] for name, times in clocks.items()}, peaks),
-        "rounds": {name: [[round(part, 4) for part in both] for both in times] for name, times in clocks.items()},
-    }
+    claim = f"one dcgan round, 3 x 64 x 64, batch {BATCH}: at least {TARGET} times the textbook loop"
+    found = machine.race(claim, clocks, ("textbook", "ours"), about=about, target=TARGET, same=same)
+    return found | {"peak": shares({name: [both[clock] for both in times] for name, times in clocks.items()}, peaks)}
 
 
 def shares(seconds: dict[str, list[float]], peaks: dict[str, float]) -> dict[str, Any]:
