@@ -111,10 +111,10 @@ class UNet(nn.Module):
             left.append(x)
         for k in reversed(range(self.depth)):
             if self.skips and k < self.depth - 1:
-                x = F.relu(torch.cat([left[k], x], dim=1), inplace=True)
+                x = F.relu(torch.cat([left[k], x], dim=1), inplace=True)  # undoes the leak of what was left
             else:
                 x = F.relu(x)
-            x = self.up_norms[k](self.ups[k](x))  # (N, C, 2h, 2w); the ReLU undoes the leak of what was left
+            x = self.up_norms[k](self.ups[k](x))  # (N, C, 2h, 2w)
             if k in self.noisy and dice is not None and self.dropout > 0:
                 x = dropout(x, self.dropout, dice.uniform(*x.shape[1:]))  # each level has a size, so chance, of its own
         return torch.tanh(x)
