@@ -33,3 +33,12 @@ def test_the_plan_says_so_and_what_is_set_stays() -> None:
     assert isinstance(config, Pix2PixConfig)
     assert (config.width, config.d_width, config.patches, config.batch) == (2, 3, 2, 4)
     assert any("smaller networks" in line for line in plan.lines())
+
+
+def test_what_is_chosen_for_a_cpu_is_light_and_what_is_asked_for_stays() -> None:
+    settings = {"size": 16, "budget": "2", "set": {"width": 2, "d_width": 2, "d_layers": 1, "blocks": 1, "identity": 0}}
+    chosen = api.plan("emoji", pairs="unpaired", device="cpu", **settings)
+    assert chosen.recipe.preset == "cyclegan-modern" and "CPU" in chosen.recipe.why
+    asked = api.plan("emoji", recipe="cyclegan", device="cpu", **settings)
+    assert asked.recipe.preset == "cyclegan" and asked.recipe.config.up == "transposed"
+    assert any("cyclegan-modern sees many times the images" in line for line in asked.lines())

@@ -130,7 +130,8 @@ class Plan:
             + f", {config.precision}, {config.memory_format}; about {self.memory / 2**20:,.0f} MB of memory",
             f"training  {self.total:,} images in batches of {config.batch} "
             f"({self.total / max(1, len(self.dataset.train)):.1f} passes), seed {self.request.seed}",
-            f"time      about {duration(self.seconds)} at {self.rate:,.0f} images/s (measured)",
+            f"time      about {duration(self.seconds)} at {self.rate:,.{0 if self.rate >= 10 else 1}f} images/s "
+            "(measured)",
             *([f"probes    {self.probes.line(self.seconds)}"] if self.probes is not None else []),
             f"run       {self.out}",
             *([f"pairs     {RunDirectory(self.out).pairs} shows eight of them"] if self.dataset.given else []),
@@ -142,6 +143,8 @@ class Plan:
         said = compatible.notes(self.dataset.kind, self.recipe, len(self.dataset.train))
         if self.dataset.kind == "images":  # of points the labels are their modes: nobody brought them
             said += unused(self.recipe, space_of(self.dataset))
+        if self.device.type == "cpu" and (light := auto.LIGHTER.get(self.recipe.preset)):
+            said.append(f"these are the networks of the paper; on a CPU --recipe {light} sees many times the images")
         asked = self.request.budget.images if self.request.budget is not None else None
         if asked is not None and asked < 1000:
             said.append(f"--budget {asked} means {asked} images; minutes are written {asked}m")
@@ -211,6 +214,8 @@ def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) 
 
 def fitted(recipe: Recipe, request: Request, dataset: Dataset, device: torch.device) -> Recipe:
     """The recipe asked for, with what `auto.fitted` changes in it for these images on this device."""
+    if recipe.why and device.type == "cpu" and recipe.preset in auto.LIGHTER:  # chosen, not asked for
+        return load(auto.LIGHTER[recipe.preset], request.set, f"{recipe.why}; narrow networks, since this is a CPU")
     changes = auto.fitted(recipe.preset, dataset.shape, device.type)
     why = recipe.why or "smaller networks and patches than published, as suits these images and this machine"
     return load(recipe.preset, [*changes, *request.set], why) if changes else recipe
@@ -226,9 +231,7 @@ def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:
     return load(preset, [*changes, *request.set], why) if changes else recipe
 
 
-def open_dataset(
-    request: Request, progress: Callable[..., None] | None = None, needs: Collection[str] = ()
-) -> Dataset:
+def open_dataset(request: Request, progress: Callable[..., None] | None = None, needs: Collection[str] = ()) -> Dataset:
     return open_data(request.data, request.options, progress=progress, needs=needs)
 
 

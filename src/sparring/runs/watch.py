@@ -223,7 +223,11 @@ def watch_of(
     if probes is None:
         return PointsWatch(measure_of(dataset), moments) if points else None
     eyes = Observer(
-        dataset, samples=probes.samples, reference=probes.reference, seed=seed, mirrored=mirrored,
+        dataset,
+        samples=probes.samples,
+        reference=probes.reference,
+        seed=seed,
+        mirrored=mirrored,
         judge=judge_of(game, dataset),
     )
     return RunWatch(

@@ -79,7 +79,10 @@ class Repository:
             validate_repo_id(name)
         except HFValidationError as error:
             raise UsageError(
-                "HUB-NAME", "nothing on the hub can have this name", where=text, why=str(error),
+                "HUB-NAME",
+                "nothing on the hub can have this name",
+                where=text,
+                why=str(error),
                 fix=FORM if kind == "dataset" else MODEL,
             ) from error
         # the library reads these when it is imported, which may have been long ago
