@@ -15,7 +15,7 @@ from sparring.report.curves import Axes, Panel, Values, chart, short, ticks
 from sparring.report.facts import Facts, Told, read
 from sparring.report.html import asset, document, flat, head, listed, picture, replaced, rows, section, table
 from sparring.report.text import escape as _e
-from sparring.types import Classifies, HasLatents, Samples, Segments
+from sparring.types import Classifies, HasLatents, Samples, Segments, Translates
 
 MOST_FRAMES = 40
 """Sample grids on the page; of more, evenly chosen ones with the first and the last."""
@@ -172,6 +172,8 @@ def _grids(facts: Facts) -> str:
     note = "Every grid is made from the same latents, so that one can see the same picture come into being."
     if facts.game is not None:
         note = "The same, moment by moment: every picture is made from the same latents."
+    elif (sides := _sides(facts)) is not None:
+        note = f"Every grid shows the same images. Side by side: {sides}."
     note += _e(_row_by_row(facts))
     return section("Samples", f'<div class="frames">{pictures}{control if last else ""}</div>', note)
 
@@ -188,6 +190,14 @@ def _game(facts: Facts) -> str:
     )
     image = f'<img src="{picture(facts.game)}" alt="The game on the plane, from the first step to the last">'
     return section("The game", f'<div class="frames">{image}</div>', note)
+
+
+def _sides(facts: Facts) -> str | None:
+    """What stands side by side in a grid of a game that translates; None of other games."""
+    data, kind = facts.recipe.get("data"), _kind(facts)
+    if kind is None or not issubclass(kind, Translates) or not isinstance(data, dict):
+        return None
+    return "what is given, what is made of it" + ("" if data.get("pairs") == "unpaired" else ", what it should be")
 
 
 def _kind(facts: Facts) -> type | None:
