@@ -217,7 +217,8 @@ def fitted(recipe: Recipe, request: Request, dataset: Dataset, device: torch.dev
     if recipe.why and device.type == "cpu" and recipe.preset in auto.LIGHTER:  # chosen, not asked for
         return load(auto.LIGHTER[recipe.preset], request.set, f"{recipe.why}; narrow networks, since this is a CPU")
     changes = auto.fitted(recipe.preset, dataset.shape, device.type)
-    why = recipe.why or "smaller networks and patches than published, as suits these images and this machine"
+    why = "smaller networks and patches than published, as suits these images and this machine"
+    why = f"{recipe.why}; {why}" if recipe.why else why
     return load(recipe.preset, [*changes, *request.set], why) if changes else recipe
 
 
