@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -351,12 +351,41 @@ class Reconstructs(ABC):
         """(n, C, H, W) in [-1, 1] → the same shape."""
 
 
+Outcome = Literal["binary", "levels", "continuous"]
+"""What a likelihood is of: values that are 0 or 1 (x is −1 or 1), one of 256 levels (x = k / 127.5 − 1), or a density
+of x itself, in [-1, 1]. Likelihoods of different outcomes cannot be compared."""
+
+
 class HasLikelihood(ABC):
     """A game that assigns a log-likelihood, or a bound on it, to data."""
 
+    @property
+    @abstractmethod
+    def outcome(self) -> Outcome:
+        """What the likelihood is of."""
+
+    @property
+    @abstractmethod
+    def exact(self) -> bool:
+        """Whether `log_likelihood` is log p(x) itself; else its mean over the dice is a lower bound (ELBO)."""
+
     @abstractmethod
     def log_likelihood(self, x: Tensor, dice: Dice) -> Tensor:
-        """(n,) nats."""
+        """(n, C, H, W) in [-1, 1] → (n,) nats. No side effects."""
+
+
+class HasPosterior(HasLikelihood):
+    """A game with latents z of which it knows, for each x, a posterior q(z | x)."""
+
+    @abstractmethod
+    def elbo(self, x: Tensor, dice: Dice) -> Mapping[str, Tensor]:
+        """{"reconstruction": log p(x | z), "kl": KL(q(z | x) ‖ p(z))}, (n,) nats each; their difference is
+        `log_likelihood`. One z for each x, from `dice`."""
+
+    @abstractmethod
+    def log_weight(self, x: Tensor, dice: Dice) -> Tensor:
+        """log p(x | z) + log p(z) − log q(z | x), (n,) nats: the log of one importance weight, z ~ q(z | x) by `dice`.
+        The mean of exp of it over many z is p(x) (Burda et al. 2016, eq. 8)."""
 
 
 class Criticises(ABC):
