@@ -9,7 +9,6 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sparring.augment.paired import jitter
 from sparring.chance import permutation
@@ -22,6 +21,7 @@ from sparring.networks import resnet, unet
 from sparring.networks.normalise import Norm
 from sparring.networks.patch import PatchDiscriminator
 from sparring.networks.pool import ImagePool
+from sparring.ops.padding import padded
 from sparring.train.game import Decay, Fraction, Game, Now, Schedule, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Criticises, Dice, Shared, Space, Terms, TranslatesBack, Weights
@@ -255,11 +255,7 @@ class CycleGAN(Game, TranslatesBack, Criticises):
                 why="it was converted from one checkpoint, which holds one generator",
                 fix="convert both: sparring convert latest_net_G_A.pth --as cyclegan --back latest_net_G_B.pth",
             )  # fmt: skip
-        height, width = image.shape[2:]
-        down, right = -height % self.stride, -width % self.stride
-        padded = F.pad(image, (0, right, 0, down), mode="replicate") if down or right else image
-        made: Tensor = self.G[way](padded, dice)
-        return made[..., :height, :width] if down or right else made
+        return padded(lambda x: self.G[way](x, dice), image, self.stride)
 
     def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
         assert batch.condition is not None

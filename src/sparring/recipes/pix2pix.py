@@ -11,7 +11,6 @@ import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sparring.augment.differentiable import augment
 from sparring.augment.paired import jitter
@@ -26,6 +25,7 @@ from sparring.networks.normalise import Norm
 from sparring.networks.patch import FullDiscriminator, PatchDiscriminator, smallest
 from sparring.networks.resnet import ResnetGenerator
 from sparring.networks.unet import UNet, depth_of
+from sparring.ops.padding import padded
 from sparring.train.game import Decay, Fraction, Game, Now, Positive, Schedule, Training, strict
 from sparring.train.schedule import Ramp
 from sparring.types import Batch, Criticises, Dice, Shared, Space, Terms, Translates, Weights
@@ -209,11 +209,7 @@ class Pix2Pix(Game, Translates, Criticises):
 
     def translate(self, image: Tensor, dice: Dice | None) -> Tensor:
         """As of `Translates`; other sides are padded to a multiple of `stride` by repeating the border."""
-        height, width = image.shape[2:]
-        rest = (-width % self.stride, -height % self.stride)
-        padded = F.pad(image, (0, rest[0], 0, rest[1]), mode="replicate") if any(rest) else image
-        made: Tensor = self.G(padded, dice)
-        return made[..., :height, :width] if any(rest) else made
+        return padded(lambda x: self.G(x, dice), image, self.stride)
 
     def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:
         given, truth = _pair(batch)
