@@ -86,7 +86,7 @@ def options(
 
     size: pixels, or (height, width).   columns: ``{"label": "breed"}``.   min_side, max_aspect, max_megapixels: what is
     too small, too long or too large.   into: the second folder of pairs.   The others are channels, crop, background,
-    held_out, labels, levels, frames, enlarge, on_bad and keep; of pairs also pairs, direction, drop_unpaired,
+    held_out, labels, levels, frames, enlarge, on_bad, keep and binarise; of pairs also pairs, direction, drop_unpaired,
     given_channels, maps and palette.
     """
     import dataclasses

@@ -56,6 +56,9 @@ class DataFlags:
     """images that cannot be used are left out and named, or stop everything"""
     keep: Literal["auto", "on", "off"] = "auto"
     """keep decoded images on the disk (in the cache), or decode them whenever they are needed; auto: if they fit"""
+    binarise: Literal["none", "threshold", "static", "dynamic"] = "none"
+    """make every value black or white: at 128; or drawn with its level as the probability, once for each image
+    (static), or anew whenever it is shown (dynamic)"""
     pairs: Literal["auto", "none", "stems", "side-by-side", "columns", "unpaired"] = "auto"
     """which images belong together, one given and one to be made of it: files with the same stem in two folders, the
     halves of each picture, two columns of metadata, or none (unpaired: two sets); auto: by the recipe and the data"""
@@ -93,6 +96,7 @@ class DataFlags:
             "held_out": self.held_out,
             "on_bad": self.on_bad,
             "keep": self.keep,
+            "binarise": self.binarise,
             "pairs": self.pairs,
             "direction": self.direction,
             "drop_unpaired": self.drop_unpaired,

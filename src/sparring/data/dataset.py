@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import cache, legends, points
+from sparring.data.binary import Binarised
 from sparring.data.decode import Recipe
 from sparring.data.labels import annotate, counts, judge, trimmed
 from sparring.data.live import Live
 from sparring.data.map_verdicts import Found
 from sparring.data.opening import decoders
-from sparring.data.options import Options
+from sparring.data.options import Binarise, Options
 from sparring.data.pairing import AnyRecipe, PairRecipe
 from sparring.data.prepare import FORMAT, SURVEYED, Preparation
 from sparring.data.report import DataReport
@@ -27,7 +28,7 @@ from sparring.data.sides import Given, SideSpec
 from sparring.data.sources.items import Annotations, Progress, Source
 from sparring.data.sources.pairs import open_pairs
 from sparring.data.split import held_out_count
-from sparring.errors import DataError
+from sparring.errors import DataError, UsageError
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,8 @@ class Dataset:
     survey:   what is known of each image; points have none.   entry: name of the cache entry.
     given:    what each image is to be made from (image to image), or None; then `train` is what is to be made.
     side:     what the pictures of `train` are, as far as it says more than `shape`: where they are label maps.
+    binarise: how the values became 0 or 255 (`data.binary`), or "none"; then `train` and `held_out` are views of the
+              levels, in which each value is drawn once; what a stream draws anew is drawn there.
     scale, modes, spread:    points only; `train · scale` are the coordinates in which `modes` (K, D) are given and
                              each mode has the standard deviation `spread`.
     """
@@ -82,8 +85,8 @@ class Dataset:
     name: str
     kind: Literal["images", "points"]
     shape: tuple[int, ...]
-    train: NDArray[Any] | Live
-    held_out: NDArray[Any] | Live
+    train: NDArray[Any] | Live | Binarised
+    held_out: NDArray[Any] | Live | Binarised
     report: DataReport
     fingerprint: str
     labels: NDArray[np.int64] | None = None
@@ -101,6 +104,7 @@ class Dataset:
     scale: float = 1.0
     modes: NDArray[np.float32] | None = None
     spread: float | None = None
+    binarise: Binarise = "none"
 
     def __len__(self) -> int:
         return len(self.train)
@@ -108,7 +112,15 @@ class Dataset:
     @property
     def live(self) -> bool:
         """Whether images are decoded whenever they are needed."""
-        return isinstance(self.train, Live)
+        return isinstance(_levels(self.train), Live)
+
+    def plain(self) -> Dataset:
+        """The same images before they were made binary."""
+        if self.binarise == "none":
+            return self
+        report = replace(self.report, binarise="none")
+        return replace(self, train=_levels(self.train), held_out=_levels(self.held_out), binarise="none",
+                       report=report, fingerprint=report.fingerprint)  # fmt: skip
 
     def row(self, number: int) -> NDArray[np.uint8]:
         """The prepared image (H, W, C) in row `number` of the survey."""
@@ -134,7 +146,7 @@ class Dataset:
 
     def close(self) -> None:
         """End what decodes on demand; nothing else is held open."""
-        for images in (self.train, self.held_out):
+        for images in (_levels(self.train), _levels(self.held_out)):
             if isinstance(images, Live):
                 images.close()
         if self.given is not None and self.given.other is not None:
@@ -175,8 +187,31 @@ def open_data(
             if one.described is not None:
                 one.described[0].beside = []
     if len(opened) == 1:
-        return prepared(opened[0], options, root, progress, warning)
-    return unpaired(opened, options, root, progress, warning)
+        return binarised(prepared(opened[0], options, root, progress, warning), options.binarise)
+    return binarised(unpaired(opened, options, root, progress, warning), options.binarise)
+
+
+def binarised(dataset: Dataset, how: Binarise) -> Dataset:
+    """The same images with each value 0 or 255 (`data.binary`). `UsageError` for pairs."""
+    if how == "none":
+        return dataset
+    if dataset.given is not None:
+        dataset.close()
+        raise UsageError(
+            "DATA-BINARISE", "--binarise is about single images, and these data are pairs", where=dataset.report.source,
+            fix="leave it out, or name one folder and say --pairs none",
+        )  # fmt: skip
+    digest = hashlib.blake2b(f"{dataset.report.fingerprint} {how}".encode(), digest_size=16).hexdigest()
+    images = [
+        Binarised(_levels(one), first, how)
+        for one, first in ((dataset.train, len(dataset.held_out)), (dataset.held_out, 0))
+    ]
+    return replace(dataset, train=images[0], held_out=images[1], fingerprint=digest, binarise=how,
+                   report=replace(dataset.report, binarise=how))  # fmt: skip
+
+
+def _levels(images: NDArray[Any] | Live | Binarised) -> NDArray[Any] | Live:
+    return images.images if isinstance(images, Binarised) else images
 
 
 def prepared(
@@ -199,7 +234,7 @@ def _prepared(
 ) -> Dataset:
     asked = replace(  # what the pixels depend on, beside the source
         options, labels="auto", columns=(), on_bad="quarantine", into=None, pairs="auto", drop_unpaired=False,
-        palette=None,
+        palette=None, binarise="none",
     )  # fmt: skip
     legend = seen.record() if seen is not None else legends.stamp(source, options)
     known_by = f"{FORMAT} {decoders()} {source.stamp} {asked} {legend}"

@@ -38,12 +38,13 @@ def inspect(
 ) -> Inspection:
     """What is in a data set, opened with `options`. The comparison of images is done once and kept in the cache
     (`cache_dir`)."""
+    binarise, fingerprint, dataset = dataset.binarise, dataset.fingerprint, dataset.plain()
     report, survey = dataset.report, dataset.survey
     base: dict[str, Any] = {
         "name": dataset.name, "place": report.source, "kind": dataset.kind, "shape": dataset.shape,
-        "fingerprint": dataset.fingerprint, "found": report.found, "usable": report.used + report.held_out,
+        "fingerprint": fingerprint, "found": report.found, "usable": report.used + report.held_out,
         "used": report.used, "held_out": report.held_out, "pairs": report.pairs, "also": report.also,
-        "pixels": report.pixels if dataset.kind == "images" else "",
+        "pixels": report.pixels if dataset.kind == "images" else "", "binarise": binarise,
     }  # fmt: skip
     if survey is None:
         return Inspection(**base)

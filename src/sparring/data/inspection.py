@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sparring.data.report import shown
+from sparring.data.report import BINARY, shown
 
 Level = Literal["error", "warning", "note"]
 
@@ -87,7 +87,7 @@ class Inspection:
     pairs:     how two images belong together (`Options.pairs`), "" of single ones: then an image is a pair, and what is
                said of its pixels is about what is to be made.   also: where the second sides lie.
     pixels:    what they are, in words, of both sides: "grey → colour".   maps: what label maps hold
-               (`DataReport.maps`).
+               (`DataReport.maps`).   binarise: how their values become 0 or 255.
     """
 
     name: str
@@ -130,6 +130,7 @@ class Inspection:
     also: str = ""
     pixels: str = ""
     maps: dict[str, Any] = field(default_factory=dict)
+    binarise: str = "none"
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -176,6 +177,8 @@ class Inspection:
             "" if same or not self.even else f", all {_ratio(self.even)}"
         )
         yield "colours " + (_counts(self.modes) if not self.pairs else self.pixels)
+        if self.binarise != "none":
+            yield f"binary  {self.binarise}: {BINARY[self.binarise]}; what is said here is of the images before that"
         if self.maps:
             yield f"maps    {self.maps['line']}"
         if self.classes:

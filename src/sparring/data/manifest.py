@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparring.data import cache
-from sparring.data.dataset import Dataset, Survey, assembled, prepared, recipe_of, stored, together
+from sparring.data.dataset import Dataset, Survey, assembled, binarised, prepared, recipe_of, stored, together
 from sparring.data.labels import annotate, numbered_as, trimmed
 from sparring.data.live import MOST_LOST, Live
 from sparring.data.map_verdicts import Found as MapsFound
@@ -137,7 +137,8 @@ def reopen(
     if manifest.given is None:
         own = replace(options, drop_unpaired=True)  # a partner that is gone is one of the differences
         again = _Reopening(manifest, own, root, warning, progress)
-        return again.run(lambda: open_pairs(source, own, root, progress)[0])
+        dataset, changes = again.run(lambda: open_pairs(source, own, root, progress)[0])
+        return binarised(dataset, options.binarise), changes
     assert options.into is not None
     texts = (source, options.into) if options.direction == "AtoB" else (options.into, source)
     single = replace(options, pairs="none", into=None, maps="none", palette=None)

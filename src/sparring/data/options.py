@@ -15,10 +15,11 @@ Keep = Literal["auto", "on", "off"]
 Pairs = Literal["auto", "none", "stems", "side-by-side", "columns", "unpaired"]
 Direction = Literal["AtoB", "BtoA"]
 Maps = Literal["none", "A", "B"]
+Binarise = Literal["none", "threshold", "static", "dynamic"]
 
 _CHOICES = {
     "labels": Labels, "frames": Frames, "on_bad": OnBad, "keep": Keep, "pairs": Pairs, "direction": Direction,
-    "maps": Maps,
+    "maps": Maps, "binarise": Binarise,
 }  # fmt: skip
 _FLAGS = {"levels": "range", "enlarge": "allow-upscale"}
 
@@ -53,6 +54,8 @@ class Options:
     enlarge:    whether enlarging is meant (then nobody is warned of it).
     on_bad:     what to do about images that cannot be used: leave them out and name them, or "stop".
     keep:       decoded images on disk: "on", "off" (decoded whenever they are needed), "auto" (on where they fit).
+    binarise:   make each value 0 or 255: by "threshold" (128), or drawn with its level as the probability, once for
+                each image ("static") or whenever it is delivered ("dynamic"): `data.binary`.
 
     Of pairs, an image that is given (side A) and one to be made of it (side B):
 
@@ -87,6 +90,7 @@ class Options:
     given_channels: int | None = None
     maps: Maps = "none"
     palette: str | None = None
+    binarise: Binarise = "none"
 
     def __post_init__(self) -> None:
         size, levels = self.size, self.levels

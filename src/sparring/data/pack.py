@@ -95,7 +95,7 @@ def pack_data(
 
     parquet()
     refuse(out, text)
-    dataset = open_data(text, replace(options, keep="off"), cache_dir=cache_dir, progress=progress)
+    dataset = open_data(text, replace(options, keep="off", binarise="none"), cache_dir=cache_dir, progress=progress)
     try:
         if not isinstance(dataset.train, Live):
             raise UsageError("PACK-POINTS", "these are points, which need no packing", where=text,

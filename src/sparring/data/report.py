@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from sparring.data.options import Pairs
 
+BINARY = {
+    "threshold": "black below 128 and white from there on",
+    "static": "each value white with its level as the probability, drawn once",
+    "dynamic": "each value white with its level as the probability, drawn anew whenever the image is shown",
+}
+"""How images become binary (`Options.binarise`), as a person is told."""
 _LONGEST = 80  # characters of a name in a message
 _SENTENCE = 240  # of what is said about one
 _KINDS = {1: "grey", 3: "colour", 4: "colour with transparency"}
@@ -56,6 +62,7 @@ class DataReport:
     labels: where the classes come from.   classes: images of each.   captions: images that have one.
     pairs: how two pictures belong together (`Options.pairs`), "" of single ones; an image is a pair then.
     also: where the second sides lie, if not in `source`.   sides: what "given" and "made" are (`SideSpec.record`).
+    binarise: how the values become 0 or 255; the fingerprint is of the images before that.
     maps: what the label maps hold (`map_verdicts.Found.record`, and "line": in words).   other: the reports of what is
     "given" and "made", where they are data sets of their own (unpaired); the rest is about what is made.
     """
@@ -83,6 +90,7 @@ class DataReport:
     sides: dict[str, Any] = field(default_factory=dict)
     maps: dict[str, Any] = field(default_factory=dict)
     other: dict[str, Any] = field(default_factory=dict)
+    binarise: str = "none"
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values; file names round-trip even if they are not UTF-8 (JSON's \\u escapes)."""
@@ -133,6 +141,8 @@ class DataReport:
             more = " …" if len(self.sizes) > 3 else ""
             size = f"{width}x{height}{',' if self.sides else ''}"
             yield f"prepared as {size} {self.pixels}, crop: {self.crop}; files are {top}{more}"
+        if self.binarise != "none":
+            yield f"binary ({self.binarise}): {BINARY[self.binarise]}"
         if self.maps:
             yield f"label maps: {self.maps['line']}"
         if self.classes:

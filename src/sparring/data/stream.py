@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparring.chance import Dice, permutation
+from sparring.data.binary import Binarised, drawn_at
 from sparring.data.dataset import Dataset
 from sparring.data.live import Live
 from sparring.errors import DataError
@@ -76,6 +77,8 @@ class ImageStream:
     Where images are given with them, both are of the same row and mirrored alike; of unpaired data the two are shuffled
     and mirrored independently of each other.
 
+    Images that are made binary anew whenever they are delivered ("dynamic") are drawn by the seed and the position.
+
     Of several captions of an image one is drawn whenever it is delivered; an image without any has an empty one.
     """
 
@@ -84,7 +87,11 @@ class ImageStream:
         self._order = _Order(len(dataset.train), seed)
         given = dataset.given
         images = dataset.train if given is None or given.whole is None else given.whole
-        self._images = images if isinstance(images, Live) else np.asarray(images)  # without memmap's overhead
+        self._anew = isinstance(images, Binarised) and images.how == "dynamic"
+        if isinstance(images, Binarised) and self._anew:
+            images = images.images
+        # without memmap's overhead:
+        self._images = images if isinstance(images, Live | Binarised) else np.asarray(images)
         self._other = _Other(given.other, seed, flip) if given is not None and given.other is not None else None
         self.fingerprint = hashlib.blake2b(f"{dataset.fingerprint} {flip}".encode(), digest_size=16).hexdigest()
 
@@ -95,12 +102,14 @@ class ImageStream:
         """x: (count, C, H, W) uint8 with channels_last strides; labels, captions and what is given (condition) where
         the data has them."""
         rows = self._order.rows(start, count)
-        if isinstance(self._images, Live):
+        if isinstance(self._images, Live | Binarised):
             images, rows = self._images.fetch(rows)  # the rows change where a file is broken
         else:
             images = self._images[rows]  # (count, H, W, C), a copy
         if self.flip:
             mirrored(images, Dice(seed=self.seed, purpose="flip", samples=range(start, start + count)))
+        if self._anew:
+            images = drawn_at(images, self.seed, range(start, start + count))
         x, condition = _sides(self.dataset, images)
         if self._other is not None:
             condition = self._other.take(start, count)
@@ -117,7 +126,7 @@ class ImageStream:
 
     def news(self) -> Sequence[News]:
         """Files that broke since the last call."""
-        own = self._images.news() if isinstance(self._images, Live) else ()
+        own = self._images.news() if isinstance(self._images, Live | Binarised) else ()
         return [*own, *self._other.news()] if self._other is not None else own
 
 

@@ -21,9 +21,11 @@ from torch import Tensor
 
 from sparring.chance import Dice, permutation
 from sparring.data import Dataset
+from sparring.data.binary import Binarised
 from sparring.data.decode import VERSION, Unusable, as_it_is, decoding
 from sparring.data.live import Live
 from sparring.data.pairing import AnyRecipe, decode
+from sparring.data.report import BINARY
 from sparring.data.scan import Scan, threads
 from sparring.data.sources import Source, Unreadable
 from sparring.data.sources.items import Two
@@ -224,7 +226,8 @@ class Rows(Side):
         self.split = split
         if hashes is not None:
             self.hashes = hashes[self._rows]
-            self.key = key_of(self.hashes, recipe.key)
+            binary = f" {dataset.fingerprint}" if dataset.binarise != "none" else ""  # drawn by row
+            self.key = key_of(self.hashes, recipe.key + binary)
         else:
             digest = hashlib.blake2b(f"{dataset.fingerprint} {split}".encode(), digest_size=16)
             digest.update(self._rows.tobytes())
@@ -232,7 +235,8 @@ class Rows(Side):
         sides = dataset.survey.sides[self._rows] if dataset.survey is not None else np.zeros((0, 2), np.int32)
         self.sizes = Counter((int(w), int(h)) for w, h in sides)
         self.formats = formats_of(dataset.file(int(row)) for row in self._rows)
-        self.prepared = in_words(recipe)
+        binary = f", binary ({dataset.binarise}: {BINARY[dataset.binarise]})" if dataset.binarise != "none" else ""
+        self.prepared = in_words(recipe) + binary
         self.classes = dataset.classes
         if dataset.labels is not None and dataset.held_out_labels is not None:
             self.labels = np.concatenate([dataset.held_out_labels, dataset.labels])[self._rows]
@@ -258,7 +262,7 @@ class Rows(Side):
             images, part = (self._dataset.held_out, rows) if aside else (self._dataset.train, rows - k)
             if not mine.any():
                 continue
-            if isinstance(images, Live):
+            if isinstance(images, Live | Binarised):
                 pixels, used = images.fetch(part[mine])
                 there = used == part[mine]  # another image stands in for one that is broken
                 self.excluded += [(self.name(int(p)), "cannot be read any more") for p in positions[mine][~there]]
