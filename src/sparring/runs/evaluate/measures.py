@@ -24,17 +24,19 @@ from sparring.metrics import (
     prdc,
     smoothness,
     spectrum,
+    texture,
 )
 from sparring.metrics.extractors import ClassifierFeatures
 from sparring.metrics.features import EfficientNetFeatures, Extractor, prepare
 from sparring.metrics.figure import Better, Figure, HasInterval
 from sparring.metrics.uncertainty import Measured
 from sparring.runs.evaluate.seen import Seen
-from sparring.runs.evaluate.sides import Drawn, Side
+from sparring.runs.evaluate.sides import CHUNK, Drawn, Side
 from sparring.runs.evaluate.translations import Cycle, Scores
 from sparring.types import HasLatents
 
-_LOOKED = 256  # images of either side whose spectrum is compared
+_LOOKED = 256  # images of either side whose spectrum and texture are compared
+_ROUNDING = 1 / 12  # of levels 0 … 255: the variance of rounding, below which nothing is texture
 _PATHS = 1000
 _STEP = 1e-3  # of a path: large against the rounding of float32, small against a path of length 1
 
@@ -309,17 +311,52 @@ def _ppl(scene: Scene) -> Figure:
 
 
 def _checkerboard(scene: Scene) -> Figure:
+    found = _pixels(scene, least=4)
+    if isinstance(found, str):
+        return scene.refusal("checkerboard", found)
+    fake, real = found
+    return scene.figure("checkerboard", spectrum.checkerboard(fake, real), "", len(real), len(fake))
+
+
+def _texture(name: str, *, background: bool) -> Callable[[Scene], Figure]:
+    def measure(scene: Scene) -> Figure:
+        found = _pixels(scene, least=2 * texture.PATCH)
+        if isinstance(found, str):
+            return scene.refusal(name, found)
+        fake, real = found
+        if float(texture.textures(real, background=background).mean()) < _ROUNDING:
+            return scene.refusal(name, "real images are plain there: nothing to hold the samples against")
+        return scene.figure(name, texture.texture(fake, real, background=background), "", len(real), len(fake))
+
+    return measure
+
+
+def _pixels(scene: Scene, least: int) -> tuple[Tensor, Tensor] | str:
+    """Some samples and some real images, (n, C, H, W) each, of one size; or why not. least: pixels of a side."""
     if scene.real_side is None or scene.fake_side is None:
-        return scene.refusal("checkerboard", "it needs the images themselves")
+        return "it needs the images themselves"
     found = []
-    for side, seen in ((scene.real_side, scene.real), (scene.fake_side, scene.fake)):
-        images = side.at(seen.positions[:_LOOKED].tolist())
+    for side, seen in ((scene.fake_side, scene.fake), (scene.real_side, scene.real)):
+        images = _at(side, seen.positions[:_LOOKED])
         if len({tuple(image.shape[1:]) for image in images}) != 1:
-            return scene.refusal("checkerboard", f"the images of {side.what} are of several sizes: take --size")
+            return f"the images of {side.what} are of several sizes: take --size"
         found.append(torch.stack([prepare(i[None], (i.shape[1], i.shape[2]))[0] for i in images]))
-    if found[0].shape[1:] != found[1].shape[1:] or min(found[0].shape[2:]) < 4:
-        return scene.refusal("checkerboard", "the two sides are of different sizes: take --size")
-    return scene.figure("checkerboard", spectrum.checkerboard(found[1], found[0]), "", len(found[0]), len(found[1]))
+    fake, real = found
+    if fake.shape[1:] != real.shape[1:]:
+        return "the two sides are of different sizes: take --size"
+    return (fake, real) if min(fake.shape[2:]) >= least else f"it needs images of at least {least} pixels a side"
+
+
+def _at(side: Side, positions: NDArray[np.int64]) -> list[Tensor]:
+    """The images at these positions, (C, H, W) each. The first ones are asked for together: a model that draws pixel by
+    pixel takes about as long for one as for many."""
+    if not np.array_equal(positions, np.arange(len(positions))):
+        return side.at(positions.tolist())
+    found: dict[int, Tensor] = {}
+    for start in range(0, len(positions), CHUNK):
+        for at, images in side.groups(start, start + CHUNK):
+            found |= dict(zip(at, images, strict=True))
+    return [found[k] for k in sorted(found) if k < len(positions)]
 
 
 # ── by name ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -363,6 +400,10 @@ MEASURES: dict[str, Measure] = {
     "ppl": Measure("perceptual path length of the latent space", _ppl, usual=False, paired=False),
     "checkerboard": Measure("energy of the highest frequencies over that of real images", _checkerboard, usual=False,
                             paired=False),
+    "texture": Measure("variance inside squares of 4 × 4 px over that of real images", _texture(
+        "texture", background=False), usual=False, paired=False),
+    "background_texture": Measure("the same where no edge is near: an average is smooth there", _texture(
+        "background_texture", background=True), usual=False, paired=False),
 }  # fmt: skip
 """Every measure by the name that ``--metrics`` takes."""
 
