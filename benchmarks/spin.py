@@ -23,10 +23,11 @@ import sys, torch
 from sparring.budget import Budget
 from sparring.data import Options
 from sparring.runs import plan as plans
+from sparring.runs.recipe import load
 torch.set_num_threads(2)
 request = plans.Request(sys.argv[1], "r3gan-minutes", Options(size=(64, 64)), None, Budget(images=1000), threads=2)
 dataset = plans.open_dataset(request)
-recipe = plans.resolve(request, dataset, torch.device("cpu"))
+recipe = load(request.recipe)
 engine = plans.make_engine(recipe, torch.device("cpu"))
 print(plans.rehearse(recipe, dataset, engine, 0, thorough=True)[0])
 """

@@ -125,6 +125,8 @@ def test_transparent_images_of_all_shapes_are_kept_whole(tmp_path: Path) -> None
 def test_few_images_are_augmented_and_many_are_not(images: Callable[..., Path]) -> None:
     checked = check(images(), device="cpu")
     assert choice(checked, "augmentation").value != "none"
+    (few,) = [finding for finding in checked.inspection.findings if finding.code == "DATA-FEW"]
+    assert few.fix.endswith("in training they are augmented")
     many = propose("x", Options(), checked.inspection, 5_000, advise("images", (3, 32, 32), 5_000, "cpu"))
     assert next(c for c in many.choices if c.name == "augmentation").value == "none"
 

@@ -54,6 +54,33 @@ def test_unpaired_files_and_wrong_maps_are_told_one_after_the_other(masks: tuple
     assert checked(masks, maps="A", drop_unpaired=True).inspection.findings[0].code == "DATA-MAPS"
 
 
+@pytest.mark.parametrize("pairs", ["auto", "unpaired"])
+def test_what_is_proposed_is_what_train_takes(masks: tuple[Path, Path], pairs: str) -> None:
+    found = checked(masks, pairs=pairs, given_channels=3)
+    small = ("width=2", "d_width=2") + (("d_layers=1", "blocks=1") if pairs == "unpaired" else ())
+    tiny: dict[str, Any] = {"size": 16, "budget": "8", "set": small, "device": "cpu", "threads": 1}
+    plan = api.plan(masks[0], into=masks[1], pairs=pairs, given_channels=3, **tiny)
+    config = plan.recipe.config
+    said = {choice.name: choice for choice in found.proposal.choices}
+    assert said["recipe"].value == plan.recipe.preset and said["batch"].value == str(config.batch) == "4"
+    assert said["mirroring"].value == ("on" if config.flip else "off")
+    (few,) = [finding for finding in found.inspection.findings if finding.code == "DATA-FEW"]
+    for text in (few.fix, said["augmentation"].why):
+        assert "enlarged and cut at random" in text and "are augmented" not in text
+        assert ("--set augment" in text) == (pairs == "auto"), "cyclegan has no such setting"
+
+
+def test_what_is_proposed_is_for_the_size_that_is_proposed(masks: tuple[Path, Path]) -> None:
+    for folder in masks:
+        for path in folder.iterdir():
+            with Image.open(path) as image:
+                image.resize((256, 256)).save(path)
+    found = checked(masks, size=None)
+    assert found.inspection.shape[1:] == (256, 256)
+    said = {choice.name: choice for choice in found.proposal.choices}
+    assert (said["size"].value, said["batch"].value) == ("64x64", "4") and "batch=4" in said["recipe"].why
+
+
 def test_eight_pairs_are_shown_before_the_first_step(masks: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
     settings: dict[str, Any] = {"recipe": f"{GAME}:Copying", "size": 8, "budget": "8", "set": ("batch=4",)}

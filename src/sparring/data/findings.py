@@ -77,14 +77,7 @@ def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding
         what = "pair" if made.pairs not in ("", "unpaired") else "image"
         images = f"{made.usable:,} {what}{'s' if made.usable > 1 else ''}"
         what = f"only {images}: without augmentation a generator learns them by heart"
-        found.append(
-            Finding(
-                level,
-                "DATA-FEW",
-                what,
-                "more images help most; so few are augmented in training, unless you say otherwise",
-            )
-        )
+        found.append(Finding(level, "DATA-FEW", what, "more images help most"))
     mixed = made.conversions.get("grey to colour", 0) + made.conversions.get("colour to grey", 0)
     if mixed > ODD * made.usable:  # fewer are named one by one
         other = "grey" if made.conversions.get("grey to colour") else "colour"

@@ -6,7 +6,10 @@ features of held-out images, and by looking at the grids).
 
 from __future__ import annotations
 
-from sparring.budget import Budget
+from collections.abc import Sequence
+
+from sparring.budget import Budget, parse_change
+from sparring.runs.recipe import Recipe, load
 from sparring.train.game import Training
 
 DEFAULT_BUDGET = Budget(seconds=20 * 60.0)
@@ -48,6 +51,8 @@ def of_pairs(pairs: str, *, two: bool) -> tuple[str, str] | None:
     return OF_PAIRS["unpaired" if pairs == "unpaired" else "stems"]
 
 
+FITTED = "smaller networks and patches than published, as suits these images and this machine"
+"""Why `fitted` changes a recipe."""
 SMALL = 128
 """Up to this side the published networks of Pix2Pix are wider, and its patches larger, than the images ask for."""
 
@@ -73,3 +78,26 @@ def adapted(config: Training, shape: tuple[int, ...], count: int) -> list[str]:
     if count < 2_000:
         return ["augment=0 -> 1.0 cosine 0..0.2"]
     return []
+
+
+def recipe_for(
+    asked: Recipe | None, kind: str, shape: tuple[int, ...], count: int, device: str, *, budget: Budget | None = None,
+    changes: Sequence[str] = (),
+) -> Recipe:  # fmt: skip
+    """The recipe that is trained on such data, which is also what `check` proposes: `asked` (by its name, or because
+    the data are pairs, see `of_pairs`), fitted to images and machine; None: chosen, and adapted to their number.
+
+    count: images for training.   changes: of the user, which go before all others.
+    """
+    if asked is None:
+        preset, why = choose(kind, shape, count, device, budget)
+        few = adapted(load(preset, changes).config, shape, count)
+        return load(preset, [*few, *changes], why)
+    if asked.why and device == "cpu" and asked.preset in LIGHTER:  # chosen, not asked for
+        return load(LIGHTER[asked.preset], changes, f"{asked.why}; narrow networks, since this is a CPU")
+    named = {parse_change(change)[0] for change in changes}
+    fit = [change for change in fitted(asked.preset, shape, device) if parse_change(change)[0] not in named]
+    if not fit:
+        return asked
+    why = f"{'; '.join([asked.why] * bool(asked.why) + [FITTED])}: {', '.join(fit)}"
+    return load(asked.preset, [*fit, *changes], why)

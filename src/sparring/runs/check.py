@@ -21,7 +21,7 @@ from sparring.data.scan import Progress
 from sparring.data.sources import lies_in
 from sparring.errors import DataError, MachineError, SparringError, UsageError
 from sparring.runs.directory import RunDirectory, check_above, stem
-from sparring.runs.propose import Proposal, advise, propose
+from sparring.runs.propose import Proposal, advise, propose, proposed_shape
 
 FORMAT = "sparring check 1"
 """What report.json says that it is."""
@@ -108,10 +108,16 @@ def check(
     inspection = inspect(dataset, options=works, cache_dir=cache_dir, progress=progress)
     inspection.findings[:0] = troubles
     advice = advise(inspection.kind, inspection.shape, len(dataset.train), device, cache_dir, inspection.pairs)
+    if (shape := proposed_shape(works, inspection, advice.device)) != inspection.shape:
+        advice = advise(inspection.kind, shape, len(dataset.train), device, cache_dir, inspection.pairs)
     proposal = propose(str(source), works, inspection, len(dataset.train), advice)
     if troubles:
         proposal = _that_works(proposal, options, works, beside)
     _say_of_proposed_size(dataset, inspection, proposal)
+    for place, finding in enumerate(inspection.findings):
+        if finding.code == "DATA-FEW":
+            fix = f"{finding.fix}; {advice.varied()}"
+            inspection.findings[place] = dataclasses.replace(finding, fix=fix)
     return Checked(str(source), options, dataset, inspection, proposal, refused=bool(troubles))
 
 

@@ -21,7 +21,7 @@ from sparring.runs.cost import cost_of
 from sparring.runs.directory import RunDirectory, free_directory
 from sparring.runs.observe import most_seen
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
-from sparring.runs.recipe import Recipe, load
+from sparring.runs.recipe import Recipe
 from sparring.runs.transfer import Origin
 from sparring.runs.watch import SAMPLES, distance_of
 from sparring.train.engine import Engine, choose_device, join, local_rank
@@ -161,7 +161,9 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     compatible.check_processes(device)
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress, needs=asked.game.needs if asked else ())
-    recipe = fitted(asked, request, dataset, device) if asked else resolve(request, dataset, device)
+    recipe = auto.recipe_for(
+        asked, dataset.kind, dataset.shape, len(dataset.train), device.type, budget=request.budget, changes=request.set
+    )
     compatible.check_kind(dataset.kind, request.options, recipe, request.data)
     compatible.check_batch(recipe, len(dataset.train))
     check_needs(recipe, space_of(dataset), request.data)
@@ -210,26 +212,6 @@ def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) 
         return ()
     game = build(recipe, space_of(dataset), seed)
     return tuple(transfer.lines(origin, transfer.adopt(game, origin), game))
-
-
-def fitted(recipe: Recipe, request: Request, dataset: Dataset, device: torch.device) -> Recipe:
-    """The recipe asked for, with what `auto.fitted` changes in it for these images on this device."""
-    if recipe.why and device.type == "cpu" and recipe.preset in auto.LIGHTER:  # chosen, not asked for
-        return load(auto.LIGHTER[recipe.preset], request.set, f"{recipe.why}; narrow networks, since this is a CPU")
-    changes = auto.fitted(recipe.preset, dataset.shape, device.type)
-    why = "smaller networks and patches than published, as suits these images and this machine"
-    why = f"{recipe.why}; {why}" if recipe.why else why
-    return load(recipe.preset, [*changes, *request.set], why) if changes else recipe
-
-
-def resolve(request: Request, dataset: Dataset, device: torch.device) -> Recipe:
-    """The recipe asked for; "auto" asks the committed sweep."""
-    if request.recipe != "auto":
-        return load(request.recipe, request.set)
-    preset, why = auto.choose(dataset.kind, dataset.shape, len(dataset.train), device.type, request.budget)
-    recipe = load(preset, request.set, why)
-    changes = auto.adapted(recipe.config, dataset.shape, len(dataset.train))
-    return load(preset, [*changes, *request.set], why) if changes else recipe
 
 
 def open_dataset(request: Request, progress: Callable[..., None] | None = None, needs: Collection[str] = ()) -> Dataset:

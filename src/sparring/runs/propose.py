@@ -15,6 +15,7 @@ from typing import Any
 
 from sparring import __version__
 from sparring.data import Options, cache
+from sparring.data.findings import FEW
 from sparring.data.inspection import Inspection
 from sparring.data.options import flag
 from sparring.data.remarks import ground, hexadecimal
@@ -50,22 +51,32 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Advice:
-    """What the table of recipes says for data of a kind, shape and number. augment: its strength, start and end."""
+    """What `train` would take for data of a kind, shape and number. augment: its strength, start and end; None of
+    a recipe that has no such setting.   jitter: whether images are enlarged and cut back at a random place."""
 
     device: str
     preset: str
     why: str
     batch: int
     flip: bool
-    augment: tuple[float, float]
+    augment: tuple[float, float] | None
+    jitter: bool = False
+
+    def varied(self) -> str:
+        """What training does so that few images are not learnt by heart, in words."""
+        if max(self.augment or (0.0,)):
+            return "in training they are augmented"
+        done = "enlarged and cut at random (jitter), not more" if self.jitter else "not augmented"
+        more = "; --set augment=0.5 augments what D sees" if self.augment is not None else ""
+        return f"in training they are {done}{more}"
 
 
 def advise(
     kind: str, shape: tuple[int, ...], count: int, device: str = "", cache_dir: Path | None = None, pairs: str = ""
 ) -> Advice:
-    """The advice of `auto` and the preset it chooses, kept in the cache: asking again needs no torch, whose loading
-    would take longer than a second check. device: "" for what this machine has.   pairs: how two images belong
-    together, if they do."""
+    """The recipe that `auto.recipe_for` takes without a word about it, kept in the cache: asking again needs no torch,
+    whose loading would take longer than a second check. device: "" for what this machine has.   pairs: how two images
+    belong together, if they do."""
     machine = sorted(glob.glob("/dev/nvidia*") + glob.glob("/dev/kfd")), os.environ.get("CUDA_VISIBLE_DEVICES"), device
     folder = Path(__file__).parents[1]
     texts = [path.read_bytes() for path in sorted(folder.glob("recipes/**/*.[py]*")) if path.is_file()]
@@ -79,7 +90,7 @@ def advise(
     entry = cache.directory(cache_dir)[0] / "advice" / digest
     entry.parent.mkdir(parents=True, exist_ok=True)
     said = cache.create(entry, write)["advice"]
-    return Advice(**{**said, "augment": tuple(said["augment"])})
+    return Advice(**{**said, "augment": said["augment"] and tuple(said["augment"])})
 
 
 def _advice(kind: str, shape: tuple[int, ...], count: int, device: str, pairs: str) -> Advice:
@@ -88,13 +99,23 @@ def _advice(kind: str, shape: tuple[int, ...], count: int, device: str, pairs: s
     from sparring.train.engine import choose_device
 
     device = device or choose_device("auto").type
-    chosen = auto.of_pairs(pairs or "none", two=False)
-    preset, why = chosen or auto.choose(kind, shape, count, device, None)
-    changes = auto.adapted(load(preset, ()).config, shape, count) if chosen is None else []
-    config = load(preset, changes).config
+    named = auto.of_pairs(pairs or "none", two=False)
+    asked = load(named[0], (), named[1]) if named else None
+    recipe = auto.recipe_for(asked, kind, shape, count, device)
+    config = recipe.config
     augment = getattr(config, "augment", None)
-    strength = (0.0, 0.0) if augment is None else (float(augment.start), float(augment.end))
-    return Advice(device, preset, why, config.batch, config.flip, strength)
+    strength = None if augment is None else (float(augment.start), float(augment.end))
+    return Advice(
+        device, recipe.preset, recipe.why, config.batch, config.flip, strength, bool(getattr(config, "jitter", False))
+    )
+
+
+def proposed_shape(options: Options, found: Inspection, device: str) -> tuple[int, ...]:
+    """The shape (C, H, W) that is proposed: that of the inspection, unless another size is better on this device."""
+    if found.kind != "images":
+        return found.shape
+    width, height = map(int, _size(options, found, device).value.split("x"))
+    return found.shape[0], height, width
 
 
 def propose(source: str, options: Options, found: Inspection, count: int, advice: Advice) -> Proposal:
@@ -108,9 +129,10 @@ def propose(source: str, options: Options, found: Inspection, count: int, advice
         choices += [size, _crop(options, found, size), _channels(options, found)]
     choices.append(Choice("recipe", advice.preset, advice.why + _idle_labels(found)))
     often = f"; {_images(count)} come{'s' if count == 1 else ''} round often" if count < advice.batch else ""
-    choices.append(Choice("batch", str(advice.batch), f"what the recipe was measured with{often}"))
+    measured = "as the recipe has it" if found.pairs else "what the recipe was measured with"
+    choices.append(Choice("batch", str(advice.batch), f"{measured}{often}"))
     if found.kind == "images":
-        choices += [_augmentation(advice.augment, count)] * (not found.pairs)
+        choices.append(_augmentation(advice, count))
         choices.append(_mirroring(found, advice.flip))
     chosen = {word for choice in choices for word in choice.words if word.startswith("--") and word != "--set"}
     said = _pairs(words_of(options))
@@ -211,11 +233,13 @@ def _channels(options: Options, found: Inspection) -> Choice:
     return Choice("channels", value, "all images are in colour" if not grey else "most images are in colour")
 
 
-def _augmentation(strength: tuple[float, float], count: int) -> Choice:
-    if not max(strength):
-        return Choice("augmentation", "none", f"{count:,} images are enough without")
-    text = f"only {_images(count)}: augmented ones keep D from learning them by heart"
-    return Choice("augmentation", "{:g} to {:g}".format(*strength), text)
+def _augmentation(advice: Advice, count: int) -> Choice:
+    if advice.augment and max(advice.augment):
+        text = f"only {_images(count)}: augmented ones keep D from learning them by heart"
+        return Choice("augmentation", "{:g} to {:g}".format(*advice.augment), text)
+    if count < FEW or advice.jitter:
+        return Choice("augmentation", "none", advice.varied())
+    return Choice("augmentation", "none", f"{count:,} images are enough without")
 
 
 _WRITING = re.compile(
