@@ -249,12 +249,12 @@ def _translations(run: Run, game: Translates, inputs: bool) -> tuple[Image.Image
         what = error.what if isinstance(error, SparringError) else str(error)
         return None, f"no picture: the data that would be translated cannot be read ({what})"
     shown = exhibits_of(dataset, game)
-    if shown is None or shown.batch.condition is None:
+    if shown is None or shown.condition is None:
         return None, ""
-    made = _made(game, shown.batch.condition, run)
+    made = _made(game, shown.condition, run)
     columns = [visible(made, dataset.palette)]
     if inputs and dataset.given is not None:
-        given = shown.batch.condition.float() / 127.5 - 1
+        given = shown.condition.float() / 127.5 - 1
         columns.insert(0, visible(given, dataset.given.palette))
     said = f"What it makes of {len(made)} pictures that were held out from training"
     sheet, factor = side_by_side(columns), -(-_VISIBLE // min(made.shape[-2:]))

@@ -21,12 +21,11 @@ from sparring.data.pair_sheet import pair_sheet
 from sparring.errors import CheckpointError, DataError, Diverged, UsageError
 from sparring.generate.grid import picture
 from sparring.generate.sample import rows_of, shown
-from sparring.runs import edits, loggers, neighbours
+from sparring.runs import edits, exhibits, loggers, neighbours
 from sparring.runs import plan as plans
 from sparring.runs.board import POINTS, Board, board_of, drawn, moments
 from sparring.runs.directory import RunDirectory
 from sparring.runs.document import Document
-from sparring.runs.exhibits import Exhibits, exhibits_of
 from sparring.runs.lock import RunLock
 from sparring.runs.loggers import Loggers
 from sparring.runs.plan import Plan, Request
@@ -55,10 +54,10 @@ class Session(Iterator[Event]):
         self.loop: Loop | None = None
         self.finished: Done | None = None
         self._stop = False
+        self._dataset: Dataset | None = None
         self._real: torch.Tensor | None = None  # points that a picture of points is laid over
         self._rows: int | None = None  # of a picture of images, if each class has one
         self._board: Board | None = None  # draws a game on the plane
-        self._exhibits: Exhibits | None = None  # what a game that translates is shown
         self._loggers: Loggers | None = None  # tell other programs
         self._events = self._run(begin)
 
@@ -104,9 +103,9 @@ class Session(Iterator[Event]):
         with ExitStack() as stack:
             stack.enter_context(polite(self.stop))
             self.loop, dataset = begin(stack)
+            self._dataset = dataset
             self._rows = rows_of(self.loop.match.game, len(dataset.classes))
             self._real = torch.from_numpy(dataset.train[:POINTS].copy()) if dataset.kind == "points" else None
-            self._exhibits = exhibits_of(dataset, self.loop.match.game)
             if self.loop.engine.leads:  # the others draw nothing, and may be here before the document is written
                 self._board = board_of(
                     dataset, self.loop.match.game, seconds=planned_seconds(self.directory.document()),
@@ -146,12 +145,12 @@ class Session(Iterator[Event]):
             yield Alarm(event.images, "DISK", f"the sample grid could not be written ({error})")
 
     def _picture(self, event: Sampled) -> Image:
-        assert self.loop is not None
-        game = self.loop.match.game
-        if self._board is not None and isinstance(game, Landscape):
-            return self._board.picture(game, event)
-        if self._exhibits is not None:
-            return self._exhibits.picture(event.samples)
+        assert self.loop is not None and self._dataset is not None
+        match = self.loop.match
+        if self._board is not None and isinstance(match.game, Landscape):
+            return self._board.picture(match.game, event)
+        if match.exhibits is not None:
+            return exhibits.picture(self._dataset, match.exhibits, event.samples)
         return picture(event.samples, rows=self._rows, real=self._real)
 
     def _film(self, done: Done) -> Iterator[Event]:
@@ -264,8 +263,7 @@ def _loop(
     if checkpoint is None and (origin := Origin.in_document(document)) is not None:
         adopt(game, origin)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)
-    if (shown_to := exhibits_of(dataset, game)) is not None:
-        match.exhibits = shown_to.batch
+    match.exhibits = exhibits.exhibits_of(dataset, game)
     log = stack.enter_context(Log(directory.log, disk=disk)) if rank == 0 else None
     count = POINTS if dataset.kind == "points" else shown(rows_of(game, len(dataset.classes)))
     settled = Pace.of(horizon, recipe.config.batch, total, grid=count)

@@ -328,7 +328,7 @@ class Loop(Iterator[Event]):
 
     def _sample(self) -> Iterator[Event]:
         """Samples from the same latents as ever, by the averaged players in eval mode."""
-        if not isinstance(self.match.game, Samples | Translates) or self.match.shows == 0 or not self.engine.leads:
+        if not self.match.shows or not self.engine.leads:
             return
         self.phase = "sample"
         yield Sampled(self.match.images, sample_averaged(self.match, self.pace.grid))

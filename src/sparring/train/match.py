@@ -21,7 +21,7 @@ from sparring.train.optimiser import optimiser
 from sparring.train.rescue import SHIFT
 from sparring.train.schedule import Play
 from sparring.train.turn import Piece, consensus, gradient
-from sparring.types import Batch, Criticises, Stream, Translates
+from sparring.types import Batch, Criticises, Samples, Stream, Translates
 
 
 class Match:
@@ -99,11 +99,11 @@ class Match:
         return torch.tensor(self.retired)
 
     @property
-    def shows(self) -> int | None:
-        """How many samples can be drawn: as many as there are exhibits of a game that translates; None: any number."""
-        if not isinstance(self.game, Translates):
-            return None
-        return len(self.exhibits) if self.exhibits is not None else 0
+    def shows(self) -> bool:
+        """Whether there are samples: a game that translates makes them of its exhibits."""
+        if isinstance(self.game, Translates):
+            return self.exhibits is not None
+        return isinstance(self.game, Samples)
 
     # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────
 
