@@ -208,17 +208,19 @@ def finish(session: Session) -> Run:
 
 
 def load(
-    path: str | Path, *, which: str | int = "best", device: str = "auto", progress: Callable[..., None] | None = None
-) -> Run:
+    path: str | Path, *, which: str | int = "best", device: str = "auto", lopped: bool = False,
+    progress: Callable[..., None] | None = None,
+) -> Run:  # fmt: skip
     """Open a run for use: ``sparring.load("runs/cats").sample(16, seed=0)`` is a float tensor in [0, 1].
 
     path: of a run, or of a folder that `export` wrote; or a model of the hub, ``"hf:owner/name"`` (the extra [hub]; its
     `remarks` say which commit it is).   which: "best" (by what was measured on held-out data; the newest where nothing
-    was), "last", or the images seen by the checkpoint.
+    was), "last", or the images seen by the checkpoint.   lopped: without what samples do not need, such as the encoder
+    of a VAE; exported folders always are.
     """
     from sparring.export.opening import open_trained
 
-    return open_trained(path, which=which, device=device, progress=progress)
+    return open_trained(path, which=which, device=device, lopped=lopped, progress=progress)
 
 
 def doctor(

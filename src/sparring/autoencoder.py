@@ -53,6 +53,8 @@ class AutoencoderConfig(Training):
     scale: Annotated[float, Field(gt=0, le=1e3)] | None = None
     """Standard deviation (gaussian) or scale (logistic) of each value around what is decoded, in units of [-1, 1];
     none: one for all values, learned."""
+    noise: bool = False
+    """Draw samples from the law of x given z, noise and all; else show its mean, as is usual of images."""
     beta: Schedule = Ramp(1.0, 1.0)
     """Weight of the KL divergence; "0 -> 1 linear 0..0.1" warms it up over the first tenth."""
     free_bits: Annotated[float, Field(ge=0)] = 0.0
@@ -100,6 +102,7 @@ class Autoencoder(Game, HasLatents, Samples, Reconstructs, HasPosterior):
     """
 
     averaged = ("M",)
+    useful = ("M.decoder",)  # once it is trained samples need no encoder
 
     def __init__(self, config: Any, shape: tuple[int, ...], M: nn.Module) -> None:
         super().__init__()
@@ -109,9 +112,15 @@ class Autoencoder(Game, HasLatents, Samples, Reconstructs, HasPosterior):
     @classmethod
     def build(cls, config: Any, space: Space) -> Self:
         heads, coordinates = cls.sizes(config)
-        scale = config.scale if LIKELIHOODS[config.decoder].scaled else 0.0
-        encoder = encoder_decoder.Encoder(space.shape, heads, config.hidden)
-        decoder = encoder_decoder.Decoder(coordinates, space.shape, config.hidden[::-1], scale)
+        scale = config.scale if LIKELIHOODS[config.decoder].scaled else 1.0
+        encoder: nn.Module
+        decoder: nn.Module
+        if config.network == "mlp":
+            encoder = encoder_decoder.Encoder(space.shape, heads, config.hidden)
+            decoder = encoder_decoder.Decoder(coordinates, space.shape, config.hidden[::-1], scale)
+        else:
+            encoder = encoder_decoder.ConvolutionalEncoder(space.shape, heads, config.width)
+            decoder = encoder_decoder.ConvolutionalDecoder(coordinates, space.shape, config.width, scale)
         return cls(config, space.shape, Coder(encoder, decoder))
 
     # ── what a recipe says ───────────────────────────────────────────────────────────────────────────────────────
@@ -137,17 +146,21 @@ class Autoencoder(Game, HasLatents, Samples, Reconstructs, HasPosterior):
 
     def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
         """reconstruction: −log p(x | z); kl: KL(q ‖ p); their sum is minus the ELBO. free: what free bits add to kl.
-        In nats for each sample, (N,)."""
+        scale: of each value around what is decoded, where the law has one. All (N,), the first three in nats."""
         q = self.encode(batch.x)
         kl = q.kl()
-        terms = {"reconstruction": -self.log_p(batch.x, q.draw(now.chance("z"))), "kl": kl.sum(1)}
+        raw, log_scale = self.say(q.draw(now.chance("z")))
+        terms = {"reconstruction": -self.law.log_p(batch.x, raw, log_scale).flatten(1).sum(1), "kl": kl.sum(1)}
         if self.config.free_bits > 0:
             terms["free"] = (self.config.free_bits - kl).clamp(min=0).sum(1)
+        if self.law.scaled:
+            terms["scale"] = log_scale.detach().exp().flatten()
         return terms
 
     def weights(self, player: str, terms: Terms, now: Now) -> Weights:
         beta = now.at(self.config.beta)
-        return {name: 1.0 if name == "reconstruction" else beta for name in terms}
+        pays = {"reconstruction": 1.0, "kl": beta, "free": beta}
+        return {name: weight for name, weight in pays.items() if name in terms}
 
     # ── what the trained game can do ─────────────────────────────────────────────────────────────────────────────
 
@@ -189,7 +202,12 @@ class Autoencoder(Game, HasLatents, Samples, Reconstructs, HasPosterior):
         return self.decode(self.encode(x).draw(dice))
 
     def decode(self, z: Tensor) -> Tensor:
-        return self.law.mean(self.say(z)[0])
+        """The mean of x given z."""
+        return self._shown(self.law.mean(self.say(z)[0]))
 
     def sample(self, dice: Dice, *, truncation: float = 1.0) -> Tensor:
-        return self.decode(paths.truncate(self.latents(dice), truncation))
+        z = paths.truncate(self.latents(dice), truncation)
+        return self._shown(self.law.draw(*self.say(z), dice)) if self.config.noise else self.decode(z)
+
+    def _shown(self, x: Tensor) -> Tensor:
+        return x if len(self.shape) == 1 else x.clamp(-1, 1)  # an image ends where black and white do

@@ -142,8 +142,9 @@ class Turn(Event):
     rate: float | None = None
 
 
-PAID = ("real", "fake", "pair", "loss")
-"""The terms of a `Turn` that add up to what a player pays; the others are penalties, or only observed."""
+PAID = ("real", "fake", "pair", "loss", "reconstruction", "kl")
+"""The terms of a `Turn` that add up to what a player pays; the others are penalties, or only observed. The last two are
+in nats for each sample, −log p(x | z) and KL(q ‖ p): together minus the ELBO, whatever weight the second one has."""
 
 
 def paid(values: Mapping[str, Any]) -> dict[str, float]:

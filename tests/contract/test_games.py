@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.train.arena import ALONE, EVERY, NANO, PURE, TRANSLATING, copied, digest, game_of, match_of
+from tests.train.arena import ALONE, EVERY, LIKELY, NANO, PURE, TRANSLATING, copied, digest, game_of, match_of
 
 from sparring.chance import Dice
 from sparring.errors import UsageError
@@ -16,7 +16,7 @@ from sparring.runs.recipe import configure, game_class, load, plain, presets
 from sparring.runs.settings import explained
 from sparring.train.checkpoint import Store
 from sparring.train.game import Game, Training
-from sparring.types import Criticises, HasLatents, Samples, SamplesByClass, Translates
+from sparring.types import Criticises, HasLatents, HasLikelihood, Samples, SamplesByClass, Translates
 
 
 def test_every_recipe_is_here() -> None:
@@ -30,7 +30,8 @@ def test_players_are_disjoint_and_hold_every_parameter(name: str) -> None:
     assert len(held) == len(set(held)) and set(held) == {id(p) for p in game.parameters()}
     assert game.averaged and set(game.averaged) <= set(game.players)
     assert isinstance(game, Criticises) == (name not in ALONE)
-    assert isinstance(game, (Samples, HasLatents)) == (name in NANO)
+    assert isinstance(game, (Samples, HasLatents)) == (name in NANO or name in LIKELY)
+    assert isinstance(game, HasLikelihood) == (name in LIKELY)
     assert isinstance(game, Translates) == (name in TRANSLATING or name == "fcn8s")
 
 
@@ -89,7 +90,7 @@ def test_each_player_moves_its_own_way(name: str, player: str) -> None:
     assert gained < 100 * 1e-3 * float(norm) ** 2 + 1e-3  # of first order: no leap
 
 
-@pytest.mark.parametrize("name", NANO)
+@pytest.mark.parametrize("name", [*NANO, "vae"])
 def test_samples_do_not_depend_on_the_size_of_the_batch(name: str) -> None:
     """Latents are equal; pixels within one 8-bit level."""
     match = match_of(name)

@@ -33,7 +33,7 @@ class Interpolate(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        run = api.load(self.directory, which=self.which, progress=talk.progress)
+        run = api.load(self.directory, which=self.which, lopped=True, progress=talk.progress)
         talk.remark(run.remarks)
         out = self.out if self.out is not None else run.home / "walk.gif"
         talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label)))

@@ -37,7 +37,7 @@ class Sample(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        run = api.load(self.directory, which=self.which, progress=talk.progress)
+        run = api.load(self.directory, which=self.which, lopped=True, progress=talk.progress)
         talk.remark(run.remarks)
         out = self.out if self.out is not None else run.home / "generated"
         if self.out is None and self.label is not None:

@@ -11,9 +11,12 @@ from sparring.runs.run import Run
 
 
 def open_trained(
-    place: str | Path, *, which: str | int = "best", device: str = "auto", progress: Callable[..., None] | None = None
-) -> Run:
+    place: str | Path, *, which: str | int = "best", device: str = "auto", lopped: bool = False,
+    progress: Callable[..., None] | None = None,
+) -> Run:  # fmt: skip
     """The run in a directory, the folder that one was exported to, or what ``hf:owner/name[@revision]`` is now.
+
+    lopped: a run without what samples do not need; a folder holds nothing else.
 
     Raises `CheckpointError`, and of the hub what `hub.fetch` raises."""
     if hub.is_address(place):
@@ -22,6 +25,6 @@ def open_trained(
     elif is_release(place):
         run = Release(place, device=device)
     else:
-        return Run(place, which=which, device=device)
+        return Run(place, which=which, device=device, lopped=lopped)
     refuse_which(which, run)
     return run

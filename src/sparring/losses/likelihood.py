@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sparring.types import Outcome
+from sparring.types import Dice, Outcome
 
 HALF_STEP = 1 / 255
 """Half the distance of two neighbouring levels k / 127.5 − 1."""
@@ -36,8 +36,12 @@ class Likelihood(ABC):
         """(N, …), nats for each value."""
 
     def mean(self, raw: Tensor) -> Tensor:
-        """(N, …) in [−1, 1] for images: what is shown."""
+        """(N, …): the mean of x, but for what lies beyond black and white."""
         return raw
+
+    @abstractmethod
+    def draw(self, raw: Tensor, log_scale: Tensor, dice: Dice) -> Tensor:
+        """(N, …): x from its law, by `dice`; a z (N, d) that they gave is independent of it."""
 
 
 class Bernoulli(Likelihood):
@@ -54,12 +58,18 @@ class Bernoulli(Likelihood):
     def mean(self, raw: Tensor) -> Tensor:
         return torch.tanh(raw / 2)  # 2 σ(raw) − 1
 
+    def draw(self, raw: Tensor, log_scale: Tensor, dice: Dice) -> Tensor:
+        return torch.where(_uniform(raw, dice) < torch.sigmoid(raw), 1.0, -1.0).to(raw)
+
 
 class Gaussian(Likelihood):
     """x ~ N(raw, σ²), σ = exp(log_scale): a density of x in [−1, 1]."""
 
     def log_p(self, x: Tensor, raw: Tensor, log_scale: Tensor) -> Tensor:
         return -0.5 * ((x - raw) * torch.exp(-log_scale)).square() - log_scale - 0.5 * math.log(2 * math.pi)
+
+    def draw(self, raw: Tensor, log_scale: Tensor, dice: Dice) -> Tensor:
+        return raw + log_scale.exp() * dice.normal(*raw.shape[1:], 1)[..., 0].to(raw)
 
 
 class Logistic(Likelihood):
@@ -79,6 +89,14 @@ class Logistic(Likelihood):
         inside = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log(-torch.expm1(-width))
         first, last = F.logsigmoid(above), F.logsigmoid(-below)
         return torch.where(x < -1 + HALF_STEP, first, torch.where(x > 1 - HALF_STEP, last, inside))
+
+    def draw(self, raw: Tensor, log_scale: Tensor, dice: Dice) -> Tensor:
+        x = raw + log_scale.exp() * torch.logit(_uniform(raw, dice), eps=1e-7)
+        return ((x + 1) * 127.5).round().clamp(0, 255) / 127.5 - 1
+
+
+def _uniform(raw: Tensor, dice: Dice) -> Tensor:
+    return dice.uniform(*raw.shape[1:], 1)[..., 0].to(raw)  # no latent was drawn in this shape
 
 
 BERNOULLI = Bernoulli("bernoulli", "binary", False)

@@ -7,6 +7,7 @@ RECIPES: dict[str, str] = {
     "cgan": "sparring.recipes.cgan:CGAN",
     "pix2pix": "sparring.recipes.pix2pix:Pix2Pix",
     "cyclegan": "sparring.recipes.cyclegan:CycleGAN",
+    "vae": "sparring.recipes.vae:VAE",
     "classifier": "sparring.recipes.classifier:Classifier",
     "fcn8s": "sparring.recipes.fcn8s:FCN8s",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -11,13 +12,19 @@ from torch import Tensor
 
 from sparring.autoencoder import Autoencoder, AutoencoderConfig, Posterior
 from sparring.priors import gaussian
-from sparring.train.game import strict
+from sparring.train.game import Fraction, strict
+from sparring.train.schedule import Ramp
 from sparring.types import Dice
 
 
 @pydantic_dataclass(frozen=True, config=strict, kw_only=True)
 class VAEConfig(AutoencoderConfig):
-    """Settings of `VAE`."""
+    """Settings of `VAE`. Defaults: images of any size, some minutes on a CPU; the Gaussian decoder with one learned
+    standard deviation of Rybkin et al. 2021 (σ-VAE), with which no weight between the two terms need be found."""
+
+    network: Literal["mlp", "conv"] = "conv"
+    """Convolutional (images only), with `width` channels on the finest map; or fully connected, of `hidden` layers."""
+    lr: Fraction = Ramp(1e-3, 1e-4, "cosine", 0.5, 1.0)
 
 
 @dataclass(frozen=True)

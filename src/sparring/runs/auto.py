@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sparring.autoencoder import AutoencoderConfig
 from sparring.budget import Budget, parse_change
 from sparring.runs.recipe import Recipe, load
 from sparring.train.game import Training
@@ -57,6 +58,20 @@ SMALL = 128
 """Up to this side the published networks of Pix2Pix are wider, and its patches larger, than the images ask for."""
 
 
+SUITED = "as suits these data"
+"""Why `suited` changes a recipe."""
+
+
+def suited(recipe: Recipe, shape: tuple[int, ...], binary: bool) -> list[str]:
+    """Changes to a recipe that says what x is given z, where the data are not what it is set for: points have no
+    neighbours to convolve and are drawn with their noise; what is black or white has a probability, not a density."""
+    config = recipe.config
+    if not isinstance(config, AutoencoderConfig):
+        return []
+    points = ["network=mlp", "z=2", "noise=true"] if len(shape) == 1 and config.network == "conv" else []
+    return [*points, *(["decoder=bernoulli"] if binary and config.decoder != "bernoulli" else [])]
+
+
 def fitted(preset: str, shape: tuple[int, ...], device: str) -> list[str]:
     """Changes to a recipe that was asked for by its name, where images and machine are not those it was published for.
 
@@ -82,12 +97,13 @@ def adapted(config: Training, shape: tuple[int, ...], count: int) -> list[str]:
 
 def recipe_for(
     asked: Recipe | None, kind: str, shape: tuple[int, ...], count: int, device: str, *, budget: Budget | None = None,
-    changes: Sequence[str] = (),
+    changes: Sequence[str] = (), binary: bool = False,
 ) -> Recipe:  # fmt: skip
     """The recipe that is trained on such data, which is also what `check` proposes: `asked` (by its name, or because
     the data are pairs, see `of_pairs`), fitted to images and machine; None: chosen, and adapted to their number.
 
-    count: images for training.   changes: of the user, which go before all others.
+    count: images for training.   changes: of the user, which go before all others.   binary: whether every value is
+    black or white (`--binarise`).
     """
     if asked is None:
         preset, why = choose(kind, shape, count, device, budget)
@@ -96,8 +112,11 @@ def recipe_for(
     if asked.why and device == "cpu" and asked.preset in LIGHTER:  # chosen, not asked for
         return load(LIGHTER[asked.preset], changes, f"{asked.why}; narrow networks, since this is a CPU")
     named = {parse_change(change)[0] for change in changes}
-    fit = [change for change in fitted(asked.preset, shape, device) if parse_change(change)[0] not in named]
+    fit, reason = fitted(asked.preset, shape, device), FITTED
+    if not fit:
+        fit, reason = suited(asked, shape, binary), SUITED
+    fit = [change for change in fit if parse_change(change)[0] not in named]
     if not fit:
         return asked
-    why = f"{'; '.join([asked.why] * bool(asked.why) + [FITTED])}: {', '.join(fit)}"
+    why = f"{'; '.join([asked.why] * bool(asked.why) + [reason])}: {', '.join(fit)}"
     return load(asked.preset, [*fit, *changes], why)

@@ -138,6 +138,14 @@ def check_pairs(recipe: Recipe, space: Space, data: str) -> None:
         )  # fmt: skip
 
 
+def unlikely(recipe: Recipe, binarise: str) -> list[str]:
+    """What keeps a recipe that could say how likely images are from saying so of these."""
+    if getattr(recipe.config, "decoder", "") != "bernoulli" or binarise != "none":
+        return []
+    return ["decoder=bernoulli takes grey values for probabilities, which trains and samples, and gives no likelihood; "
+            "--binarise dynamic makes images of black and white that have one"]  # fmt: skip
+
+
 def notes(kind: str, recipe: Recipe, count: int) -> list[str]:
     """What is possible, but perhaps not meant. count: samples to train on."""
     said, batch = [], recipe.config.batch

@@ -143,6 +143,7 @@ class Plan:
         said = compatible.notes(self.dataset.kind, self.recipe, len(self.dataset.train))
         if self.dataset.kind == "images":  # of points the labels are their modes: nobody brought them
             said += unused(self.recipe, space_of(self.dataset))
+            said += compatible.unlikely(self.recipe, self.dataset.binarise)
         if self.device.type == "cpu" and (light := auto.LIGHTER.get(self.recipe.preset)):
             said.append(f"these are the networks of the paper; on a CPU --recipe {light} sees many times the images")
         asked = self.request.budget.images if self.request.budget is not None else None
@@ -162,8 +163,9 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     threads = set_threads(request.threads)
     dataset = open_dataset(request, progress, needs=asked.game.needs if asked else ())
     recipe = auto.recipe_for(
-        asked, dataset.kind, dataset.shape, len(dataset.train), device.type, budget=request.budget, changes=request.set
-    )
+        asked, dataset.kind, dataset.shape, len(dataset.train), device.type, budget=request.budget, changes=request.set,
+        binary=dataset.binarise != "none",
+    )  # fmt: skip
     compatible.check_kind(dataset.kind, request.options, recipe, request.data)
     compatible.check_batch(recipe, len(dataset.train))
     check_needs(recipe, space_of(dataset), request.data)

@@ -27,6 +27,7 @@ from sparring.train.checkpoint import match_tensors
 from sparring.train.engine import choose_device
 from sparring.train.game import Game
 from sparring.train.manifest import Damage, parsed
+from sparring.train.parts import left_out, lop, used
 from sparring.types import Space
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -74,6 +75,7 @@ class Release(Run):
         game = plans.build(recipe, space, int(self.said["run"]["seed"]), begins=False)
         for name, tensor in kept(game).items():
             tensor.copy_(tensors[name])
+        lop(game)
         plans.make_engine(recipe, self.device).settle(game)
         return game.eval().requires_grad_(False)
 
@@ -93,14 +95,14 @@ class Release(Run):
 
     def info(self) -> dict[str, Any]:
         """What it is, in plain values."""
-        players = {name: self.game.players[name] for name in self.game.useful}
         return described(self.directory, self.document) | {
             "path": self.source,
             "planned": self.said["run"].get("planned", self.images),
             "images": self.images,
             "checkpoint": self.said["run"].get("checkpoint", ""),
             "can": ", ".join(self.said["can"]),
-            "parameters": {name: sum(p.numel() for p in player.parameters()) for name, player in players.items()},
+            "parameters": {path: sum(p.numel() for p in part.parameters()) for path, part in used(self.game).items()},
+            **({"left out": ", ".join(paths)} if (paths := left_out(self.game)) else {}),
             "remarks": self.remarks,
         }
 
@@ -109,9 +111,9 @@ class Release(Run):
 
 
 def kept(game: Game) -> dict[str, Tensor]:
-    """What of a game is exported, by name: the state of each player that use needs, as ``G.…``, and what is no player's
-    and not for training alone, as ``game.…``. The tensors themselves, detached."""
-    found = {f"{name}.{key}": tensor for name in game.useful for key, tensor in game.players[name].state_dict().items()}
+    """What of a game is exported, by name: the state of each player, or part of one, that use needs, as ``G.…``, and
+    what is no player's and not for training alone, as ``game.…``. The tensors themselves, detached."""
+    found = {f"{path}.{key}": tensor for path, part in used(game).items() for key, tensor in part.state_dict().items()}
     theirs = {id(t) for player in game.players.values() for t in player.state_dict(keep_vars=True).values()}
     for key, tensor in game.state_dict(keep_vars=True).items():
         if id(tensor) not in theirs and key.partition(".")[0] not in game.for_training:

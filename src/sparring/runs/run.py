@@ -19,6 +19,7 @@ from sparring.runs.session import recipe_of
 from sparring.train.checkpoint import Checkpoint, Store, match_tensors
 from sparring.train.engine import choose_device
 from sparring.train.game import Game
+from sparring.train.parts import left_out, lop
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,13 @@ class Run:
 
     path: the directory.   which: "best", "last", or images seen; see `choose`.   document: what recipe.yaml says.
     images: how many the opened checkpoint had seen.   choice: why it is this one.
-    game: on `device`, averaged players in place, in eval mode.
+    game: on `device`, averaged players in place, in eval mode.   lopped: without what samples do not need, such as the
+    encoder of a VAE.
     """
 
-    def __init__(self, path: Path | str, *, which: str | int = "best", device: str = "auto") -> None:
+    def __init__(
+        self, path: Path | str, *, which: str | int = "best", device: str = "auto", lopped: bool = False
+    ) -> None:
         self.directory = RunDirectory(path)
         said = self.directory.said()
         self.document: dict[str, Any] = said.values
@@ -92,6 +96,7 @@ class Run:
         self.checkpoint: Checkpoint = self.choice.checkpoint
         self.images = self.checkpoint.images
         self.device = choose_device(device)
+        self.lopped = lopped
         self.game = self._open(recipe_of(said))
 
     @property
@@ -115,9 +120,11 @@ class Run:
     def _open(self, recipe: Recipe) -> Game:
         space = plans.space_of_document(self.document)
         game = plans.build(recipe, space, int(self.document["run"]["seed"]), begins=False)
+        gone = tuple(f"{path}." for path in (lop(game) if self.lopped else ()))
         for name, player in game.players.items():
             stem = f"{name}-ema" if f"{name}-ema" in self.checkpoint.stems else name
             tensors = self.checkpoint.tensors(stem)
+            tensors = {key: tensor for key, tensor in tensors.items() if not f"{name}.{key}".startswith(gone)}
             match_tensors(tensors, player.state_dict(), f"{self.checkpoint.path.name}/{stem}")
             player.load_state_dict(tensors)
         if "game" in self.checkpoint.stems:
@@ -185,11 +192,13 @@ class Run:
     def info(self) -> dict[str, Any]:
         """What the run is, in plain values."""
         counts = {name: sum(p.numel() for p in player.parameters()) for name, player in self.game.players.items()}
+        cut = left_out(self.game)
         return described(self.directory, self.document) | {
             "images": self.images,
             "checkpoint": f"{self.checkpoint.path.name}: {self.choice.reason}",
             "checkpoints": Store(self.directory.checkpoints).moments,
             "parameters": counts,
+            **({"samples need": ", ".join(self.game.useful), "left out": ", ".join(cut)} if cut else {}),
             "remarks": self.remarks,
         }
 

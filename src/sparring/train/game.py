@@ -99,7 +99,8 @@ class Game(nn.Module, ABC):
 
     @property
     def useful(self) -> tuple[str, ...]:
-        """Players that the trained game needs for what it is for: what exports keep. Default: `averaged`, else all."""
+        """Players, or parts of players by their paths ("M.decoder"), that the trained game needs for what it is for:
+        what exports keep, and what is loaded to sample (`train.parts`). Default: `averaged`, else all."""
         return self.averaged or tuple(self.players)
 
     @property

@@ -18,6 +18,7 @@ from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Training
 from sparring.train.hand import Hand
 from sparring.train.optimiser import optimiser
+from sparring.train.parts import left_out
 from sparring.train.rescue import SHIFT
 from sparring.train.schedule import Play
 from sparring.train.turn import Piece, consensus, gradient
@@ -317,8 +318,11 @@ class Match:
         return files | ({"optimiser": moments} if moments else {})
 
     def state(self) -> dict[str, Any]:
-        """The counters; of an ensemble also who is retired; of a run that went back, how it goes on since then."""
+        """The counters; of an ensemble also who is retired; of a run that went back, how it goes on since then; of a
+        game of which samples need but a part, which one, and what may be left out."""
         counters: dict[str, Any] = {"round": self.round, "drawn": self.drawn}
+        if self.members is None and (cut := left_out(self.game)):
+            counters |= {"samples_need": list(self.game.useful), "left_out": list(cut)}
         if self.attempt:
             counters |= {"attempt": self.attempt, "slower": self.slower}
         return counters if self.members is None else {**counters, "retired": list(self.retired)}
