@@ -172,10 +172,30 @@ def test_sizes_and_shapes(scenes: Callable[..., Path]) -> None:
     assert inspect(open_data(root, size=(64, 64), crop="pad")).lost == 0.0
 
 
-def test_pictures_side_by_side_are_asked_about(scenes: Callable[..., Path]) -> None:
-    made = inspect(open_data(scenes(12, (128, 64))))
+@pytest.mark.parametrize("kind", ["seam", "alike", "one", "halves of none"])
+def test_pictures_side_by_side_are_asked_about_and_panoramas_are_not(tmp_path: Path, kind: str) -> None:
+    """A step in the middle, or the same edges in both halves on white; a panorama has neither."""
+    for number in range(12):
+        picture = Image.new("RGB", (128, 64), "white")
+        if kind == "seam":
+            picture.paste(scene(number), (0, 0)), picture.paste(scene(number + 100), (64, 0))
+        elif kind == "one":
+            picture = scene(number, 128, 64)
+        else:
+            spot = tuple(np.random.default_rng(number).integers(4, 36, 2).tolist())
+            other = spot if kind == "alike" else tuple(np.random.default_rng(number + 50).integers(4, 36, 2).tolist())
+            picture.paste(Image.new("RGB", (20, 20), "black"), spot)
+            picture.paste(scene(number, 20, 20), (64 + other[0], other[1]))
+        picture.save(tmp_path / f"{number}.png")
+    data = open_data(tmp_path)
+    made = inspect(data)
     assert made.even == 2.0
-    assert "side by side" in found(made, "DATA-SIDE-BY-SIDE").what
+    if kind in ("one", "halves of none"):
+        assert "DATA-SIDE-BY-SIDE" not in codes(made)
+    else:
+        assert "--pairs side-by-side" in found(made, "DATA-SIDE-BY-SIDE").fix
+        assert any("side by side" in line for line in data.report.lines()), "train says so too"
+        assert "DATA-SIDE-BY-SIDE" not in codes(inspect(open_data(tmp_path, pairs="side-by-side")))
 
 
 def test_kinds_of_pixels(scenes: Callable[..., Path]) -> None:

@@ -118,6 +118,8 @@ def test_what_has_no_partner_stops_with_its_names_or_is_left_out(sides: Callable
     data = opened(a, b, drop_unpaired=True)
     assert belong(data) and data.report.used + data.report.held_out == 23
     assert [name for name, why in data.report.excluded if why.startswith("no partner")] == ["03.BMP", "Extra.png"]
+    assert data.report.found == 23 and "23 pairs found" in data.report.lines()[0], "files without a partner are no pair"
+    assert "0 excluded, besides 2 files of no pair" in data.report.lines()[0]
 
 
 def test_nothing_in_common_says_so_and_case_counts(tmp_path: Path) -> None:

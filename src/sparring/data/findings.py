@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from sparring.data.builtin import IMAGES
 from sparring.data.inspection import LISTED, MOST_LIVE, ODD, Finding, Inspection, Level
+from sparring.data.remarks import SIDE_BY_SIDE
 
 FEW = 1_000
 """Below so many images a generator learns them by heart unless they are augmented."""
@@ -70,7 +71,10 @@ def findings(made: Inspection, warnings: Sequence[str], others: Iterable[Finding
     found = [*_left_out(made), *_copies(made), *_nothing_to_see(made), *_shapes(made), *others]
     known = re.compile(r"exact duplicate|one flat colour|only [\d,]+ image")
     for text in warnings:
-        if not known.search(text):
+        if text == SIDE_BY_SIDE:
+            what, _, fix = text.partition("; ")
+            found.insert(0, Finding("warning", "DATA-SIDE-BY-SIDE", what, fix))
+        elif not known.search(text):
             found.append(noted(text))
     if made.usable < FEW:
         level: Level = "warning" if made.usable < 100 else "note"
@@ -202,13 +206,6 @@ def _class_folders(made: Inspection) -> list[str]:
 
 
 def _shapes(made: Inspection) -> Iterator[Finding]:
-    if made.even and (1.95 < made.even < 2.05) and made.usable > 1 and not made.pairs:
-        yield Finding(
-            "warning", "DATA-SIDE-BY-SIDE",
-            "all images are twice as wide as high: are these two pictures side by side?",
-            "if so, they are pairs: --pairs side-by-side makes the right half of the left one (--direction BtoA: the "
-            "left of the right); without it they are learnt as one picture",
-        )  # fmt: skip
     if not made.pairs and any(made.folders == sorted(two) for two in (("A", "B"), ("trainA", "trainB"))):
         yield Finding(
             "note", "DATA-FOLDERS", f"folders {' and '.join(made.folders)}: the two sides of pairs?",

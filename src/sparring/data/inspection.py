@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sparring.data.report import BINARY, shown
+from sparring.data.report import BINARY, beside, shown
 
 Level = Literal["error", "warning", "note"]
 
@@ -73,7 +73,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Inspection:
-    """found = usable + number of `excluded`; usable = used + held_out. Sizes: (width, height) as stored in the files.
+    """found = usable + number of `excluded`, of pairs less those files that are half of none;
+    usable = used + held_out. Sizes: (width, height) as stored in the files.
 
     sides, aspects: histograms of the shorter side and of width ÷ height, (label, images).
     lost:      mean share of an image's area that the crop cuts away; `much`: images that lose more than a fifth.
@@ -157,9 +158,11 @@ class Inspection:
             return
         what = "pair" if self.pairs not in ("", "unpaired") else "file"
         place = f"{shown(self.place)} and {shown(self.also)}" if self.also else shown(self.place)
+        lost = self.found - self.usable
         yield (
             f"{place}: {self.found:,} {what}{'s' if self.found != 1 else ''}, {self.usable:,} usable "
-            f"({self.used:,} for training, {self.held_out:,} held out), {len(self.excluded):,} left out"
+            f"({self.used:,} for training, {self.held_out:,} held out), {lost:,} left out"
+            + beside(len(self.excluded) - lost)
         )
         for level in ("error", "warning", "note"):
             for finding in self.findings:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from sparring.data import cache, duplicates, legends
 from sparring.data.decode import Decoded, Recipe, Unusable, decoding
+from sparring.data.halves import side_by_side
 from sparring.data.map_verdicts import Found
 from sparring.data.maps import Legend, MapRecipe, painted
 from sparring.data.opening import decoders
 from sparring.data.options import Options
 from sparring.data.pairing import AnyRecipe, PairRecipe, decode
-from sparring.data.remarks import blank, converted, few, repeated, smaller
+from sparring.data.remarks import SIDE_BY_SIDE, blank, converted, few, repeated, smaller
 from sparring.data.report import DataReport
 from sparring.data.scan import (
     HASH_BYTES,
@@ -38,7 +39,7 @@ from sparring.data.sources.items import Two
 from sparring.data.split import boundary, held_out_count, joined, numbered, split_order
 from sparring.errors import DataError
 
-FORMAT = 3  # of the cache's own files
+FORMAT, _STORED = 4, 3  # of the cache's own files; of images in it
 SURVEYED = ("sides", "mode", "hashes", "equal", "flat", "look", "made")
 """What an entry of the cache knows of each image beside its pixels."""
 
@@ -72,7 +73,7 @@ class Preparation:
         seen = self._maps(found)
         legend = seen.legend if seen is not None else None
         recipe = recipe_of(found, options, pairs=bool(self.source.pairs), legend=legend)
-        content = found.key(f"{recipe.key} split-{FORMAT}")
+        content = found.key(f"{recipe.key} split-{_STORED}")
         stored = self._keeps(len(found), recipe, content)
         key = content if stored else f"{content}-live"
         entry = self.root / "images" / key
@@ -97,8 +98,10 @@ class Preparation:
         k = boundary(np.load(entry / "groups.npy"), held_out_count(len(hashes), options.held_out))
         digest = hashlib.blake2b(f"{recipe.key} {k}".encode(), digest_size=HASH_BYTES)
         digest.update(hashes.tobytes())
+        strangers = len(self.source.listed_out) if self.source.pairs else 0  # files that are half of no pair
         report = DataReport(
-            source=self.source.place, kind="images", found=len(rows) + len(excluded), used=len(rows) - k, held_out=k,
+            source=self.source.place, kind="images", found=len(rows) + len(excluded) - strangers, used=len(rows) - k,
+            held_out=k,
             excluded=sorted(excluded), ignored=dict(self.source.ignored), conversions=meta["conversions"],
             sizes=found.histogram(), size=recipe.size, crop=recipe.crop,
             channels=recipe.made.channels if isinstance(recipe, PairRecipe) else recipe.channels,
@@ -177,6 +180,8 @@ class Preparation:
     ) -> list[str]:
         enlarged = bool(meta["conversions"].get("enlarged")) and not self.options.enlarge
         said = smaller(found.sides[rows], recipe.size) if enlarged else []
+        if not self.source.pairs and side_by_side(self.source, found.sides[rows]):
+            said.append(SIDE_BY_SIDE)
         said += converted(meta["conversions"], recipe.background, self.options, self.source.own.origin == "built-in")
         said += repeated(np.load(entry / "equal.npy"), lambda row: self._name(found, int(rows[row])))
         flat = np.flatnonzero(np.load(entry / "flat.npy"))

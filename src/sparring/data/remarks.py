@@ -17,6 +17,12 @@ _NAMED = 3
 Name = Callable[[int], str]
 """The name of a row."""
 
+SIDE_BY_SIDE = (
+    "all images are twice as wide as high, and most look like two pictures side by side; if they are pairs: --pairs "
+    "side-by-side makes the right half of the left one (--direction BtoA: the left of the right); without it they are "
+    "learnt as one picture"
+)
+
 
 def smaller(sides: NDArray[np.int32], size: tuple[int, int]) -> list[str]:
     """How many images are much smaller than wanted, how small, and the largest size that 95 % reach.

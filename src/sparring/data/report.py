@@ -56,9 +56,19 @@ def few(names: Iterable[object], total: int | None = None, most: int = 10) -> st
     return ", ".join(first) + (f" and {beside:,} more" if beside else "")
 
 
+def beside(files: int) -> str:
+    """How many files are left out that are half of no pair, to go on with.
+
+    >>> beside(0), beside(1)
+    ('', ', besides 1 file of no pair')
+    """
+    return f", besides {files:,} file{'s' * (files > 1)} of no pair" if files > 0 else ""
+
+
 @dataclass(frozen=True)
 class DataReport:
-    """found = used + held_out + len(excluded). sizes: the files' own sizes, width x height, most frequent first.
+    """found = used + held_out + len(excluded); of pairs less those excluded files that are half of none.
+    sizes: the files' own sizes, width x height, most frequent first.
     labels: where the classes come from.   classes: images of each.   captions: images that have one.
     pairs: how two pictures belong together (`Options.pairs`), "" of single ones; an image is a pair then.
     also: where the second sides lie, if not in `source`.   sides: what "given" and "made" are (`SideSpec.record`).
@@ -131,9 +141,10 @@ class DataReport:
                 f"{part['held_out']:,} held out, {len(part['excluded']):,} excluded"
             )
         if not self.other:
+            lost = self.found - self.used - self.held_out
             yield (
                 f"{place}: {self.found:,}{what} found, {self.used:,} used, "
-                f"{self.held_out:,} held out, {len(self.excluded):,} excluded"
+                f"{self.held_out:,} held out, {lost:,} excluded{beside(len(self.excluded) - lost)}"
             )
         if self.size:
             height, width = self.size
