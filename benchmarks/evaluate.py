@@ -14,7 +14,6 @@ Each section is kept in the results and replaces only itself.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -22,7 +21,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -30,18 +28,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.spent import spent
 from sparring.chance import Dice, permutation
 from sparring.data.decode import as_it_is
 
 RESULTS = Path(__file__).parent / "results" / "evaluate.json"
 SECTIONS = ("speed", "run", "copies", "halves", "memory")
 _LOOK = """
-import resource, sys
+import sys
+from benchmarks.spent import peak
 from sparring.runs.evaluate import opening, stream
 from sparring.runs.evaluate.judges import open_judge
 side = opening.open_side(opening.Wanted("files", sys.argv[1], n=int(sys.argv[2])))
 seen = stream.look(side, open_judge("efficientnet-lite0", "cpu"))
-print(seen.n, seen.features.numel() * 4, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(seen.n, seen.features.numel() * 4, peak())
 """
 
 
@@ -69,23 +69,11 @@ def write(folder: Path, files: list[bytes], count: int, shade: int) -> Path:
 
 def timed(words: list[str], cache: Path, threads: int = 2) -> tuple[dict[str, Any], dict[str, float]]:
     """What ``sparring evaluate … --json`` prints, and what it took."""
-    settings = {**os.environ, "SPARRING_CACHE": str(cache), "OMP_NUM_THREADS": str(threads)}
-    began = time.monotonic()
-    with tempfile.TemporaryFile() as out:
-        started = subprocess.Popen(
-            [sys.executable, "-m", "sparring", "evaluate", *words, "--json", "--device", "cpu"],
-            stdout=out,
-            env=settings,
-        )
-        _, status, used = os.wait4(started.pid, 0)
-        if status:
-            raise SystemExit(f"sparring evaluate {' '.join(words)} failed")
-        out.seek(0)
-        record = json.load(io.TextIOWrapper(out, encoding="utf-8"))
-    return record, {
-        "seconds": round(time.monotonic() - began, 1),
-        "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "peak_mib": round(used.ru_maxrss / 1024),
+    took = spent(["evaluate", *words, "--json", "--device", "cpu"], threads, {"SPARRING_CACHE": str(cache)})
+    return json.loads(took.out), {
+        "seconds": took.seconds,
+        "processor_seconds": took.cpu_seconds,
+        "peak_mib": round(took.peak / 2**20),
     }
 
 

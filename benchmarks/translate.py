@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from benchmarks.spent import spent
 
 RESULTS = Path(__file__).parent / "results" / "translate.json"
 LIMIT = 2e9
@@ -40,37 +38,6 @@ def photograph(path: Path, width: int, height: int) -> Path:
     grain = chance.integers(-12, 13, (height, width, 1), np.int16)
     Image.fromarray(np.clip(smooth + grain, 0, 255).astype(np.uint8)).save(path, quality=92)
     return path
-
-
-_CALL = """
-import sys
-from pathlib import Path
-from sparring.cli import main
-code = main(sys.argv[1:])
-lines = Path("/proc/self/status").read_text().splitlines()
-print(next(line for line in lines if line.startswith("VmHWM")).split()[1], file=sys.stderr)
-sys.exit(code)
-"""
-
-
-def spent(arguments: list[str], threads: int) -> dict[str, Any]:
-    """What a command of ours took: seconds, and the most memory that it held (by the kernel's VmHWM; `ru_maxrss` also
-    remembers the program that started it)."""
-    start = time.perf_counter()
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    process = subprocess.Popen([sys.executable, "-c", _CALL, *arguments], env=environment, stderr=subprocess.PIPE)
-    assert process.stderr is not None
-    said = process.stderr.read().decode()
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(said)
-    *lines, peak = said.strip().splitlines()
-    return {
-        "peak_bytes": int(peak) * 1024,
-        "seconds": round(time.perf_counter() - start, 1),
-        "cpu_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "said": lines[-1],
-    }
 
 
 def memory(
@@ -89,10 +56,13 @@ def memory(
                 device="cpu", enlarge=True,
             )  # fmt: skip
         out = Path(folder) / "out.jpg"
-        found = spent(["translate", str(run), str(photo), "--out", str(out), *["--compile"] * compiled], threads)
+        took = spent(["translate", str(run), str(photo), "--out", str(out), *["--compile"] * compiled], threads)
         with Image.open(out) as made:
             assert made.size == (width, height)
-    return {"pixels": [width, height], "threads": threads, **found, "within_2_GB": found["peak_bytes"] < LIMIT}
+    return {
+        "pixels": [width, height], "threads": threads, "peak_bytes": took.peak, "seconds": took.seconds,
+        "cpu_seconds": took.cpu_seconds, "said": took.err.strip().splitlines()[-1], "within_2_GB": took.peak < LIMIT,
+    }  # fmt: skip
 
 
 def jumps(image: np.ndarray, places: list[int]) -> float:

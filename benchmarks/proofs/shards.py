@@ -22,7 +22,6 @@ import hashlib
 import json
 import multiprocessing
 import os
-import resource
 import shlex
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import spent
 from benchmarks.speed.machine import describe
 
 LIMIT = 500.0
@@ -50,7 +50,7 @@ def memory() -> float:
 
 
 def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return spent.peak() / 1e6
 
 
 # ── the truth ─────────────────────────────────────────────────────────────────────────────────────────────────────
