@@ -3,7 +3,7 @@
     python -m benchmarks.halves                (make bench-halves; half a minute, ../shared/data is needed)
 
 Pairs: facades (a photograph beside its label map) and OpenMoji (an outline beside its drawing). Single ones: the middle
-of cat faces, clothes, emoji, and of either half of the facades, cut to 2:1. Of each at most 200 pictures, evenly chosen.
+of cat faces, clothes, emoji, and of either half of the facades, cut to 2:1. At most 200 of each, evenly chosen.
 A data set is called pairs where most of 16 pictures look like two: `alarm` is the probability of that if each of 16
 does so by chance as often as was seen.
 """
@@ -72,7 +72,8 @@ def main() -> None:
         edges = [alike(one, other) for one, other in zip(found, found[1:] + found[:1], strict=True)]
         share = float(np.mean(np.logical_or(steps, edges)))
         rows.append({"set": name, "two": two, "pictures": len(found), "seam": float(np.mean(steps)),
-                     "alike": float(np.mean(edges)), "either": share, "alarm": float(f"{_most(share):.2g}")})  # fmt: skip
+                     "alike": float(np.mean(edges)), "either": share,
+                     "alarm": float(f"{_most(share):.2g}")})  # fmt: skip
         print(json.dumps(rows[-1]))
     said = {"command": "python -m benchmarks.halves", "machine": platform.platform(), "cores": os.cpu_count()}
     OUT.write_text(json.dumps({**said, "looked_at": LOOKED_AT, "rows": rows}, indent=1) + "\n", "utf-8")

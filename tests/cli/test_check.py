@@ -209,6 +209,18 @@ def test_what_lasts_is_said_now_and_then_where_nobody_watches(quiet, monkeypatch
     assert heard.getvalue().splitlines() == ([] if quiet else lines)
 
 
+def test_stages_in_turn_do_not_silence_each_other(monkeypatch):
+    clock, heard = [100.0], io.StringIO()
+    monkeypatch.setattr(sys, "stderr", heard)
+    monkeypatch.setattr("sparring.cli.talk.time.monotonic", lambda: clock[0])
+    talk = Talk()
+    for second in range(20):
+        clock[0] = 100.0 + second
+        talk.progress("translating", second, 20)
+        talk.progress(f"tiles of {second}.png", 0, 4)
+    assert heard.getvalue().splitlines() == ["translating 10 / 20"]
+
+
 def test_a_terminal_that_closes_stops_nothing(watched):
     terminal = watched()
     talk = Talk()

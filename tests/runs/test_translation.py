@@ -300,3 +300,98 @@ def test_who_cannot_says_what_can(trained: Path, tmp_path: Path, capsys: pytest.
     with pytest.raises(UsageError, match=r"TRANSLATE-CANNOT(.|\n)*sparring sample"):
         points.translate(pixels(4, 4))
     assert Translation(api.load(trained)).seconds is None
+
+
+# ── two pictures side by side ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def doubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on right halves, of which left ones are made."""
+    place = tmp_path_factory.mktemp("doubled")
+    (place / "both").mkdir()
+    for number in range(8):
+        picture = np.concatenate([np.roll(pixels(16, 16), number, 0), np.roll(pixels(16, 16), number, 1)], axis=1)
+        Image.fromarray(picture).save(place / "both" / f"{number}.png")
+    api.train(
+        place / "both", pairs="side-by-side", direction="BtoA", recipe="pix2pix", size=16, budget="4", set=TINY,
+        out=place / "run", threads=1, device="cpu",
+    )  # fmt: skip
+    return place / "run"
+
+
+def test_of_two_pictures_side_by_side_the_given_half_is_asked_for(
+    doubled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = pixels(20, 40)
+    Image.fromarray(both).save(tmp_path / "both.png")
+    assert main(["translate", str(doubled), str(tmp_path)]) == 3
+    said = capsys.readouterr().err
+    assert "TRANSLATE-HALVES" in said and "40x20" in said and "fix: --half right" in said
+    run = api.load(doubled, device="cpu")
+    right = run.translate(np.ascontiguousarray(both[:, 20:]))
+    assert main(["translate", str(doubled), str(tmp_path), "--half", "right", "--out", str(tmp_path / "out")]) == 0
+    assert (np.asarray(Image.open(tmp_path / "out" / "both.png")) == right).all()
+    assert (run.translate(both, half="right") == right).all() and run.translate(both, half="whole").shape == both.shape
+    assert run.translate(Image.fromarray(both), half="left").size == (20, 20)
+    assert run.translate(both[:, :39]).shape == (20, 39, 3), "only what is twice as wide is refused"
+    for picture in (both, Image.fromarray(both), torch.from_numpy(both).permute(2, 0, 1), tmp_path / "both.png"):
+        with pytest.raises(DataError, match="TRANSLATE-HALVES"):
+            run.translate(picture)
+    with pytest.raises(DataError, match="even width"):
+        run.translate(both[:, :39], half="left")
+    with pytest.raises(UsageError, match="TRANSLATE-HALF"):
+        run.translate(both, half="middle")
+
+
+def test_among_others_a_double_picture_is_left_out_with_a_word(
+    doubled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, width in (("both", 40), ("one", 20)):
+        Image.fromarray(pixels(20, width)).save(tmp_path / f"{name}.png")
+    assert main(["translate", str(doubled), str(tmp_path), "--out", str(tmp_path / "out")]) == 3
+    said = capsys.readouterr().err
+    assert "left out both.png" in said and "--half right" in said and os.listdir(tmp_path / "out") == ["one.png"]
+
+
+def test_other_runs_take_a_wide_picture_as_one_and_a_half_of_it_on_request(run: Run) -> None:
+    assert run.translate(pixels(20, 40)).shape == (20, 40, 3)
+    clear = Image.fromarray(pixels(20, 40, 4))
+    assert (run.translate(clear, half="left").size, run.translate(clear, half="left").mode) == ((20, 20), "RGBA")
+
+
+# ── on the way ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_who_stops_it_is_told_what_is_done(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "abc":
+        Image.fromarray(pixels(20, 30)).save(tmp_path / f"{name}.png")
+    picture, called = Translation.picture, []
+
+    def stopping(self: Translation, *arguments: Any, **how: Any) -> Image.Image:
+        called.append(1)
+        if len(called) == 2:
+            raise KeyboardInterrupt
+        return picture(self, *arguments, **how)
+
+    monkeypatch.setattr(Translation, "picture", stopping)
+    assert main(["translate", str(trained), str(tmp_path), "--out", str(tmp_path / "out")]) == 130
+    said = capsys.readouterr().err
+    assert f"stopped; 1 of 3 pictures is translated, in {tmp_path / 'out'}" in said
+    assert os.listdir(tmp_path / "out") == ["a.png"] and "nothing was begun" not in said
+
+
+def test_progress_counts_pictures_and_the_tiles_of_large_ones(trained: Path, tmp_path: Path) -> None:
+    for name, side in (("a", 20), ("b", 64)):
+        Image.fromarray(pixels(side, side)).save(tmp_path / f"{name}.png")
+    seen: list[tuple[str, int, int]] = []
+    told = lambda stage, done, total: seen.append((stage, done, total))  # noqa: E731
+    api.save_translations(trained, tmp_path, tmp_path / "out", progress=told, tile=32)
+    assert [one for one in seen if one[0] == "translating"] == [("translating", 0, 2), ("translating", 1, 2)]
+    tiles = [one for one in seen if "tiles" in one[0]]
+    assert tiles[0][0] == "2 of 2: tiles of b.png" and [done for _, done, _ in tiles] == list(range(tiles[0][2]))
+    seen.clear()
+    api.save_translations(trained, tmp_path / "b.png", tmp_path / "alone.png", progress=told, tile=32)
+    assert seen[0][0] == "tiles" and seen[0][2] == tiles[0][2]

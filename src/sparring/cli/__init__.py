@@ -138,8 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             talk.record(record(error))
         if error.code == "PEER" or not said_by_rank_0(code):  # whoever lost another process cannot wait for it
             talk.trouble(str(error) + notes(error))
-    except KeyboardInterrupt:
-        talk.say("\nstopped; nothing was begun that is not finished")
+    except KeyboardInterrupt as stop:
+        said = "; ".join(getattr(stop, "__notes__", [])) or "nothing was begun that is not finished"
+        talk.say(f"\nstopped; {said}")
         code = 130
     except Exception as error:
         known = explained(error)

@@ -26,7 +26,7 @@ class Talk:
         self.terminal = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._open = not quiet
         self._bar: Bar | None = None
-        self._stage, self._due = "", 0.0  # what goes on where nobody watches, and when the next line about it is due
+        self._due: dict[str, float] = {}  # where nobody watches: when the next line about a stage is due
 
     def say(self, text: str = "") -> None:
         """Talk: one line or more on stderr. A closed stderr is no reason to stop working."""
@@ -75,10 +75,10 @@ class Talk:
     def _tell(self, stage: str, done: int, total: int) -> None:
         """A plain line about a stage that lasts, every `EVERY` seconds."""
         now = time.monotonic()
-        if stage != self._stage:
-            self._stage, self._due = stage, now + PATIENCE
-        elif now >= self._due:
-            self._due = now + EVERY
+        if stage not in self._due:
+            self._due[stage] = now + PATIENCE
+        elif now >= self._due[stage]:
+            self._due[stage] = now + EVERY
             self.say(f"{stage} {done:,} / {total:,}" if total else f"{stage} {done:,} files")
 
     def clear(self) -> None:

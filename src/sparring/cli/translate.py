@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -39,6 +39,9 @@ class Translate(Command):
     """bring the shorter side to so many pixels before and back after; train: the size the run was trained at"""
     tile: Annotated[int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: by memory)")] = None
     """cut what has longer sides into overlapping tiles of at most so many pixels a side"""
+    half: Annotated[Literal["auto", "left", "right", "whole"], tyro.conf.arg(metavar="left|right|whole")] = "auto"
+    """left, right: each picture is two side by side, and this one is given; whole: it is one, although it looks like
+    two of those the run was trained on, which else is refused"""
     compile: Flag = False
     """bring the network into a faster form first; the time that takes is said, the result is the same"""
     which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
@@ -58,7 +61,7 @@ class Translate(Command):
         talk.remark(run.remarks)
         how: dict[str, Any] = {
             "seed": self.seed, "deterministic": self.deterministic, "back": self.back, "tile": self.tile,
-            "size": self.size, "compile": self.compile,
+            "size": self.size, "compile": self.compile, "half": self.half,
         }  # fmt: skip
         if printed:
             made, done = api.translated(run, data or b"", **how)

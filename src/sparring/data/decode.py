@@ -152,10 +152,12 @@ def decode(data: bytes | Pixels, recipe: Recipe, frame: int = 0, half: str = "")
 def as_it_is(
     data: bytes | Pixels, channels: int = 3, limits: Limits = _DEFAULT, frame: int = 0, *,
     background: tuple[int, int, int] = (255, 255, 255), levels: tuple[float, float] | None = None, reduce: bool = True,
+    half: str = "",
 ) -> Pixels:  # fmt: skip
     """One image at its own size, (H, W, channels) uint8: decoded, upright and in sRGB as by `decode`, transparent
     pixels on the background, neither cropped nor resized. For whoever resizes it in one step, such as a judge network.
     reduce: average images above 16 megapixels, and JPEGs above 4,096 pixels, down by a whole factor first.
+    half: only the "left" or "right" half of it.
 
     Raises `Unusable`.
 
@@ -164,7 +166,7 @@ def as_it_is(
     """
     recipe = Recipe(_OWN if reduce else NEVER_REDUCED, channels, background=background, limits=limits, levels=levels)
     notes: list[str] = []
-    return colour.to_channels(whole(data, recipe, frame, notes), channels, recipe.background, notes)
+    return colour.to_channels(_half(whole(data, recipe, frame, notes), half), channels, recipe.background, notes)
 
 
 def pixels(data: bytes, limits: Limits = _DEFAULT) -> Pixels:

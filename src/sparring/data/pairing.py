@@ -64,9 +64,9 @@ def header(data: Content, limits: Limits, *, count_frames: bool = False) -> tupl
     if any(data.halves):
         limits = replace(limits, max_aspect=2 * limits.max_aspect)  # of both halves together
     with _named("given"):
-        given = _side(data.given, data.halves[0], limits)
+        given = upright(data.given, data.halves[0], limits)
     with _named("to be made"):
-        made = _side(data.made, data.halves[1], limits)
+        made = upright(data.made, data.halves[1], limits)
     if abs(given.width * made.height / (given.height * made.width) - 1.0) > 1.0 / min(given.side, made.side):
         raise Unusable(
             f"the two have different shapes: {given.width}x{given.height} is given, {made.width}x{made.height} to be "
@@ -99,8 +99,8 @@ def _one(data: bytes | Pixels, recipe: Recipe | MapRecipe, half: str) -> Decoded
     return maps.decode(data, recipe, half) if isinstance(recipe, MapRecipe) else single.decode(data, recipe, half=half)
 
 
-def _side(data: bytes | Pixels, half: str, limits: Limits) -> Header:
-    """The header of one side as it will be seen: upright, and only its half of a picture."""
+def upright(data: bytes | Pixels, half: str, limits: Limits) -> Header:
+    """The header of a picture as it will be seen: upright, and only its half of two side by side. Raises `Unusable`."""
     found = single.header(data, limits)
     if isinstance(data, bytes):
         with opened(data, limits) as image:

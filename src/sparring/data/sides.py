@@ -133,15 +133,17 @@ ANY = Limits(min_side=1, max_aspect=1e9)
 """A picture to be translated may be as small and as long as it likes."""
 
 
-def given_pixels(data: bytes | Pixels, side: SideSpec, limits: Limits = ANY) -> Pixels:
+def given_pixels(data: bytes | Pixels, side: SideSpec, limits: Limits = ANY, half: str = "") -> Pixels:
     """A picture as a game is given it, at its own size: (H, W, C') uint8, upright, in sRGB; a label map one-hot.
 
-    data: the bytes of a file, or (H, W, C) uint8.   Raises `Unusable`.
+    data: the bytes of a file, or (H, W, C) uint8.   half: only its "left" or "right" half.   Raises `Unusable`.
 
     >>> given_pixels(np.zeros((5, 7, 3), np.uint8), SideSpec(1)).shape
     (5, 7, 1)
     """
     if side.maps is None:
-        return as_it_is(data, side.channels, limits, background=side.background, levels=side.levels, reduce=False)
-    classes = at_own_size(data, side.maps, limits, side.background)
+        return as_it_is(
+            data, side.channels, limits, background=side.background, levels=side.levels, reduce=False, half=half
+        )
+    classes = at_own_size(data, side.maps, limits, side.background, half)
     return np.ascontiguousarray(np.moveaxis(one_hot(classes[None], len(side.legend))[0], 0, -1))

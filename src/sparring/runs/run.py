@@ -152,7 +152,7 @@ class Run:
 
     def translate(
         self, image: Any, *, seed: int = 0, deterministic: bool = False, back: bool = False, tile: int | None = None,
-        size: int | str | None = None, compile: bool = False,
+        size: int | str | None = None, compile: bool = False, half: str = "auto",
     ) -> Any:  # fmt: skip
         """A picture turned into another one of as many pixels, and of the same kind as `image`: a PIL image (of a path
         too), an array (H, W, C) of uint8 or of floats in [0, 1], a tensor (C, H, W) or (N, C, H, W) of either.
@@ -161,14 +161,16 @@ class Run:
         without noise.   back: the way back, where the recipe learns both.   tile: pixels of a side above which it is
         cut into tiles; None: as large as 512 MiB allow.   size: bring the shorter side to so many pixels before, and
         back after; "train" is what the run was trained at.   compile: a faster form of the network, equal to 1e-4.
+        half: "left" or "right" of two pictures side by side; "whole": one that only looks like two.
         """
-        key = (seed, deterministic, back, tile, size, compile)
+        key = (seed, deterministic, back, tile, size, compile, half)
         if key not in self._translations:
             from sparring.runs.translation import Translation
 
             self._translations[key] = Translation(
-                self, seed=seed, deterministic=deterministic, back=back, tile=tile, size=size, compile=compile
-            )
+                self, seed=seed, deterministic=deterministic, back=back, tile=tile, size=size, compile=compile,
+                half=half,
+            )  # fmt: skip
         return self._translations[key](image)
 
     @cached_property

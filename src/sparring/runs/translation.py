@@ -18,7 +18,9 @@ from torch import Tensor
 
 from sparring.data import SideSpec, colour, given_pixels
 from sparring.data.decode import as_it_is, header
+from sparring.data.maps import halved
 from sparring.data.opening import Unusable
+from sparring.data.pairing import upright
 from sparring.data.sides import ANY
 from sparring.errors import DataError, UsageError
 from sparring.generate.grid import to_picture
@@ -31,18 +33,47 @@ _ODD = {"La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB", "HSV": "RGB", "
 _FAR = 4.0  # times as large as what was trained on, from where a person is told
 
 
+HALVES = ("auto", "left", "right", "whole")
+"""What `Translation.half` may be."""
+
+
+class Doubled(Unusable):
+    """A picture that seems to be two side by side, of which the `given` half is to be named."""
+
+    def __init__(self, said: str, given: str) -> None:
+        super().__init__(said)
+        self.given = given
+
+
+def refused(error: Exception, where: str = "") -> DataError:
+    """Why a picture is not translated, and what to do about it."""
+    if isinstance(error, Doubled):
+        return DataError(
+            "TRANSLATE-HALVES", "this seems to be two pictures side by side", where=where, why=str(error),
+            fix=f"--half {error.given} translates the side that is given to this run, --half whole all of it as one",
+        )  # fmt: skip
+    return DataError("TRANSLATE-IMAGE", "this is no picture that can be used", where=where, why=str(error))
+
+
 class Translation:
     """A run, and how it is to translate.
 
     seed, deterministic, back, tile: as of `generate.translate.Translator`.   size: "train" is the size that the run was
-    trained at.   compile: freeze the network first.   Raises `UsageError` for a run that does not translate.
+    trained at.   compile: freeze the network first.   half: "left" or "right": of pictures that are two side by side,
+    only that one is given; "whole": they are one; "auto": one that looks like two of those that the run was trained on
+    is refused.   Raises `UsageError` for a run that does not translate.
     """
 
     def __init__(
         self, run: Run, *, seed: int = 0, deterministic: bool = False, back: bool = False, tile: int | None = None,
-        size: int | str | None = None, compile: bool = False,
+        size: int | str | None = None, compile: bool = False, half: str = "auto",
     ) -> None:  # fmt: skip
         data = run.document["data"]
+        if half not in HALVES:
+            raise UsageError("TRANSLATE-HALF", f"--half is {', '.join(HALVES)}", where=str(half), fix="leave it out")
+        self.half = half
+        self._doubled = tuple(data["shape"][1:]) if data.get("pairs") == "side-by-side" else ()
+        self._given_half = "left" if (data.get("direction") == "BtoA") == back else "right"
         given, made = sides(data)
         self.given, self.made = (made, given) if back else (given, made)
         self.trained = min(data["shape"][1:]) if len(data["shape"]) == 3 else 0
@@ -69,8 +100,9 @@ class Translation:
 
     def picture(self, data: bytes | Picture, *, clear: bool = True, progress: Progress | None = None) -> Image.Image:
         """The bytes of a file, or (H, W, C) uint8, translated. clear: as transparent as it was. Raises `Unusable`."""
-        given = given_pixels(data, self.given)
-        alpha = self._alpha(data) if clear else None
+        half = self._half_of(data)
+        given = given_pixels(data, self.given, half=half)
+        alpha = self._alpha(data, half) if clear else None
         made = self.translator(given, progress)
         if self.made.legend:
             painted = Image.fromarray(made[..., 0])
@@ -78,13 +110,27 @@ class Translation:
             return painted
         return to_picture(made if alpha is None else transparent(made, alpha, self.made.background))
 
-    def _alpha(self, data: bytes | Picture) -> NDArray[np.uint8] | None:
+    def _half_of(self, data: bytes | Picture) -> str:
+        """Which half of a picture is given; "" for all of it. Raises `Unusable`, `Doubled`."""
+        if self.half == "whole" or (self.half == "auto" and not self._doubled):
+            return ""
+        if self.half != "auto":
+            upright(data, self.half, ANY)
+            return self.half
+        found = upright(data, "", ANY)
+        height, width = self._doubled
+        if found.width % 2 or abs(found.width * height / (2 * found.height * width) - 1) > 0.01:
+            return ""
+        raise Doubled(f"as large as two of what this run was trained on, side by side: {found.width}x{found.height}",
+                      self._given_half)  # fmt: skip
+
+    def _alpha(self, data: bytes | Picture, half: str) -> NDArray[np.uint8] | None:
         """(H, W) opacity of what was given, where it is transparent at all and the run makes neither maps nor alpha."""
         if self.made.channels == 4 or self.made.legend or self.given.legend:
             return None
         if "transparency" not in header(data, ANY).mode:
             return None
-        alpha = as_it_is(data, 4, ANY, reduce=False)[..., 3]
+        alpha = as_it_is(data, 4, ANY, reduce=False, half=half)[..., 3]
         return None if int(alpha.min()) == 255 else alpha
 
     def far(self, width: int, height: int) -> str:
@@ -113,7 +159,7 @@ class Translation:
             if isinstance(image, Tensor):
                 return self._tensor(image)
         except Unusable as error:
-            raise DataError("TRANSLATE-IMAGE", "this is no picture that can be used", why=str(error)) from error
+            raise refused(error) from error
         raise UsageError(
             "TRANSLATE-IMAGE", "this is no picture", where=type(image).__name__,
             fix="a path, a PIL image, an array (H, W, C) of uint8 or of floats in [0, 1], or a tensor (C, H, W)",
@@ -125,6 +171,7 @@ class Translation:
         shaped = image[..., None] if flat else image
         if shaped.ndim != 3 or not shaped.size:
             raise _shape(image.shape, "(H, W, C)")
+        shaped = halved(shaped, self._half_of(np.empty((*shaped.shape[:2], 1), np.uint8)))
         if shaped.dtype == np.uint8:
             known = shaped.shape[2] in (1, 3, 4)
             given = given_pixels(np.ascontiguousarray(shaped), self.given) if known else self._fitting(shaped)

@@ -10,8 +10,8 @@ import glob
 import io
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,7 +27,7 @@ from sparring.data.sources.folder import FolderSource
 from sparring.data.sources.items import Source, Unreadable
 from sparring.errors import DataError, UsageError
 from sparring.generate.sample import refuse_taken
-from sparring.runs.translation import Translation
+from sparring.runs.translation import Translation, refused
 
 Progress = Callable[[str, int, int], None]
 
@@ -185,7 +185,8 @@ def translate(
     """Translate what `source` names into `out`: a file, or a folder. home: the directory of the run, where files are
     replaced, and where results go by default: ``home/translated``.
 
-    What cannot be used is named in the result and left out. Raises `DataError` where nothing can.
+    What cannot be used is named in the result and left out. Raises `DataError` where nothing can. KeyboardInterrupt on
+    the way has a note of what is done.
     """
     start = time.perf_counter()
     given = inputs(source, progress)
@@ -200,8 +201,8 @@ def translate(
         raise UsageError("TRANSLATE-OUT", "this would replace what is to be translated", where=str(likely[0]),
                          fix="choose another --out")  # fmt: skip
     done, taken = Translated(skipped=list(given.skipped)), set(given.names)
-    far = ""
-    with decoding():
+    far, first = "", None
+    with decoding(), _saying(done, len(given.names), goal):
         for number, name in enumerate(given.names):
             if progress is not None and not alone:
                 progress("translating", number, len(given.names))
@@ -209,8 +210,9 @@ def translate(
                 data = given.read(number)
                 head = header(data, ANY, count_frames=True)
                 clear = asked is None or holds(asked, "RGBA")
-                picture = job.picture(data, clear=clear, progress=progress if alone else None)
+                picture = job.picture(data, clear=clear, progress=_of_tiles(progress, name, number, len(given.names)))
             except (Unusable, Unreadable) as error:
+                first = first or refused(error, name)
                 done.skipped.append((name, str(error)))
                 continue
             if head.frames > 1:
@@ -228,9 +230,31 @@ def translate(
     done.seconds, done.compiled = time.perf_counter() - start, job.seconds
     if not done.paths:
         what = source if isinstance(source, str) else "what was given"
-        first = f"{done.skipped[0][0]}: {done.skipped[0][1]}" if done.skipped else "there is no file"
-        raise DataError("TRANSLATE-NOTHING", "there is no picture that can be used", where=what, why=first)
+        if first is not None and first.code == "TRANSLATE-HALVES":
+            raise DataError(first.code, first.what, where=what, why=first.why, fix=first.fix)
+        why = f"{done.skipped[0][0]}: {done.skipped[0][1]}" if done.skipped else "there is no file"
+        raise DataError("TRANSLATE-NOTHING", "there is no picture that can be used", where=what, why=why)
+    done.notes += [first.fix] if first is not None and first.code == "TRANSLATE-HALVES" else []
     return done
+
+
+def _of_tiles(progress: Progress | None, name: str, number: int, count: int) -> Progress | None:
+    """The progress of one picture, by its tiles; of several it says which."""
+    if progress is None or count == 1:
+        return progress
+    said = progress
+    return lambda stage, done, total: said(f"{number + 1:,} of {count:,}: {stage} of {name}", done, total)
+
+
+@contextmanager
+def _saying(done: Translated, count: int, goal: Path) -> Iterator[None]:
+    """Inside, who stops it is told what is done."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        written = f"{len(done.paths):,} of {count:,} pictures {'are' if len(done.paths) != 1 else 'is'} translated"
+        stop.add_note(f"{written}, in {goal}; none is half written" if done.paths else "no picture is translated yet")
+        raise
 
 
 def one(job: Translation, data: bytes) -> tuple[bytes, Translated]:
@@ -242,7 +266,7 @@ def one(job: Translation, data: bytes) -> tuple[bytes, Translated]:
             frames = header(data, ANY, count_frames=True).frames
             picture = job.picture(data)
         except Unusable as error:
-            raise DataError("TRANSLATE-IMAGE", "this is no picture that can be used", why=str(error)) from error
+            raise refused(error) from error
     done.notes += [f"only the first of its {frames} pictures"] if frames > 1 else []
     done.notes += [far] if (far := job.far(*picture.size)) else []
     made = to_file(picture, "PNG")
