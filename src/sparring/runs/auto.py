@@ -18,7 +18,7 @@ DEFAULT_BUDGET = Budget(seconds=20 * 60.0)
 
 CHOICES = ("r3gan-minutes", "r3gan-hours", "gan-points")
 """Everything that `choose` may choose."""
-IMAGES_ONLY = ("dcgan", "r3gan", "classifier")
+IMAGES_ONLY = ("dcgan", "r3gan", "classifier", "pixelcnn")
 """Recipes whose networks are made for images."""
 MEANT_FOR_POINTS = ("gan-points",)
 OF_PAIRS = {
