@@ -260,7 +260,8 @@ ANOTHER: dict[str, Any] = {
     "data.classes": ["a"], "data.background": [0, 0, 0], "data.source": "grid", "data.keep": "off",
     "data.on_bad": "stop", "data.limits": {"min_side": 9, "max_aspect": 4.0, "max_pixels": 10**6},
     "data.into": "grid", "data.pairs": "none", "data.direction": "BtoA", "data.given_channels": 1, "data.maps": "A",
-    "data.palette": "cmp", "data.fingerprint": "0" * 32, "run.device": "cuda", "run.torch": "1.0", "run.images": 160,
+    "data.palette": "cmp", "data.binarise": "static", "data.fingerprint": "0" * 32, "run.device": "cuda",
+    "run.torch": "1.0", "run.images": 160,
 }  # fmt: skip
 """Another value for each key of recipe.yaml that has no obvious one."""
 TOLD = {

@@ -26,7 +26,8 @@ class Evaluate(Command):
     metrics: Annotated[str | None, tyro.conf.arg(metavar="NAMES", help_behavior_hint="(default: the usual ones)")] = (
         None
     )
-    """what to measure: kid,fd,precision,recall,coverage,vendi_ratio,copies,…; of pairs l1,psnr,ssim,lpips; or all"""
+    """what to measure: kid,fd,precision,recall,coverage,vendi_ratio,copies,…; of pairs l1,psnr,ssim,lpips; nll, of a
+    run that has a likelihood; or all"""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N", help_behavior_hint="(default: all; 5,000)")] = (
         None
     )
@@ -55,6 +56,8 @@ class Evaluate(Command):
         str | None, tyro.conf.arg(metavar="hf:OWNER/NAME[@REVISION]", help_behavior_hint="(default: nobody)")
     ] = None
     """instead of --fcn: a published segmentation network, or a folder with one; classes are matched by name"""
+    importance: Annotated[int, tyro.conf.arg(metavar="N")] = 500
+    """with --metrics nll, of a VAE: importance weights of each image"""
     processes: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """look at images with so many processes"""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(metavar="NAME")] = "auto"
@@ -71,7 +74,8 @@ class Evaluate(Command):
             self.real, self.fake, features=self.features, metrics=self.metrics, n=self.n, seed=self.seed,
             size=parse_size(self.size) if self.size is not None else None, crop=self.crop, split=self.split,
             which=self.which, weights=self.weights, null=self.null, fcn=self.fcn,
-            fcn_against=tuple(self.fcn_against), segmenter=self.segmenter, processes=self.processes, device=self.device,
+            fcn_against=tuple(self.fcn_against), segmenter=self.segmenter, importance=self.importance,
+            processes=self.processes, device=self.device,
             out=self.out, progress=talk.progress,
         )  # fmt: skip
         if self.json:

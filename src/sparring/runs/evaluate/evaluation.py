@@ -19,8 +19,9 @@ from sparring.errors import UsageError
 from sparring.metrics.extractors import DEFAULT, ClassifierFeatures
 from sparring.metrics.features import Extractor, identity
 from sparring.metrics.figure import Figure
+from sparring.metrics.likelihood import SAMPLES as WEIGHTS
 from sparring.runs.directory import RunDirectory, write_atomically
-from sparring.runs.evaluate import memorisation, remarks, segmented, translations, verdicts
+from sparring.runs.evaluate import likelihood, memorisation, remarks, segmented, translations, verdicts
 from sparring.runs.evaluate.judges import open_judge
 from sparring.runs.evaluate.measures import MEASURES, OF_CYCLES, OF_PAIRS, Scene, frequencies, usual
 from sparring.runs.evaluate.memorisation import Library
@@ -37,7 +38,7 @@ from sparring.runs.evaluate.opening import (
 )
 from sparring.runs.evaluate.pairs import Translated
 from sparring.runs.evaluate.seen import Seen
-from sparring.runs.evaluate.sides import Side
+from sparring.runs.evaluate.sides import Drawn, Rows, Side
 from sparring.runs.evaluate.stream import seen_of
 from sparring.runs.values import unknown
 
@@ -50,7 +51,7 @@ class Ask:
     fake:  data; or a run or a checkpoint, which stands for its samples. None: those of `real`.
     metrics: names; none: the usual ones.   null: also measure what two halves of the real side give.
     fcn, segmenter: a run of fcn8s, or a published network, that judges photos made of label maps (`fcn`).
-    fcn_against: other runs that it judges too.
+    fcn_against: other runs that it judges too.   importance: weights of each image, for a likelihood.
     """
 
     real: str
@@ -70,6 +71,7 @@ class Ask:
     fcn: str | None = None
     fcn_against: tuple[str, ...] = ()
     segmenter: str | None = None
+    importance: int = WEIGHTS
     out: str | None = None
 
     def command(self) -> str:
@@ -79,6 +81,7 @@ class Ask:
         for name, flag in (
             ("features", "--features"), ("n", "--n"), ("seed", "--seed"), ("crop", "--crop"), ("split", "--split"),
             ("which", "--which"), ("weights", "--weights"), ("fcn", "--fcn"), ("segmenter", "--segmenter"),
+            ("importance", "--importance"),
         ):  # fmt: skip
             if getattr(self, name) != getattr(usual, name):
                 words += [flag, str(getattr(self, name))]
@@ -115,6 +118,8 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         )  # fmt: skip
     if ask.fake is None and segmented.names_pixels(real_place):
         return segmented.of_maps(ask, real_place, progress)
+    if likelihood.alone(ask.metrics):
+        return likelihood.evaluate(ask, real_place, fake_place, progress)
     segmenter = segmented.judge_of(ask, fake_place)
     with ExitStack() as stack:
         extractor = open_judge(ask.features, ask.device)
@@ -140,6 +145,9 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
             library = _library(ask, real_wanted, real, real_side, extractor, stack, progress)
         record = _measured(ask, extractor, real, fake, real_side, fake_side, library, progress)
         record["segmentation"] = segmented.of_translations(ask, fake_side, segmenter, progress)
+        likely = _likelihoods(ask, real_side, fake_side, progress)
+        record["metrics"] |= likelihood.found_metrics(likely, real_side, ask)
+        record["likelihood"] = likely.record
         said = remarks.of(real_side, fake_side, real.n, fake.n)
         record |= {"warnings": said, "command": ask.command()}
         rows: list[list[int]] = []
@@ -157,8 +165,9 @@ def _check(ask: Ask) -> None:
     if ask.fcn_against and ask.fcn is None and ask.segmenter is None:
         raise UsageError("ARGUMENT", "--fcn-against is about an FCN score, and nobody judges", fix="add --fcn FCN_RUN")
     for name in ask.metrics:
-        if name not in MEASURES and name != "all":
-            raise unknown("EVALUATE-METRIC", "there is no such measure", name, [*MEASURES, "all"])
+        known = [*MEASURES, *likelihood.NAMES, *likelihood.OF_SAMPLES, "all"]
+        if name not in known:
+            raise unknown("EVALUATE-METRIC", "there is no such measure", name, known)
     for name, value, words in (
         ("split", ask.split, ("auto", "all", "held-out", "train")), ("weights", ask.weights, ("ema", "raw")),
     ):  # fmt: skip
@@ -171,6 +180,9 @@ def _check(ask: Ask) -> None:
         )  # fmt: skip
     if ask.n is not None and ask.n < 3:
         raise UsageError("EVALUATE-N", "at least 3 images are needed", where=str(ask.n), fix="--n 5000")
+    if not 1 <= ask.importance <= 10**6:
+        raise UsageError("EVALUATE-IMPORTANCE", "between 1 and 1,000,000 importance weights are possible",
+                         where=str(ask.importance), fix=f"--importance {WEIGHTS}, as is usual")  # fmt: skip
     if ask.processes < 1 or ask.processes > 256:
         raise UsageError("EVALUATE-PROCESSES", "between 1 and 256 processes are possible", where=str(ask.processes))
     if not 0 <= ask.seed < 2**63:
@@ -268,6 +280,22 @@ def _measured(
         "neighbours": [],
     }  # fmt: skip
     return record
+
+
+def _likelihoods(ask: Ask, real: Side, fake: Side, progress: Progress | None) -> likelihood.Likelihoods:
+    """How likely the real side is under the run that made the other: what was asked for; else, where it has a
+    likelihood, what takes one look at each image."""
+    known = (*likelihood.NAMES, *likelihood.OF_SAMPLES)
+    named = [name for name in ask.metrics if name in known]
+    run = fake.run if isinstance(fake, Drawn | Translated) else None
+    if run is not None and isinstance(real, Rows):
+        usual = likelihood.usual(run) if not ask.metrics or "all" in ask.metrics else ()
+        drawn, most = (fake if isinstance(fake, Drawn) else None), (None if named else likelihood.USUAL)
+        return likelihood.measured(
+            run, real, drawn, named or usual, importance=ask.importance, seed=ask.seed, most=most, progress=progress
+        )
+    why = "it is what a run says of data that were read as its own: sparring evaluate RUN --metrics nll"
+    return likelihood.Likelihoods({name: Figure(name, None, refused=why) for name in named})
 
 
 def _own_size(name: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparring.data.report import few, shown
-from sparring.runs.evaluate import fcn_table
+from sparring.runs.evaluate import fcn_table, likelihood_table
 from sparring.runs.evaluate.memorisation import same_files
 from sparring.runs.evaluate.sides import Drawn, Side
 
@@ -78,6 +78,14 @@ def lines(record: dict[str, Any]) -> list[str]:
     """The record of an evaluation as a table with what is to be known about it, a line each."""
     if "real" not in record:  # of a run that makes nothing
         return [*fcn_table.lines(record["segmentation"]), *(f"! {text}" for text in record["warnings"])]
+    if "features" not in record:  # of likelihoods alone
+        said = [*likelihood_table.head(record), *likelihood_table.lines(record)]
+        said += [f"! {text}" for text in record["warnings"]]
+        return (
+            said
+            + _together(record["metrics"], "warning", "! {}: {}")
+            + _together(record["metrics"], "refused", "- {}: not measured: {}")
+        )
     said = [f"real   {_side(record['real'])}", f"fake   {_side(record['fake'])}"]
     said += [f"judge  {record['features']['name']}: {record['features']['preprocessing']}", ""]
     metrics, null = record["metrics"], record["null"]
@@ -85,9 +93,9 @@ def lines(record: dict[str, Any]) -> list[str]:
     head = f"{'':{wide}}  {'value':>9}  {'95 % interval':<20}  {'better':<6}  {'n real / fake':<17}"
     said.append((head + ("  real against real" if null else "")).rstrip())
     for name, one in metrics.items():
-        if one["value"] is not None:
+        if one["value"] is not None and name not in (*likelihood_table.NAMES, "parzen"):
             said.append(_row(name, one, null.get(name), wide))
-    said += ["", *_pairs(record.get("pairs")), *_table_of_classes(record["classes"])]
+    said += ["", *likelihood_table.lines(record), *_pairs(record.get("pairs")), *_table_of_classes(record["classes"])]
     said += [*fcn_table.lines(record["segmentation"]), ""] if record.get("segmentation") else []
     said += _copies(record["memorisation"])
     said += [f"! {text}" for text in record["warnings"]]
