@@ -48,8 +48,8 @@ class PixelCNN(nn.Module):
         self.shape, self.width, self.told = shape, width, told
         seen = FIRST // 2
         inputs = shape[0] + 1  # the image, and ones: beyond its borders there are zeros
-        self.above = nn.Conv2d(inputs, width, (seen, FIRST), padding=(seen, seen))  # mask A
-        self.left = nn.Conv2d(inputs, width, (1, seen), padding=(0, seen), bias=False)  # mask A
+        self.above = nn.Conv2d(inputs, width, (seen, FIRST))  # mask A
+        self.left = nn.Conv2d(inputs, width, (1, seen), bias=False)  # mask A
         self.link = nn.Conv2d(width, width, 1)
         self.blocks = nn.ModuleList(Block(width, kernel, told) for _ in range(blocks))
         self.head = nn.Conv2d(width, 2 * width, 1)
@@ -62,10 +62,10 @@ class PixelCNN(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, told: Tensor | None = None) -> Tensor:
-        height, width = x.shape[2:]
         x = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
-        v = self.above(x)[:, :, :height]  # row r: of rows r − 3 … r − 1
-        h = self.left(x)[..., :width] + self.link(v)  # column c: of columns c − 3 … c − 1
+        seen = FIRST // 2
+        v = self.above(F.pad(x[:, :, :-1], (seen, seen, seen, 0)))  # row r: of rows r − 3 … r − 1
+        h = self.left(F.pad(x[..., :-1], (seen, 0))) + self.link(v)  # column c: of columns c − 3 … c − 1
         for block in self.blocks:
             v, h = block(v, h, told)
         h = F.relu(self.head(F.relu(h)))
@@ -82,13 +82,14 @@ class Block(nn.Module):
     def __init__(self, width: int, kernel: int, told: int) -> None:
         super().__init__()
         side, seen = kernel // 2, (kernel + 1) // 2
+        self.borders = (side, side, seen - 1, 0), (seen - 1, 0)  # zeros around v and h: left, right, top, bottom
 
-        def two(shape: tuple[int, int], padding: tuple[int, int], *, bias: bool) -> nn.ModuleList:
-            return nn.ModuleList(nn.Conv2d(width, width, shape, padding=padding, bias=bias) for _ in range(2))
+        def two(window: tuple[int, int], *, bias: bool) -> nn.ModuleList:
+            return nn.ModuleList(nn.Conv2d(width, width, window, bias=bias) for _ in range(2))
 
-        self.above = two((seen, kernel), (seen - 1, side), bias=True)  # mask B: with row r of v
-        self.left = two((1, seen), (0, seen - 1), bias=True)  # mask B: with column c of h
-        self.link = two((1, 1), (0, 0), bias=False)
+        self.above = two((seen, kernel), bias=True)  # mask B: with row r of v
+        self.left = two((1, seen), bias=True)  # mask B: with column c of h
+        self.link = two((1, 1), bias=False)
         self.mix = nn.Conv2d(width, width, 1, bias=False)
         self.told = nn.Linear(told, 4 * width, bias=False) if told else None
         for layer in (*self.above, *self.left, *self.link):
@@ -105,14 +106,12 @@ class Block(nn.Module):
         return list(self.told(told.to(self.told.weight.dtype)).chunk(4, dim=1))
 
     def forward(self, v: Tensor, h: Tensor, told: Tensor | None) -> tuple[Tensor, Tensor]:
-        height, width = v.shape[2:]
         shift = [None if s is None else s[:, :, None, None] for s in self.shifts(told)]
-        a, b = (plus(layer(v)[:, :, :height], s) for layer, s in zip(self.above, shift[:2], strict=True))
+        wide = F.pad(v, self.borders[0])
+        a, b = (plus(above(wide), s) for above, s in zip(self.above, shift[:2], strict=True))
         v = v + torch.tanh(a) * torch.sigmoid(b)
-        a, b = (
-            plus(left(h)[..., :width] + link(v), s)
-            for left, link, s in zip(self.left, self.link, shift[2:], strict=True)
-        )
+        wide = F.pad(h, self.borders[1])
+        a, b = (plus(left(wide) + link(v), s) for left, link, s in zip(self.left, self.link, shift[2:], strict=True))
         return v, h + self.mix(torch.tanh(a) * torch.sigmoid(b))
 
 
