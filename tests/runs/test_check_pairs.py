@@ -81,6 +81,21 @@ def test_what_is_proposed_is_for_the_size_that_is_proposed(masks: tuple[Path, Pa
     assert (said["size"].value, said["batch"].value) == ("64x64", "4") and "batch=4" in said["recipe"].why
 
 
+def test_the_plan_warns_of_what_a_check_warns_of(masks: tuple[Path, Path], tmp_path: Path) -> None:
+    for path in masks[0].glob("0[0-9].png"):
+        path.write_bytes((masks[0] / "10.png").read_bytes())
+    warned = {
+        finding.what for finding in checked(masks).inspection.findings
+        if finding.level == "warning" and finding.code.startswith("DATA-PAIRS")
+    }  # fmt: skip
+    assert any("11 of 12 pairs share what is given" in what for what in warned)
+    plan = api.plan(
+        masks[0], into=masks[1], recipe=f"{GAME}:Copying", size=16, budget="8", set=("batch=4",), threads=1,
+        device="cpu", out=tmp_path / "run",
+    )  # fmt: skip
+    assert all(any(what in line for line in plan.lines()) for what in warned)
+
+
 def test_eight_pairs_are_shown_before_the_first_step(masks: tuple[Path, Path], tmp_path: Path) -> None:
     out = tmp_path / "run"
     settings: dict[str, Any] = {"recipe": f"{GAME}:Copying", "size": 8, "budget": "8", "set": ("batch=4",)}

@@ -32,7 +32,9 @@ def test_the_plan_says_so_and_what_is_set_stays() -> None:
     config = plan.recipe.config
     assert isinstance(config, Pix2PixConfig)
     assert (config.width, config.d_width, config.patches, config.batch) == (2, 3, 2, 4)
-    assert any("smaller networks" in line for line in plan.lines())
+    assert any("smaller networks" in line and "generator=residual-unet" in line for line in plan.lines())
+    (players,) = [line for line in plan.lines() if line.startswith("players")]
+    assert all(f"{name} {plan.parameters[name]:,}" in players for name in ("G", "D"))
 
 
 def test_what_is_chosen_for_a_cpu_is_light_and_what_is_asked_for_stays() -> None:

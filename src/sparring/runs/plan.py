@@ -15,6 +15,7 @@ import torch
 import sparring
 from sparring.budget import Budget, duration
 from sparring.data import Dataset, Options, SideSpec, open_data, stream_of
+from sparring.data.pair_findings import pair_warnings
 from sparring.errors import UsageError
 from sparring.runs import auto, compatible, loggers, transfer
 from sparring.runs.cost import cost_of
@@ -169,6 +170,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     compatible.check_kind(dataset.kind, request.options, recipe, request.data)
     compatible.check_batch(recipe, len(dataset.train))
     check_needs(recipe, space_of(dataset), request.data)
+    dataset.report.warnings.extend(pair_warnings(dataset, request.options))
     out = request.out or free_directory(request.data)
     taken = adopted(recipe, dataset, request.seed, origin)
     rank, size = join(device)
