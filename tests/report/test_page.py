@@ -178,6 +178,28 @@ def test_a_conditional_run_says_what_each_row_shows(run):
         assert "Row by row" not in write(run).read_text("utf-8")
 
 
+@pytest.mark.parametrize("held_out", [3, 50])
+def test_a_run_that_translates_says_what_it_shows_and_measures(run, held_out):
+    shape = {"shape": [3, 64, 64], "pairs": "stems"}
+    said = {"recipe": "pix2pix", "data": shape, "run": {"seed": 7, "probes": {"samples": 30}}}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(said))
+    data = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps(data | {"used": 240, "held_out": held_out}))
+    with (run / "log.jsonl").open("a") as log:
+        log.write(probed(70_000, l1=0.1))
+    text = shown(write(run))
+    assert "A network that turns images into others (recipe pix2pix) was trained on 240 pairs of images" in text
+    assert "70,000 pairs" in text and "same latents" not in text and "Pairs seen" in text
+    assert "what is given, what is made of it, what it should be" in text
+    assert ("They are training pairs, since fewer than 4 are held out" in text) == (held_out == 3)
+    assert ("On training data, since fewer than 16 pairs are held out" in text) == (held_out == 3)
+    assert "0 is equal, 1 black for white" in text
+    assert "sparring translate " in text and "sparring evaluate " in text and "sparring sample " not in text
+    unpaired = said | {"recipe": "cyclegan", "data": shape | {"pairs": "unpaired"}}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(unpaired))
+    assert "what it should be" not in shown(write(run)) and "Images seen" in shown(write(run))
+
+
 # ── what was measured, and what is concluded ──────────────────────────────────────────────────────────────────────
 
 

@@ -12,6 +12,7 @@ from sparring.report.facts import Facts
 from sparring.report.html import verdict as box
 from sparring.report.panels import NORMAL
 from sparring.report.text import escape
+from sparring.report.translating import noun, translates
 
 if TYPE_CHECKING:
     from sparring.runs.doctor import Diagnosis
@@ -27,8 +28,10 @@ def sentence(facts: Facts) -> str:
     source = next((found for found in (facts.data.get("name"), data.get("source"), facts.data.get("source"))
                    if isinstance(found, str) and found), "")  # fmt: skip
     used, held = facts.data.get("used"), facts.data.get("held_out")
-    what = f"{used:,} {_kind(data.get('shape'), facts.unit)}" if isinstance(used, int) else facts.unit
-    who = f"A generator (recipe {recipe})" if isinstance(recipe, str) else "A generator"
+    unit = noun(facts)
+    what = f"{used:,} {_kind(data.get('shape'), unit)}" if isinstance(used, int) else unit
+    who = "A network that turns images into others" if translates(facts) else "A generator"
+    who += f" (recipe {recipe})" if isinstance(recipe, str) else ""
     told = f"{who} was trained on {what}" + (f" of “{Path(source).name or source}”" if source else "")
     told += f"; {held:,} more were held out for measuring" if isinstance(held, int) and held else ""
     if not facts.seen:
@@ -36,13 +39,15 @@ def sentence(facts: Facts) -> str:
     times = f", each about {facts.seen / used:.3g} times" if isinstance(used, int) and 0 < used <= facts.seen else ""
     planned = run.get("images")
     end = f" of the planned {planned:,}" if isinstance(planned, int) and facts.seen < planned else ""
-    return f"{told}. It has seen {facts.seen:,}{end} {facts.unit}{times}."
+    return f"{told}. It has seen {facts.seen:,}{end} {unit}{times}."
 
 
 def _kind(shape: Any, unit: str) -> str:
     if not (isinstance(shape, list) and all(isinstance(side, int) for side in shape)):
         return unit
     if len(shape) == 3:
+        if unit == "pairs":
+            return f"pairs of images of {shape[2]}×{shape[1]} pixels"
         colour = _CHANNELS.get(shape[0])
         return f"{colour + ' ' if colour else ''}images of {shape[2]}×{shape[1]} pixels"
     return f"points of {shape[0]} numbers" if len(shape) == 1 else unit
@@ -127,7 +132,8 @@ def best_of(facts: Facts) -> str:
     last = facts.seen
     if images >= last:
         return f"{text} It is the last one too."
-    return f"{text} It is what `sparring sample` takes; `--which last` takes the last one."
+    command = "translate" if translates(facts) else "sample"
+    return f"{text} It is what `sparring {command}` takes; `--which last` takes the last one."
 
 
 def _interval(facts: Facts, images: int) -> str:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from sparring.health.verdict import HARD
-from sparring.recipes import RECIPES
-from sparring.report import conclusions, evaluation, panels
+from sparring.report import conclusions, evaluation, panels, translating
 from sparring.report.curves import Axes, Panel, Values, chart, short, ticks
 from sparring.report.facts import Facts, Told, read
 from sparring.report.html import asset, document, flat, head, listed, picture, replaced, rows, section, table
 from sparring.report.text import escape as _e
-from sparring.types import Classifies, HasLatents, Samples, Segments, Translates
+from sparring.types import Classifies, HasLatents, Samples, Segments
 
 MOST_FRAMES = 40
 """Sample grids on the page; of more, evenly chosen ones with the first and the last."""
@@ -80,10 +79,11 @@ _NEIGHBOURS = (
 def _head(facts: Facts, concluded: str) -> str:
     shown: list[tuple[str, Any]] = [("Recipe", facts.recipe.get("recipe"))]
     shown += [("Trained on", facts.data.get("used")), ("Held out", facts.data.get("held_out"))]
+    unit = translating.noun(facts).capitalize()
     if facts.seen:
-        shown.append((f"{facts.unit.capitalize()} seen", facts.seen))
+        shown.append((f"{unit} seen", facts.seen))
     if facts.rate:
-        shown.append((f"{facts.unit.capitalize()} per second", short(facts.rate)))
+        shown.append((f"{unit} per second", short(facts.rate)))
     shown += [("Device", facts.said("run").get("device")), ("Seed", facts.said("run").get("seed"))]
     known = [(label, value) for label, value in shown if value is not None and not isinstance(value, (dict, list))]
     return head(facts.name, conclusions.sentence(facts), known, between=concluded)
@@ -103,7 +103,7 @@ def _probes(facts: Facts) -> str:
     plan = facts.said("run").get("probes")
     samples = plan.get("samples") if isinstance(plan, dict) else None
     times = len(facts.probes.images)
-    said = f"On held-out data, {'once' if times == 1 else f'{times} times'}"
+    said = f"{translating.measured_on(facts)}, {'once' if times == 1 else f'{times} times'}"
     said += f", by {samples:,} samples each" if isinstance(samples, int) else ""
     share = next((v for v in reversed(facts.probes.lines.get("share", [])) if v is not None), None)
     said += f"; it took {100 * share:.1f} % of the time" if share is not None else ""
@@ -172,8 +172,8 @@ def _grids(facts: Facts) -> str:
     note = "Every grid is made from the same latents, so that one can see the same picture come into being."
     if facts.game is not None:
         note = "The same, moment by moment: every picture is made from the same latents."
-    elif (sides := _sides(facts)) is not None:
-        note = f"Every grid shows the same images. Side by side: {sides}."
+    elif told := translating.sides(facts):
+        note = told
     note += _e(_row_by_row(facts))
     return section("Samples", f'<div class="frames">{pictures}{control if last else ""}</div>', note)
 
@@ -192,27 +192,9 @@ def _game(facts: Facts) -> str:
     return section("The game", f'<div class="frames">{image}</div>', note)
 
 
-def _sides(facts: Facts) -> str | None:
-    """What stands side by side in a grid of a game that translates; None of other games."""
-    data, kind = facts.recipe.get("data"), _kind(facts)
-    if kind is None or not issubclass(kind, Translates) or not isinstance(data, dict):
-        return None
-    return "what is given, what is made of it" + ("" if data.get("pairs") == "unpaired" else ", what it should be")
-
-
-def _kind(facts: Facts) -> type | None:
-    """The class of the game, if it is one of the package."""
-    recipe = facts.recipe.get("recipe")
-    if not (isinstance(recipe, str) and recipe in RECIPES):
-        return None
-    from sparring.runs.recipe import game_class  # here: the page of a check needs no torch
-
-    return game_class(recipe)
-
-
 def _row_by_row(facts: Facts) -> str:
     """Which class each row of a grid shows, where a game of the package is told classes."""
-    data, kind = facts.recipe.get("data"), _kind(facts)
+    data, kind = facts.recipe.get("data"), translating.kind(facts)
     names = data.get("classes") if isinstance(data, dict) else None
     if not isinstance(names, list) or kind is None:
         return ""
@@ -292,11 +274,12 @@ def _data(facts: Facts) -> str:
 
 def _next(facts: Facts, run: Path) -> str:
     """Commands, ready to be copied into a shell."""
-    place, kind = shlex.quote(str(run)), _kind(facts)
+    place, kind, turns = shlex.quote(str(run)), translating.kind(facts), translating.translates(facts)
     makes = kind is None or issubclass(kind, Samples)
     older = facts.best is not None and facts.best[0] < facts.seen
     names_pixels = kind is not None and issubclass(kind, Segments)
     lines = [
+        (turns, f"sparring translate {place} PICTURE", "a picture, a folder, a zip or a pattern"),
         (makes, f"sparring sample {place} -n 64 --grid", "64 new samples, and a picture of them"),
         (makes and older, f"sparring sample {place} --which last", "of the last checkpoint instead of the best one"),
         (
@@ -305,11 +288,11 @@ def _next(facts: Facts, run: Path) -> str:
             "a walk through latent space",
         ),
         (
-            makes and facts.unit == "images",
+            (makes and facts.unit == "images") or (turns and not names_pixels),
             f"sparring evaluate {place}",
             "all measures, by more samples and with intervals",
         ),
-        (makes, f"sparring doctor {place}", "what is happening in it, with one fresh look"),
+        (makes or turns, f"sparring doctor {place}", "what is happening in it, with one fresh look"),
         (
             kind is not None and issubclass(kind, Classifies),
             f"sparring evaluate ANOTHER-RUN --features classifier:{place}",

@@ -40,11 +40,12 @@ def _measured() -> tuple[Kind, ...]:
     return (
         Kind("KID", "Distance of the averaged G’s samples to held-out data; about 0 for equal laws. The band is the "
              "95 % interval.", {"kid": "KID"}, log=True),
-        Kind("Distance of pairs", "Of translations of held-out images from the truth, in the judge’s features "
+        Kind("Distance of pairs", "Of translations from the truth, in the judge’s features "
              "(1 − cosine); the best checkpoint is where it is lowest. The band is the 95 % interval.",
              {"pair_distance": "distance of pairs"}, log=True),
-        Kind("Difference from the truth", "Mean over the pixels of translations of held-out images, in [0, 1]. A "
-             "blurred mean of all that could be right has the least.", {"l1": "L1"}),
+        Kind("Difference from the truth", "L1: by how much a translation and the truth differ, mean over pixels "
+             "and colours; 0 is equal, 1 black for white. A blurred mean of all that could be right has the least.",
+             {"l1": "L1"}),
         Kind("Whose truth is nearest", "How often a translation is nearer to its own truth than to another one; ½ is "
              "chance.", {"matched": "own truth"}, share, (0.5, t.matched)),
         Kind("Pixels of the right class", "Of label maps. Where held-out images fall behind, it learns by heart.",

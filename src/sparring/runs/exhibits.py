@@ -11,7 +11,8 @@ from sparring.generate.pairs import side_by_side, visible
 from sparring.types import Batch, Translates
 
 _PIXELS = 3 * 24 * 64 * 64  # of all exhibits together, about
-_FEWEST, _MOST = 4, 24
+FEWEST, _MOST = 4, 24
+"""Held-out images from which on these are shown, and images that are shown at most."""
 
 
 def exhibits_of(dataset: Dataset, game: object) -> Batch | None:
@@ -19,8 +20,8 @@ def exhibits_of(dataset: Dataset, game: object) -> Batch | None:
     game does not translate, or the data have nothing to be translated."""
     if not isinstance(game, Translates) or dataset.given is None:
         return None
-    aside = len(dataset.held_out) >= _FEWEST
-    most = max(_FEWEST, min(_MOST, _PIXELS // (3 * dataset.shape[1] * dataset.shape[2])))
+    aside = len(dataset.held_out) >= FEWEST
+    most = max(FEWEST, min(_MOST, _PIXELS // (3 * dataset.shape[1] * dataset.shape[2])))
     count = min(most, len(dataset.held_out) if aside else len(dataset.train))
     return batch_of(dataset, np.arange(count), held_out=aside)
 
