@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sparring.runs.compare.plan import Comparison
     from sparring.runs.doctor import Diagnosis
     from sparring.runs.plan import Plan, Request
+    from sparring.runs.reconstruction import Reconstructed
     from sparring.runs.run import Run
     from sparring.runs.session import Session
     from sparring.runs.translation_files import Translated
@@ -408,8 +409,8 @@ def evaluate(
 
     real: data, or a run, which stands for the data that it was trained on.   fake: data; or a run or checkpoint, which
     stands for its samples; None: those of `real`.   metrics: names, separated by commas or in a list.   others: n,
-    seed, crop, split, weights, processes, device and null, as on the command line.   Returns what ``--json`` prints, of
-    which `evaluation_lines` makes a table.
+    seed, crop, split, weights, processes, device, null and importance, as on the command line.   Returns what
+    ``--json`` prints, of which `evaluation_lines` makes a table.
     """
     from sparring.runs.evaluate import evaluation
 
@@ -552,6 +553,26 @@ def translated(run: Run | str | Path, picture: bytes, **how: Any) -> tuple[bytes
     from sparring.runs.translation_files import one
 
     return one(Translation(_opened(run), **how), picture)
+
+def save_reconstructions(
+    run: Run | str | Path, images: Sequence[str | Path] = (), out: str | Path | None = None, *, n: int | None = None,
+    seed: int = 0, progress: Callable[..., None] | None = None,
+) -> Reconstructed:  # fmt: skip
+    """Encode and decode pictures with a run (opened, or its directory): a PNG for each in the folder `out` (default:
+    ``RUN/reconstructed``), of the same stem, and ``sheet.png``: given | reconstruction.
+
+    images: files, folders, zips, patterns, anything that data are opened from; none: the first n held-out pictures of
+    the run (64).   seed: as of `Run.reconstruct`. Returns the paths, what was skipped, and how near each came.
+    """
+    from sparring.runs.reconstruction import HELD_OUT, Reconstruction, reconstruct
+
+    goal = Path(out).expanduser() if out is not None else None
+    sources = [str(image) for image in images]
+    most = HELD_OUT if n is None else n
+    if most < 1:
+        raise UsageError("RECONSTRUCT-N", "at least one picture", where=str(n), fix=f"-n {HELD_OUT}")
+    return reconstruct(Reconstruction(_opened(run), seed), sources, goal, most=most, progress=progress)
+
 
 
 def _opened(run: Run | str | Path) -> Run:

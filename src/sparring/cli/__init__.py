@@ -38,6 +38,7 @@ def commands() -> dict[str, type[Command]]:
     from sparring.cli.pack import Pack
     from sparring.cli.push import Push
     from sparring.cli.recipes import Recipes
+    from sparring.cli.reconstruct import Reconstruct
     from sparring.cli.resume import Resume
     from sparring.cli.sample import Sample
     from sparring.cli.train import Train
@@ -50,6 +51,7 @@ def commands() -> dict[str, type[Command]]:
         "sample": Sample,
         "interpolate": Interpolate,
         "translate": Translate,
+        "reconstruct": Reconstruct,
         "evaluate": Evaluate,
         "compare": Compare,
         "export": Export,

@@ -87,7 +87,7 @@ def check(command: str, words: Sequence[str], kinds: Mapping[str, type[Any]]) ->
             raise _unknown(command, word, flags, kinds)
         if slot is None:
             given.append(word)
-            if len(given) > len(places):
+            if len(given) > len(places) and not (places and places[-1].metavar.rstrip("]").endswith("…")):
                 raise _too_many(command, given, places)
         elif bool not in slot.kinds:
             if slot.name in _ONCE and slot.name in used:
@@ -102,7 +102,7 @@ def check(command: str, words: Sequence[str], kinds: Mapping[str, type[Any]]) ->
                     fix=f"write {word} {slot.metavar}" + (f", for example {word} {slot.usual}" if slot.usual else ""),
                 )  # fmt: skip
             _check_value(slot, word, rest.pop(0))
-            while slot.metavar.endswith("…") and rest and not rest[0].startswith("-"):  # takes several
+            while slot.metavar.rstrip("]").endswith("…") and rest and not rest[0].startswith("-"):  # takes several
                 _check_value(slot, word, rest.pop(0))
             used.append(slot.name)
     missing = [place for place in places[len(given) :] if place.needed]

@@ -173,6 +173,17 @@ class Run:
             )  # fmt: skip
         return self._translations[key](image)
 
+    def reconstruct(self, image: Any, *, seed: int = 0) -> Any:
+        """What a picture becomes when the run encodes and decodes it (the mean of the decoder at one code of it): of
+        the same kind as `image`, in the size and the channels of the run. A PIL image (of a path too), an array (H, W,
+        C) of uint8 or of floats in [0, 1], a tensor (C, H, W) or (N, C, H, W) of either.
+
+        seed: of the code that is drawn, and of black and white where the run was trained on drawn bits.
+        """
+        from sparring.runs.reconstruction import Reconstruction
+
+        return Reconstruction(self, seed).any(image)
+
     @cached_property
     def _translations(self) -> dict[Any, Any]:
         """What `translate` found out about the networks, by its arguments."""
