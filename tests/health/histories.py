@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from sparring.health.rules import Context
 from sparring.runs import recipe as recipes
+from sparring.runs.observe import solo
 from sparring.runs.settings import plain
 
 PLANNED = 200_000
@@ -19,7 +20,7 @@ def context(name="r3gan-minutes", changes=(), **more):
         recipe=found.name, objective=objective, relative=objective.startswith("relativistic"), images=8838,
         held_out=465, kept="the checkpoint of 96k is kept", settings=settings, planned=PLANNED,
         kind="points" if name.endswith("points") else "images", classes=7 if found.name == "cgan" else 0,
-        translates=bool(found.game.needs & {"pair", "unpaired"}),
+        translates=bool(found.game.needs & {"pair", "unpaired"}), solo=solo(found.game),
     )  # fmt: skip
     return Context(**(usual | more))
 
@@ -138,3 +139,29 @@ def situations(name="r3gan-minutes"):
     for code, level in TURNED.items():
         yield code, level, *turned(code), replace(of, planned=150_000) if code == "PLATEAU" else of
     yield "FEW-IMAGES", "note", healthy_probes(), healthy_turns(), replace(of, images=300, kind="images")
+
+
+def situations_of_one(name="vae"):
+    """The same of a game of one player that makes samples: no D looks at them."""
+    of = context(name)
+    ours = {"auc": None, "auc_train": None, "class_diversity": None}
+
+    def probes(count=0, **values):
+        rows = [(i, {**v, "nll": 90 - 2.0 * k, "nll_se": 0.3, "nll_train": 89 - 2.2 * k})
+                for k, (i, v) in enumerate(since(healthy_probes(), 10, **ours))]  # fmt: skip
+        return since(rows, count, **values)
+
+    turns = [(i, {"M/reconstruction": 80.0, "M/kl": 12.0, "M/gradient": 4 + (i // 1000) % 3})
+             for i in range(1_000, MOMENTS[-1] + 1, 1_000)]  # fmt: skip
+    silent = [(i, {**v, "M/kl": 0.02}) for i, v in turns]
+    yield "HEALTHY", "fine", probes(), turns, of
+    yield "NOT-FINITE", "hard", probes(), shouting(turns, 1, M_gradient=float("nan")), of
+    yield "OVERFITS", "warn", probes(3, nll=80.0, nll_train=60.0), turns, of
+    if "beta" in of.settings:
+        yield "CODE-UNUSED", "warn", probes(), silent, of
+    yield "LOW-DIVERSITY", "note", probes(3, diversity=0.2), turns, of
+    yield "MEMORISING", "hard", probes(2, copies=0.5), turns, of
+    yield "GRADIENT-JUMP", "warn", probes(), shouting(turns, 3, M_gradient=60.0), of
+    yield "EMA-LAG", "warn", probes(3, coverage=0.2), turns, of
+    yield "CHECKERBOARD", "note", probes(3, checkerboard=6.0), turns, of
+    yield "KID-RISING", "warn", probes(3, kid=0.2, coverage=0.6), turns, of

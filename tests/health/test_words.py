@@ -14,7 +14,10 @@ from sparring.health.words import count, number, percent
 from sparring.recipes import RECIPES
 from sparring.runs import recipe as recipes
 
-PLAYED = [name for name in (*RECIPES, *recipes.presets()) if name not in ("classifier", "fcn8s")]
+EVERY = [name for name in (*RECIPES, *recipes.presets()) if name not in ("classifier", "fcn8s")]
+SOLO = [name for name in EVERY if histories.context(name).solo]
+"""What has no D."""
+PLAYED = [name for name in EVERY if name not in SOLO]
 ALONE = [name for name in PLAYED if not recipes.load(name).game.needs & {"pair", "unpaired"}]
 """What makes its images of nothing but noise, and can collapse."""
 JARGON = (
@@ -36,8 +39,17 @@ def names_of_settings(text):
     return [quoted or bare for quoted, bare in SET.findall(text)]
 
 
+def alone(name):
+    """Every verdict that can be given to a run of a recipe without a D."""
+    for code, _level, probes, turns, of in histories.situations_of_one(name):
+        found = judge(probes, turns, of)
+        assert code in [verdict.code for verdict in found], (code, found)
+        yield from ((verdict, of) for verdict in found)
+
+
 def test_every_verdict_can_be_said():
     codes = {verdict.code for name in ("r3gan-minutes", "cgan", "pix2pix") for verdict, _ in said(name)}
+    codes |= {verdict.code for verdict, _ in alone("vae")}
     assert codes | {"HEALTHY"} == set(TITLES)
     assert set(HARD) < codes
 
@@ -54,6 +66,23 @@ def test_every_sentence_names_numbers_and_what_to_try(name):
         ), sentence
         assert verdict.title in sentence and len(sentence) < 700, sentence
         assert sentence[0].isupper() or sentence[0].isdigit(), sentence
+
+
+@pytest.mark.parametrize("name", SOLO)
+def test_nobody_speaks_of_a_generator_where_there_is_none(name):
+    """Nor of a discriminator; what is advised is a setting that the recipe has."""
+    for verdict, of in alone(name):
+        sentence = verdict.sentence()
+        assert not re.search(r"\b[DG]\b", sentence.replace(of.run, "")), sentence
+        assert re.search(r"\d", verdict.seen) and "  " not in sentence and "None" not in sentence, sentence
+        assert sentence[0].isupper() or sentence[0].isdigit(), sentence
+        for word in JARGON:
+            assert word not in sentence, (word, sentence)
+        if changes := names_of_settings(verdict.advice):
+            assert recipes.load(name, changes).config != recipes.load(name).config, verdict.advice
+    for _code, _level, probes, turns, of in histories.situations(name):
+        hard = {verdict.code for verdict in judge(probes, turns, of) if verdict.level == "hard"}
+        assert hard <= {"NOT-FINITE", "MEMORISING"}, "a young or blurred model is not set back"
 
 
 @pytest.mark.parametrize("name", PLAYED)

@@ -116,6 +116,8 @@ def augment(context: Context) -> str:
     """More augmentation, or a recipe that has it; points have none: then more of them."""
     if context.kind == "points":
         return f"more points: there are {count(context.images)}"
+    if context.solo:
+        return smaller(context) or slower(context)
     start, end = ends(context.settings.get("augment"))
     if context.translates and (start is None or end is None or context.settings.get("jitter") is False):
         return setting("jitter", "true") if context.settings.get("jitter") is False else "more images"
@@ -146,6 +148,21 @@ def smaller(context: Context) -> str:
         if isinstance(value, int) and value >= 16 and not fixed:
             parts.append(setting(name, str(value // 2)))
     return " ".join(parts)
+
+
+def larger(context: Context) -> str:
+    """Networks of twice the width."""
+    width = context.settings.get("width")
+    if isinstance(width, int) and context.settings.get("network") != "mlp":
+        return setting("width", str(2 * width))
+    return slower(context)
+
+
+def say_more(context: Context) -> str:
+    """Make latents that say something cost less."""
+    if context.settings.get("free_bits") == 0:
+        return setting("free_bits", 0.1)
+    return scaled(context, "beta", 0.5) or slower(context)
 
 
 def more_time(context: Context, share: float = 0.5) -> str:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from sparring.health import collapse, duel, pictures, trend
+from sparring.health import collapse, duel, likely, pictures, trend
 from sparring.health.history import History
 from sparring.health.thresholds import Thresholds, usual
 from sparring.health.verdict import HARD, Context, Verdict, order
-from sparring.health.words import count, number, percent, plus_minus
+from sparring.health.words import count, number, percent, plus_minus, without_g
 
 __all__ = ["RULES", "Context", "Verdict", "judge"]
 
@@ -46,6 +46,22 @@ RULES: tuple[Callable[[History], Verdict | None], ...] = (
 """All of them; each answers with a verdict, or with None."""
 
 SUPERSEDED = {
+SOLO: tuple[Callable[[History], Verdict | None], ...] = (
+    duel.given_up,
+    duel.not_finite,
+    trend.memorising,
+    likely.overfits,
+    likely.code_unused,
+    likely.low_variety,
+    collapse.average_lags,
+    collapse.average_frozen,
+    duel.gradient_jump,
+    pictures.checkerboard,
+    trend.kid_rising,
+    trend.plateau,
+)
+"""Those for a game of one player that makes samples; the others know of a D."""
+
     "LOW-DIVERSITY": ("MODE-COLLAPSE", "DIVERGED"),
     "OUTPUT-RANGE": ("DIVERGED",),
     "GRADIENT-JUMP": ("DIVERGED",),
@@ -65,13 +81,18 @@ def judge(
     probes, turns: (images seen, values) in any order: what `health.signals` measures, and what a `Turn` says.
     """
     h = History.of(probes, turns, context, thresholds or usual())
-    found = [verdict for rule in RULES if (verdict := rule(h)) is not None]
+    found = [verdict for rule in (SOLO if context.solo else RULES) if (verdict := rule(h)) is not None]
     hard = {verdict.code for verdict in found if verdict.level == "hard"}
     found = [verdict for verdict in found if not hard & set(SUPERSEDED.get(verdict.code, ()))]
     found = [_with_kept(verdict, context) for k, verdict in enumerate(found) if not _said(found[:k], verdict)]
     if h.probes and not any(v.level in ("warn", "hard") or v.code in HARD for v in found):
         found += [verdict] if (verdict := healthy(h)) is not None else []
-    return sorted(found, key=order)
+    return sorted(map(of_one, found) if context.solo else found, key=order)
+
+
+def of_one(verdict: Verdict) -> Verdict:
+    """The same of a game without G and D."""
+    return replace(verdict, seen=without_g(verdict.seen), means=without_g(verdict.means))
 
 
 def healthy(h: History) -> Verdict | None:
@@ -178,6 +199,8 @@ def table(
         shown = percent(min(1.0, values["coverage"] / real))
         rows.append(("data that the samples cover, beside real data", shown, f"above {percent(low)}, rising"))
     add("precision", "samples that lie among the data", percent, "rising")
+    add("nll", "what a held-out sample costs, in nats", number, "falling")
+    add("nll_train", "the same of training samples", number, "not far below")
     add("duplicates", "samples with a near-double", percent,
         f"below {percent(max(t.duplicates, t.duplicates_times * values.get('duplicates_real', 0.0)))}")  # fmt: skip
     add("copies", "copies of training data among the samples", percent, f"below {percent(t.copies)}")

@@ -73,6 +73,7 @@ class Thresholds:
     matched: float
     changed_unpaired: float
     copies: float
+    code_unused: float
     copies_hard: float
     few_images: float
     ema_lag: float

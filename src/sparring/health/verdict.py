@@ -18,7 +18,7 @@ TITLES = {
     "NOT-FINITE": "numbers became infinite or NaN",
     "DIVERGED": "the game has diverged",
     "MODE-COLLAPSE": "mode collapse",
-    "MEMORISING": "G repeats its training data",
+    "MEMORISING": "training data are repeated",
     "D-WINS": "D has won, G learns little from it",
     "D-FOOLED": "D has lost track of what is real",
     "D-OVERFITS": "D has learnt its training data by heart",
@@ -96,6 +96,7 @@ class Context:
     planned:  images the run is to see; 0: unknown.
     stop:     "budget" (stopping is advised only) or "auto" (a plateau ends the run).
     alone:    one look is all there is: no signal need persist, and nothing is compared with earlier probes.
+    solo: one player makes samples of nothing: no D tells it what is wrong.
     ended:    nothing goes on any more: advice speaks of the next run.
     run, data: what stands in commands for the run's directory and for its data.
     alarms:   what the run has said in its log: (images, code, message).
@@ -114,6 +115,7 @@ class Context:
     planned: int = 0
     stop: str = "budget"
     alone: bool = False
+    solo: bool = False
     ended: bool = False
     run: str = "RUN"
     data: str = "DATA"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def count(images: float) -> str:
     """A number of images, short.
@@ -67,3 +69,16 @@ def part(share: float) -> str:
     ('1/500', 'less than 1/1,000,000')
     """
     return f"1/{1 / share:,.0f}" if share >= 1e-6 else "less than 1/1,000,000"
+
+
+def without_g(text: str) -> str:
+    """What is said of a generator, said of a model that is nobody's opponent.
+
+    >>> without_g("G covers 40 % of the data, the averaged G more; G's samples are few. G is a young G")
+    'The model covers 40 % of the data, the averaged model more; the samples are few. The model is a young model'
+    """
+    text = re.sub(r"\bG's samples\b", "the samples", text)
+    text = re.sub(r"\bG's\b", "the model's", text)
+    text = re.sub(r"\b((?:[Tt]he averaged|an?|an? \w+) )G\b", r"\1model", text)
+    text = re.sub(r"(^|[.!?] )G\b", r"\1The model", text)
+    return re.sub(r"\bG\b", "the model", text)

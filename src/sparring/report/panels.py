@@ -52,6 +52,8 @@ def _measured() -> tuple[Kind, ...]:
              {"pixel_accuracy": "held-out data", "pixel_accuracy_train": "training data"}, share),
         Kind("Energy distance", "Of samples to held-out data, in their units; about 0 for equal laws.",
              {"energy_distance": "energy distance"}, log=True),
+        Kind("What a sample costs", "−log p(x) in nats, or the bound on it that is lowered. Where held-out data get "
+             "dearer, it learns by heart.", {"nll": "held-out data", "nll_train": "training data"}),
         Kind("Coverage", "Share of held-out data that have a sample close by. Dashed: what as much training data would "
              "cover.", {"coverage": "averaged G", "coverage_raw": "G as it is", "coverage_self": "training data"},
              share, aside=("coverage_self",)),
@@ -96,7 +98,7 @@ def _measured() -> tuple[Kind, ...]:
 def measured(facts: Facts) -> tuple[list[Panel], list[Panel]]:
     """Charts of what was measured: those that are shown at once, and the rest. A measure without a chart of its own has
     one by its name among the rest."""
-    errors = {name: f"{name}_se" for name in ("kid", "pair_distance")}
+    errors = {name: f"{name}_se" for name in ("kid", "pair_distance", "nll")}
     left = [name for name in facts.probes.lines if name not in (*QUIET, *errors.values())]
     main: list[Panel] = []
     rest: list[Panel] = []
@@ -139,10 +141,12 @@ SKILL = {  # the first line is blue, the second orange: generated and real, as i
 }
 RATES = {"true_negative": "generated called generated (TNR)", "true_positive": "real called real (TPR)"}
 PLAYED = "Each player lowers its own. Neither goes to zero in a healthy game."
+LOWERED = {False: "What is lowered.", True: "In nats for each sample; their sum is minus the ELBO."}
 OTHERS = {
     "r1": ("Gradient penalty on real {unit}", "R1 before its weight: the mean squared slope of D there."),
     "r2": ("Gradient penalty on generated {unit}", "R2 before its weight: the mean squared slope of D there."),
     "right": ("How often the class is guessed", "Share of the images of its batches whose class is guessed right."),
+    "scale": ("Scale", "Learned: how far values of {unit} are from what is decoded, in units of [-1, 1]."),
     "gradient": ("Gradients", "The norm of each player’s gradient."),
 }
 
@@ -171,7 +175,9 @@ def paid(facts: Facts) -> list[Panel]:
     even = {"bounds": (0.0, 1.0), "hints": (0.5,)}
     panels = [
         panel(
-            "Losses", PLAYED if len({key.split("/")[0] for key in costs}) > 1 else "What is lowered.", _by_player(costs)
+            "Losses",
+            PLAYED if len({key.split("/")[0] for key in costs}) > 1 else LOWERED[_bound(costs)],
+            _by_player(costs),
         ),
         panel("What D believes", "Mean probability of being real. At 0.5 D is only guessing.", probabilities, **even),
         panel("How often D is right", right, rates, **even),
@@ -184,6 +190,11 @@ def paid(facts: Facts) -> list[Panel]:
         log = name in ("gradient", "r1", "r2")
         panels.append(panel(title.replace("{unit}", facts.unit), note, _by_player(keys), log=log))
     return panels
+
+
+def _bound(costs: Iterable[str]) -> bool:
+    """Whether these are the two parts of a bound on −log p(x)."""
+    return {key.split("/")[-1] for key in costs} == {"reconstruction", "kl"}
 
 
 def _by_player(keys: Iterable[str]) -> dict[str, str]:

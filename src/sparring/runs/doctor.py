@@ -30,7 +30,7 @@ from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory
 from sparring.runs.document import Document
 from sparring.runs.lock import alive, holder
-from sparring.runs.observe import Observer, judge_of
+from sparring.runs.observe import Observer, judge_of, solo
 from sparring.runs.probes import REFERENCE, SIZES, Probes
 from sparring.runs.recipe import Recipe
 from sparring.runs.session import data_of, recipe_of, request_of
@@ -284,6 +284,7 @@ def _context(
         relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         images=_whole(report.get("used")), held_out=_whole(report.get("held_out")), kept=kept, settings=settings,
         classes=len(data.get("classes") or ()), kind=str(data.get("kind", "images")), translates="sides" in data,
+        solo=recipe is not None and solo(recipe.game),
         planned=_whole(run.get("images")), stop=str(run.get("stop", "budget")), ended=ended,
         run=str(directory.path), data=str(data.get("source", "DATA")), alarms=tuple(told.alarms),
     )  # fmt: skip

@@ -26,7 +26,7 @@ from sparring.runs.probes import SIZES, held_out_most
 from sparring.runs.translating import PIECE as _TRANSLATED
 from sparring.runs.translating import given_of, painted, right, translated
 from sparring.train.match import Match, resting
-from sparring.types import Batch, Classifies, Criticises, Samples, SamplesByClass, Segments, Translates
+from sparring.types import Batch, Classifies, Criticises, HasLikelihood, Samples, SamplesByClass, Segments, Translates
 
 LOGITS = 256
 """Samples of each kind that D is asked about."""
@@ -140,7 +140,6 @@ class Observer:
                 rows, held_out = self._reals
                 mine = rows[: self.samples] if data.given.paired else np.arange(self.samples)
                 images = given_of(data, mine, held_out=held_out)
-                given = Given(None if data.given.legend else images, data.given.paired)
                 with match.averages.applied(), resting(match.game):
                     made = translated(match, game, images)
                 fake = Sight(self._embed(made), made)
@@ -153,6 +152,7 @@ class Observer:
         return Look(fake, raw, logits, besides, given)
 
     @torch.no_grad()
+            besides |= self._costs(match, game) if isinstance(game, HasLikelihood) else {}
     def _made(self, match: Match) -> Sight:
         """Samples of the seed of the run. Classes are drawn as the data has them, so that both are of one law."""
         game, made = match.game, []
@@ -249,6 +249,28 @@ class Observer:
                     batch = batch_of(self.dataset, rows[: self.samples], held_out=held_out)
                     values[name] = right(match, game, batch)
         return values
+    @torch.no_grad()
+    def _costs(self, match: Match, game: HasLikelihood) -> dict[str, float]:
+        """`nll`: −log p(x) of held-out samples in nats, or its bound, by the averages, with the same dice at every
+        look; `nll_se`: its standard error; `nll_train`: of as many training samples."""
+        values = {}
+        with match.averages.applied(), resting(match.game):
+            for name, reals in (("nll", self._real if self.apart else None), ("nll_train", self._trained)):
+                if reals is None or not len(reals):
+                    continue
+                costs = []
+                for start in range(0, min(len(reals), LOGITS), PIECE):
+                    batch = self._batch(
+                        match, "train" if reals is self._trained else "held-out", slice(start, start + PIECE)
+                    )
+                    dice = self._dice(match, f"probe/{name}", range(start, start + len(batch)))
+                    costs.append(-game.log_likelihood(batch.x, dice).double().cpu())
+                found = torch.cat(costs)
+                values[name] = float(found.mean())
+                if name == "nll" and len(found) > 1:
+                    values["nll_se"] = float(found.std()) / len(found) ** 0.5
+        return values
+
 
     def _dice(self, match: Match, purpose: str, samples: range) -> Dice:
         assert isinstance(match.seed, int)
@@ -294,6 +316,11 @@ def makes(game: object, dataset: Dataset) -> bool:
 
 
 def most_seen(dataset: Dataset) -> int:
+def solo(kind: type) -> bool:
+    """Whether games of this kind make samples with no D that judges them."""
+    return issubclass(kind, Samples) and not issubclass(kind, Criticises)
+
+
     """Samples of one look, at most: each image that is given is translated once, held-out ones if there are enough."""
     limited = dataset.given is not None and len(dataset.held_out) >= FEWEST
     return min(SIZES[0], len(dataset.held_out)) if limited else SIZES[0]

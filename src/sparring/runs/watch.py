@@ -26,7 +26,7 @@ from sparring.health.words import count
 from sparring.losses.adversarial import OBJECTIVES
 from sparring.metrics.energy import energy_distance, mean_distance
 from sparring.metrics.modes import modes
-from sparring.runs.observe import Observer, judge_of
+from sparring.runs.observe import Observer, judge_of, solo
 from sparring.runs.probes import Probes
 from sparring.runs.recipe import Recipe
 from sparring.runs.settings import plain
@@ -250,6 +250,7 @@ def context_of(recipe: Recipe, dataset: Dataset, document: Mapping[str, Any], to
         settings=plain(config),
         classes=len(dataset.classes),
         translates=dataset.given is not None,
+        solo=solo(recipe.game),
         kind=dataset.kind,
         planned=total,
         stop=str(document["run"].get("stop", "budget")),
