@@ -45,7 +45,6 @@ RULES: tuple[Callable[[History], Verdict | None], ...] = (
 )
 """All of them; each answers with a verdict, or with None."""
 
-SUPERSEDED = {
 SOLO: tuple[Callable[[History], Verdict | None], ...] = (
     duel.given_up,
     duel.not_finite,
@@ -62,6 +61,7 @@ SOLO: tuple[Callable[[History], Verdict | None], ...] = (
 )
 """Those for a game of one player that makes samples; the others know of a D."""
 
+SUPERSEDED = {
     "LOW-DIVERSITY": ("MODE-COLLAPSE", "DIVERGED"),
     "OUTPUT-RANGE": ("DIVERGED",),
     "GRADIENT-JUMP": ("DIVERGED",),
@@ -188,6 +188,8 @@ def table(
     add("pixel_accuracy", "pixels of held-out images that are called by their class", percent, "rising")
     add("pixel_accuracy_train", "the same of training images", percent, "not far above")
     add("energy_distance", trend.NAMES["energy_distance"], number, "falling")
+    add("nll", "what a held-out sample costs, in nats", number, "falling")
+    add("nll_train", "the same of training samples", number, "not far below")
     add("accuracy", "held-out samples that are called by their class", percent, "rising")
     add("accuracy_train", "the same of training samples", percent, "not far above")
     fine = "above 50 %" if context.translates else f"{percent(t.d_fooled)} to {percent(t.d_wins)}"
@@ -199,8 +201,6 @@ def table(
         shown = percent(min(1.0, values["coverage"] / real))
         rows.append(("data that the samples cover, beside real data", shown, f"above {percent(low)}, rising"))
     add("precision", "samples that lie among the data", percent, "rising")
-    add("nll", "what a held-out sample costs, in nats", number, "falling")
-    add("nll_train", "the same of training samples", number, "not far below")
     add("duplicates", "samples with a near-double", percent,
         f"below {percent(max(t.duplicates, t.duplicates_times * values.get('duplicates_real', 0.0)))}")  # fmt: skip
     add("copies", "copies of training data among the samples", percent, f"below {percent(t.copies)}")

@@ -26,12 +26,14 @@ TITLES = {
     "LOW-DIVERSITY": "too little variety",
     "CLASS-COLLAPSE": "one class has collapsed",
     "OUTPUT-RANGE": "the values of the samples are off",
-    "EMA-LAG": "the averaged G lags behind",
-    "EMA-FROZEN": "the averaged G does not move",
+    "EMA-LAG": "the average lags behind",
+    "EMA-FROZEN": "the average does not move",
     "PENALTY": "the gradient penalty has run away",
     "GRADIENT-JUMP": "a gradient has jumped",
     "IGNORES-INPUT": "G does not look at what it is given",
     "COPIES-INPUT": "G hands back what it is given",
+    "OVERFITS": "held-out data become less likely",
+    "CODE-UNUSED": "the latents say nothing",
     "CHECKERBOARD": "a checkerboard pattern",
     "AUGMENT-LEAK": "the augmentation shows in the samples",
     "KID-RISING": "the samples are getting worse",
@@ -93,10 +95,10 @@ class Context:
     classes:  of the data; 0 without labels.   kind: "images" or "points".
     translates: images are made of images that are given: what G makes is decided by them, and it is told the truth, or
               held to a way back, beside what D says.
+    solo: one player makes samples of nothing: no D tells it what is wrong.
     planned:  images the run is to see; 0: unknown.
     stop:     "budget" (stopping is advised only) or "auto" (a plateau ends the run).
     alone:    one look is all there is: no signal need persist, and nothing is compared with earlier probes.
-    solo: one player makes samples of nothing: no D tells it what is wrong.
     ended:    nothing goes on any more: advice speaks of the next run.
     run, data: what stands in commands for the run's directory and for its data.
     alarms:   what the run has said in its log: (images, code, message).
@@ -112,10 +114,10 @@ class Context:
     classes: int = 0
     kind: str = "images"
     translates: bool = False
+    solo: bool = False
     planned: int = 0
     stop: str = "budget"
     alone: bool = False
-    solo: bool = False
     ended: bool = False
     run: str = "RUN"
     data: str = "DATA"

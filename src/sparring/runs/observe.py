@@ -149,10 +149,10 @@ class Observer:
                 raw = self._made(match) if match.averages.players else None
             logits = self._logits(match, game) if isinstance(game, Criticises) else None
             besides |= self._classified(match, game) if isinstance(game, Classifies) else {}
+            besides |= self._costs(match, game) if isinstance(game, HasLikelihood) else {}
         return Look(fake, raw, logits, besides, given)
 
     @torch.no_grad()
-            besides |= self._costs(match, game) if isinstance(game, HasLikelihood) else {}
     def _made(self, match: Match) -> Sight:
         """Samples of the seed of the run. Classes are drawn as the data has them, so that both are of one law."""
         game, made = match.game, []
@@ -237,18 +237,6 @@ class Observer:
                 values[name] = float(torch.cat(right).mean())
         return values
 
-    def _segmented(self, match: Match, game: Translates | Segments) -> dict[str, float]:
-        """`pixel_accuracy`: the share of pixels of held-out images whose class is right; `…_train` of training ones."""
-        values = {}
-        with match.averages.applied(), resting(match.game):
-            for name, rows, held_out in (
-                ("pixel_accuracy", self._reals[0] if self.apart else None, True),
-                ("pixel_accuracy_train", self._train, False),
-            ):
-                if rows is not None and len(rows):
-                    batch = batch_of(self.dataset, rows[: self.samples], held_out=held_out)
-                    values[name] = right(match, game, batch)
-        return values
     @torch.no_grad()
     def _costs(self, match: Match, game: HasLikelihood) -> dict[str, float]:
         """`nll`: −log p(x) of held-out samples in nats, or its bound, by the averages, with the same dice at every
@@ -271,6 +259,18 @@ class Observer:
                     values["nll_se"] = float(found.std()) / len(found) ** 0.5
         return values
 
+    def _segmented(self, match: Match, game: Translates | Segments) -> dict[str, float]:
+        """`pixel_accuracy`: the share of pixels of held-out images whose class is right; `…_train` of training ones."""
+        values = {}
+        with match.averages.applied(), resting(match.game):
+            for name, rows, held_out in (
+                ("pixel_accuracy", self._reals[0] if self.apart else None, True),
+                ("pixel_accuracy_train", self._train, False),
+            ):
+                if rows is not None and len(rows):
+                    batch = batch_of(self.dataset, rows[: self.samples], held_out=held_out)
+                    values[name] = right(match, game, batch)
+        return values
 
     def _dice(self, match: Match, purpose: str, samples: range) -> Dice:
         assert isinstance(match.seed, int)
@@ -304,6 +304,11 @@ class Observer:
             network.to("cpu")
 
 
+def solo(kind: type) -> bool:
+    """Whether games of this kind make samples with no D that judges them."""
+    return issubclass(kind, Samples) and not issubclass(kind, Criticises)
+
+
 def judge_of(game: object, dataset: Dataset) -> Extractor | None:
     """The judge of an `Observer` of this game; None: the usual one. What makes no images is not compared with
     anything: pixels cost nothing."""
@@ -316,11 +321,6 @@ def makes(game: object, dataset: Dataset) -> bool:
 
 
 def most_seen(dataset: Dataset) -> int:
-def solo(kind: type) -> bool:
-    """Whether games of this kind make samples with no D that judges them."""
-    return issubclass(kind, Samples) and not issubclass(kind, Criticises)
-
-
     """Samples of one look, at most: each image that is given is translated once, held-out ones if there are enough."""
     limited = dataset.given is not None and len(dataset.held_out) >= FEWEST
     return min(SIZES[0], len(dataset.held_out)) if limited else SIZES[0]

@@ -15,8 +15,8 @@ from sparring.runs.evaluate.pairs import Translated
 from sparring.runs.evaluate.sides import Drawn, Rows
 from sparring.runs.evaluate.translations import kind_of
 from sparring.runs.evaluate.translations import signals as of_translations
-
 from sparring.runs.observe import solo
+
 JUDGES = ("efficientnet-lite0", "classifier")
 """Judges whose numbers the thresholds are about."""
 _LIKE_REAL = 1 - 0.5**5
@@ -87,5 +87,5 @@ def context_of(scene: Scene) -> Context:
         relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         classes=len(data.get("classes") or ()), planned=int(document["run"]["images"]), run=str(side.run.path),
         data=str(data["source"]), alone=True, ended=True, translates=isinstance(side, Translated),
-    )  # fmt: skip
         solo=solo(type(side.run.game)),
+    )  # fmt: skip
