@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sparring.export.hub import Pushed
     from sparring.runs.check import Checked
     from sparring.runs.compare.director import Director
-    from sparring.runs.compare.plan import Comparison
+    from sparring.runs.compare.question import Comparison
     from sparring.runs.doctor import Diagnosis
     from sparring.runs.plan import Plan, Request
     from sparring.runs.reconstruction import Reconstructed
@@ -318,7 +318,7 @@ def comparison(
     losses: str | Sequence[str] = (),
     recipes: str | Sequence[str] = (),
     schedules: str | Sequence[str] = (),
-    seeds: int = 3,
+    seeds: int | None = None,
     budget: str | int | Budget | None = None,
     out: str | Path | None = None,
     jobs: int | None = None,
@@ -328,13 +328,13 @@ def comparison(
     **preparation: Any,
 ) -> Comparison:
     """What `compare` would play, without playing it: every cell tried, those that cannot be played with the reason."""
-    from sparring.runs.compare import entries, plan
+    from sparring.runs.compare import entries, plan, question
 
     changes = tuple(f"{k}={v}" for k, v in set.items()) if isinstance(set, dict) else tuple(set)
     names = [recipes] if isinstance(recipes, str) else recipes
-    asked = plan.Ask(
+    asked = question.Ask(
         data=str(data),
-        losses=entries.parse_losses(losses if isinstance(losses, str) else ",".join(losses)),
+        losses=entries.parse_losses(losses if isinstance(losses, str) else ",".join(losses)) if losses else (),
         recipes=tuple(dict.fromkeys(name.strip() for part in names for name in part.split(",") if name.strip())),
         schedules=entries.parse_schedules(schedules if isinstance(schedules, str) else ";".join(schedules)),
         seeds=seeds,
@@ -363,26 +363,34 @@ def play(made: Comparison) -> Director:
 
 
 def save_comparison(made: Comparison) -> tuple[dict[str, Any], Path]:
-    """Write compare.json and report.html of a comparison, as far as it is played; what the first says, and the page."""
-    from sparring.report import compare_page
-    from sparring.runs.compare import verdict
+    """Write compare.json and report.html of a comparison, as far as it is played; what the first says, and the page.
+    Where recipes are compared as they are, each run gets its own page too."""
+    from sparring.report import compare_page, lineup_page
+    from sparring.runs.compare import standing, verdict
 
-    record = verdict.save(made)
-    return record, compare_page.write(record, made.out)
+    if not made.whole:
+        record = verdict.save(made)
+        return record, compare_page.write(record, made.out)
+    record = standing.save(made)
+    for run in standing.runs(record, made.out):
+        report(run)
+    return record, lineup_page.write(record, made.out)
 
 
 def comparison_lines(record: dict[str, Any]) -> list[str]:
     """The verdict and the table of a comparison, for people."""
-    from sparring.runs.compare import table
+    from sparring.runs.compare import standing, table
 
-    return table.lines(record)
+    return standing.lines(record) if record["format"] == standing.FORMAT else table.lines(record)
 
 
 def compare(data: str | Path, **settings: Any) -> dict[str, Any]:
     """Play losses, recipes and schedules against each other; what ``compare.json`` says. Arguments of `comparison`.
 
-    losses: ``"minimax,hinge+sn,relativistic+r1+r2"``.   seeds: 0 … seeds − 1.   budget: "2m" of each cell (points) or
-    of each seed (images), or a number of images of each seed.   out: what is finished there is not played again.
+    losses: ``"minimax,hinge+sn,relativistic+r1+r2"``; without them, on images, recipes are compared as they are:
+    ``sparring.compare("photos/", recipes="vae,r3gan-minutes,pixelcnn")``.   seeds: 0 … seeds − 1.   budget: "2m" of
+    each cell (points) or of each seed (images), or a number of images of each seed.   out: what is finished there is
+    not played again.
     """
     made = comparison(data, **settings)
     for _ in play(made):
@@ -534,7 +542,7 @@ def save_translations(
     directory) into `out`, a file or a folder; default: ``RUN/translated``. What was written, what was skipped, and how
     fast it was.
 
-    how: seed, deterministic, back, tile, size and compile, as of `Run.translate`. Names, sizes and, where they can hold
+    how: seed, deterministic, back, tile, size, compile and half, as of `Run.translate`. Names, sizes and, where they can hold
     the result, formats are kept. Outside of the directory of the run no file is overwritten: `UsageError`.
     """
     from sparring.runs.translation import Translation
@@ -545,14 +553,6 @@ def save_translations(
     named = source if isinstance(source, bytes) else str(source)
     return translate(Translation(run, **how), named, goal, run.home, progress)
 
-
-def translated(run: Run | str | Path, picture: bytes, **how: Any) -> tuple[bytes, Translated]:
-    """The bytes of a picture, translated, as the bytes of a PNG; and how fast it was. how: as of
-    `save_translations`."""
-    from sparring.runs.translation import Translation
-    from sparring.runs.translation_files import one
-
-    return one(Translation(_opened(run), **how), picture)
 
 def save_reconstructions(
     run: Run | str | Path, images: Sequence[str | Path] = (), out: str | Path | None = None, *, n: int | None = None,
@@ -573,6 +573,14 @@ def save_reconstructions(
         raise UsageError("RECONSTRUCT-N", "at least one picture", where=str(n), fix=f"-n {HELD_OUT}")
     return reconstruct(Reconstruction(_opened(run), seed), sources, goal, most=most, progress=progress)
 
+
+def translated(run: Run | str | Path, picture: bytes, **how: Any) -> tuple[bytes, Translated]:
+    """The bytes of a picture, translated, as the bytes of a PNG; and how fast it was. how: as of
+    `save_translations`."""
+    from sparring.runs.translation import Translation
+    from sparring.runs.translation_files import one
+
+    return one(Translation(_opened(run), **how), picture)
 
 
 def _opened(run: Run | str | Path) -> Run:

@@ -1,4 +1,4 @@
-"""``sparring compare``: objectives, penalties, recipes and schedules against each other, on equal terms."""
+"""``sparring compare``: objectives, penalties, schedules, or whole recipes against each other, on equal terms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BROKEN = 1
 
 @dataclass
 class Compare(Command):
-    """Play objectives, penalties, recipes and schedules against each other: same data, same seeds, same budget."""
+    """Play objectives, penalties, schedules or recipes against each other: same data, same seeds, same budget."""
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """a folder or zip of images, shards, an idx file, hf:owner/name; or emoji, fashion, ring, grid, swissroll, …"""
@@ -33,12 +33,15 @@ class Compare(Command):
     recipes: Annotated[
         str | None, tyro.conf.arg(metavar="A,B,…", help_behavior_hint="(default: gan-points for points, else auto)")
     ] = None
-    """names from `sparring recipes`, or recipe.yaml files"""
+    """names from `sparring recipes`, or recipe.yaml files. On images and without --losses and --schedules they are
+    compared as they are, each in a run of its own: vae,r3gan-minutes,pixelcnn"""
     schedules: Annotated[
         str | None, tyro.conf.arg(metavar="A;B;…", help_behavior_hint="(default: the recipe's own)")
     ] = None
     """who moves when, with semicolons between: 'D:1,G:1;D:2,G:1;simultaneous'"""
-    seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 3
+    seeds: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 3; 1 for recipes as they are)")
+    ] = None
     """seeds 0 to N − 1; from 6 on the intervals can decide"""
     budget: Annotated[
         str | None, tyro.conf.arg(metavar="TIME|IMAGES", help_behavior_hint="(default: 1m for points, 10m for images)")

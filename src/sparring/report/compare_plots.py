@@ -57,6 +57,21 @@ def dots(
     return "".join(out) + "</svg>"
 
 
+def bar(found: Mapping[str, Any], low: float, high: float) -> str:
+    """A value as a bar from the left, with its interval."""
+    if found["mean"] is None:
+        return ""
+
+    def at(value: float) -> float:
+        return 6 + (_WIDTH - 12) * min(1.0, max(0.0, (value - low) / ((high - low) or 1.0)))
+
+    out = [f'<svg class="dots" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="its size">']
+    out.append(f'<rect class="scale" x="6" y="11" width="{max(1.0, at(found["mean"]) - 6):.1f}" height="12" rx="2"/>')
+    if found["low"] is not None:
+        out.append(f'<path class="mean" d="M{at(found["low"]):.1f} {_HEIGHT / 2}H{at(found["high"]):.1f}"/>')
+    return "".join(out) + "</svg>"
+
+
 def curve(cell: Mapping[str, Any], main: Measure, most: int, low: float, high: float, fresh: float | None) -> str:
     """One cell over images: every seed thin, their mean thick."""
     margin = 0.04 * ((high - low) or 1.0)

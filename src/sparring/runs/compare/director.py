@@ -19,7 +19,7 @@ from typing import Any
 from sparring.errors import UsageError
 from sparring.runs import own
 from sparring.runs.compare.cell import STOPPED, groups_of, name_of, result_of
-from sparring.runs.compare.plan import Cell, Comparison
+from sparring.runs.compare.question import Cell, Comparison
 from sparring.runs.directory import check_above, write_atomically, written
 from sparring.runs.lock import RunLock
 
@@ -181,13 +181,13 @@ def folder_of(comparison: Comparison, cell: Cell) -> Path:
 
 def results(comparison: Comparison, cell: Cell) -> list[dict[str, Any]]:
     """The results of the groups that are finished."""
-    folder, groups = folder_of(comparison, cell), groups_of(comparison.ask.seeds, cell.together)
+    folder, groups = folder_of(comparison, cell), groups_of(comparison.seeds, cell.together)
     every = (result_of(folder / f"{name_of(group)}.json") for group in groups)
     return [result for result in every if result is not None]
 
 
 def finished(comparison: Comparison, cell: Cell) -> bool:
-    return len(results(comparison, cell)) == len(groups_of(comparison.ask.seeds, cell.together))
+    return len(results(comparison, cell)) == len(groups_of(comparison.seeds, cell.together))
 
 
 def prepare(comparison: Comparison, cell: Cell) -> None:
@@ -196,9 +196,10 @@ def prepare(comparison: Comparison, cell: Cell) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "recipe.yaml", written(cell.document))
     spec = {
-        "data": question["data"], "seeds": comparison.ask.seeds, "together": cell.together,
+        "data": question["data"], "seeds": comparison.seeds, "together": cell.together,
         "images": comparison.budget.images, "seconds": comparison.budget.seconds,
         "seconds_each": comparison.seconds_of(1), "device": comparison.device, "threads": comparison.threads,
+        "runs": comparison.whole,
     }  # fmt: skip
     write_atomically(folder / "cell.json", json.dumps(spec, indent=1) + "\n")
 
@@ -232,7 +233,8 @@ def refuse(comparison: Comparison) -> None:
             fix="choose another --out; nothing was changed",
         ) from None  # fmt: skip
     now = json.loads(json.dumps(comparison.question()))
-    if different := [line for key in now for line in _differences(key, before.get(key), now[key])]:
+    keys = [key for key in {**now, **before} if key != "format"]
+    if different := [line for key in keys for line in _differences(key, before.get(key), now.get(key))]:
         raise UsageError(
             "COMPARE-QUESTION", "another question was asked in this directory", where=str(out),
             why="; ".join(different[:4]), fix="ask the same, or choose another --out; nothing was changed",

@@ -17,7 +17,7 @@ from sparring.runs.compare import statistics
 from sparring.runs.compare.cell import result_of
 from sparring.runs.compare.director import FORMAT, failure, finished, folder_of, results
 from sparring.runs.compare.measures import Measure, judge_of, measures_of
-from sparring.runs.compare.plan import Cell, Comparison, typed
+from sparring.runs.compare.question import Cell, Comparison, typed
 from sparring.runs.directory import write_atomically
 from sparring.runs.recipe import load, plain
 from sparring.types import paid

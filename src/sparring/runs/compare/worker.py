@@ -12,22 +12,28 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from sparring.data import Options, open_data
+from sparring.data import Dataset, Options, open_data
 from sparring.errors import CheckpointError, DataError, SparringError
 from sparring.runs import plan as plans
+from sparring.runs.compare import entrant
 from sparring.runs.compare.cell import STOPPED, Task, groups_of, play
 from sparring.runs.compare.measures import judge_of
 from sparring.runs.document import read
 from sparring.runs.lock import RunLock
 from sparring.runs.recipe import Recipe, of_document
-from sparring.train.loop import Loop
 
 PATIENCE = 60.0
 """Seconds to wait for the process of an earlier call, which was left alone and is about to save and end."""
+
+
+class Stops(Protocol):
+    """What can be asked to save and end: a loop, a session."""
+
+    def stop(self) -> None: ...
 
 
 class Brake:
@@ -35,9 +41,9 @@ class Brake:
 
     def __init__(self) -> None:
         self.pulled = False
-        self._loop: Loop | None = None
+        self._loop: Stops | None = None
 
-    def take(self, loop: Loop) -> None:
+    def take(self, loop: Stops) -> None:
         self._loop = loop
         if self.pulled:
             loop.stop()
@@ -48,13 +54,18 @@ class Brake:
             self._loop.stop()
 
 
+def data_of(spec: dict[str, Any]) -> Dataset:
+    """The data of the comparison, if they are what they were."""
+    dataset = open_data(spec["data"]["source"], Options.of(spec["data"]))
+    if dataset.fingerprint != spec["data"]["fingerprint"]:
+        raise DataError("DATA-CHANGED", "the data has changed since the comparison began", where=dataset.name)
+    return dataset
+
+
 def tasks(folder: Path, spec: dict[str, Any]) -> list[Task]:
     """The groups of seeds of a cell. spec: what the director wrote into cell.json."""
     name, config = of_document(read(folder / "recipe.yaml"))
-    options = Options.of(spec["data"])
-    dataset = open_data(spec["data"]["source"], options)
-    if dataset.fingerprint != spec["data"]["fingerprint"]:
-        raise DataError("DATA-CHANGED", "the data has changed since the comparison began", where=dataset.name)
+    dataset = data_of(spec)
     return [
         Task(
             folder, Recipe(name, config), dataset, group, torch.device(spec["device"]),
@@ -80,6 +91,10 @@ def run(folder: Path, brake: Brake, say: Any) -> bool:
     """Play the cell in `folder`; False if it was stopped."""
     spec = json.loads((folder / "cell.json").read_text("utf-8"))
     plans.set_threads(spec["threads"])
+    if spec.get("runs"):
+        return entrant.play(
+            folder, spec, data_of(spec), brake, lambda n, of: say({"done": n / max(1, of), "images": n, "total": of})
+        )
     every = tasks(folder, spec)
     judge = judge_of(every[0].dataset, spec["device"])
     for number, task in enumerate(every):
