@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.contract.forking import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -41,8 +42,15 @@ def blocks(path):
         yield text.count("\n", 0, match.start("body")) + 1, language, body
 
 
+@pytest.fixture(scope="module")
+def sparring_at_once():
+    """A directory with the command, which does not import torch anew each time."""
+    with commands() as folder:
+        yield folder
+
+
 @pytest.fixture
-def desk(tmp_path, monkeypatch):
+def desk(tmp_path, monkeypatch, sparring_at_once):
     """An empty directory with photographs: smooth, all different, of different shapes."""
     (tmp_path / "photos").mkdir()
     chance = np.random.default_rng(0)
@@ -50,7 +58,8 @@ def desk(tmp_path, monkeypatch):
         pixels = Image.fromarray(chance.integers(0, 256, (5, 5, 3), np.uint8))
         pixels.resize((72 + k % 5, 70)).save(tmp_path / "photos" / f"{k:03d}.png")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    first = [str(sparring_at_once), str(Path(sys.executable).parent)]
+    monkeypatch.setenv("PATH", os.pathsep.join([*first, os.environ["PATH"]]))
     return tmp_path
 
 
