@@ -55,7 +55,8 @@ def _edges(picture: Pixels, *, left: bool) -> NDArray[np.float32]:
     middle = picture.shape[1] // 2
     half = picture[:, :middle] if left else picture[:, middle : 2 * middle]
     down, across = np.gradient(half.astype(np.float32).mean(axis=2))
-    return np.hypot(down, across)[1:-1, 1:-1].ravel()
+    steep: NDArray[np.float32] = np.hypot(down, across)[1:-1, 1:-1].ravel()
+    return steep
 
 
 def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
