@@ -40,8 +40,6 @@ Count = Annotated[int, Field(ge=1, le=2**16)]
 class AutoencoderConfig(Training):
     """Settings that every `Autoencoder` has."""
 
-    z: Count = 64
-    """Dimensions of the latent space."""
     network: Literal["mlp", "conv"] = "mlp"
     """Fully connected, of `hidden` layers; or convolutional (images only), with `width` channels on the finest map."""
     hidden: tuple[Count, ...] = (256, 128)

@@ -61,6 +61,7 @@ def test_every_recipe_is_a_game(name: str) -> None:
              "r3gan": {"width": 4, "d_width": 4, "group": 4, "z": 4, "blocks": 1, "augment": 0.5},
              "cgan": {"width": 4, "d_width": 4, "z": 4, "augment": 0.5},
              "classifier": {"width": 4, "augment": 0.5}, "vae": {"width": 4, "z": 4},
+             "svae": {"width": 4, "sphere": 4},
              "pixelcnn": {"width": 4, "blocks": 1, "mixtures": 2}}  # fmt: skip
     space, coupled = Space(emoji.shape, len(emoji.classes)), name in ("dcgan", "cgan", "classifier")
     check_game(game_class(name), space, stream_of(emoji, 0, True), coupled=coupled, **small[name])

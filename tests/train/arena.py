@@ -46,11 +46,13 @@ ALONE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "classifier": ("classifier", SHAPE, {"width": 4, "augment": 0.5, "smoothing": 0.1, "beta1": 0.9}),
     "vae": ("vae", SHAPE, {"width": 4, "z": 4, "beta": "0 -> 1 linear 0..0.1", "free_bits": 0.1, "beta1": 0.9}),
     "vae-points": ("vae", (2,), {"network": "mlp", "hidden": (8, 4), "z": 2, "beta1": 0.9, "noise": True}),
+    "svae": ("svae", SHAPE, {"width": 4, "sphere": 4, "beta": "0 -> 1 linear 0..0.1", "beta1": 0.9}),
+    "svae-points": ("svae", (2,), {"network": "mlp", "hidden": (8, 4), "sphere": 2, "beta1": 0.9, "noise": True}),
     "pixelcnn": ("pixelcnn", SHAPE, {"width": 4, "blocks": 1, "mixtures": 2, "beta1": 0.9}),
     "fcn8s": ("fcn8s", SHAPE, {"width": 4, "trunk": "random", "trunk_width": 2, "frozen": 0, "beta1": 0.9}),
 }
 """Every recipe with one player in small."""
-LIKELY = {"vae", "vae-points", "pixelcnn"}
+LIKELY = {"vae", "vae-points", "svae", "svae-points", "pixelcnn"}
 """Those of them that make samples, and say how likely data are."""
 TRANSLATING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "cyclegan": ("cyclegan", SHAPE, {"width": 4, "d_width": 4, "blocks": 1, "d_layers": 1, "pool": 20,

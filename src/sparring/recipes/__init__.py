@@ -8,6 +8,7 @@ RECIPES: dict[str, str] = {
     "pix2pix": "sparring.recipes.pix2pix:Pix2Pix",
     "cyclegan": "sparring.recipes.cyclegan:CycleGAN",
     "vae": "sparring.recipes.vae:VAE",
+    "svae": "sparring.recipes.svae:SVAE",
     "pixelcnn": "sparring.recipes.pixelcnn:PixelCNNByClass",
     "classifier": "sparring.recipes.classifier:Classifier",
     "fcn8s": "sparring.recipes.fcn8s:FCN8s",

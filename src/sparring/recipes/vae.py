@@ -10,7 +10,7 @@ import torch
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from torch import Tensor
 
-from sparring.autoencoder import Autoencoder, AutoencoderConfig, Posterior
+from sparring.autoencoder import Autoencoder, AutoencoderConfig, Count, Posterior
 from sparring.priors import gaussian
 from sparring.train.game import Fraction, strict
 from sparring.train.schedule import Ramp
@@ -22,6 +22,8 @@ class VAEConfig(AutoencoderConfig):
     """Settings of `VAE`. Defaults: images of any size, some minutes on a CPU; the Gaussian decoder with one learned
     standard deviation of Rybkin et al. 2021 (σ-VAE), with which no weight between the two terms need be found."""
 
+    z: Count = 64
+    """Dimensions of the latent space."""
     network: Literal["mlp", "conv"] = "conv"
     """Convolutional (images only), with `width` channels on the finest map; or fully connected, of `hidden` layers."""
     lr: Fraction = Ramp(1e-3, 1e-4, "cosine", 0.5, 1.0)

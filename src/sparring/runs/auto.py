@@ -6,6 +6,7 @@ features of held-out images, and by looking at the grids).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from sparring.autoencoder import AutoencoderConfig
@@ -68,7 +69,8 @@ def suited(recipe: Recipe, shape: tuple[int, ...], binary: bool) -> list[str]:
     config = recipe.config
     if not isinstance(config, AutoencoderConfig):
         return []
-    points = ["network=mlp", "z=2", "noise=true"] if len(shape) == 1 and config.network == "conv" else []
+    size = "sphere=2" if "sphere" in {field.name for field in dataclasses.fields(config)} else "z=2"
+    points = ["network=mlp", size, "noise=true"] if len(shape) == 1 and config.network == "conv" else []
     return [*points, *(["decoder=bernoulli"] if binary and config.decoder != "bernoulli" else [])]
 
 
