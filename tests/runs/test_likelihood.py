@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from torch import Tensor, nn
 
 from sparring import api
 from sparring.data import open_data
-from sparring.data.options import Binarise
+from sparring.data.options import Binarise, Options
 from sparring.errors import UsageError
 from sparring.metrics import extractors
 from sparring.metrics.extractors import PixelFeatures
@@ -251,6 +252,6 @@ def test_a_wrong_argument_is_one_clear_error(vae: Path, settings: dict[str, Any]
 
 
 def test_data_of_a_run_are_read_with_the_treatment_they_were_trained_with(vae: Path) -> None:
-    document = api.load(vae).document
-    again = open_data(document["data"]["source"], size=(SIDE, SIDE), channels=1, held_out=0.5, binarise="static")
-    assert again.fingerprint == document["data"]["fingerprint"]
+    said = yaml.safe_load((vae / "recipe.yaml").read_text())["data"]
+    asked = Options.of(said)
+    assert asked.binarise == "static" and open_data(said["source"], asked).fingerprint == said["fingerprint"]

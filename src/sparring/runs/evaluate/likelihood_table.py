@@ -14,8 +14,9 @@ def head(record: dict[str, Any]) -> list[str]:
     """What was measured on what, where nothing but likelihoods was asked for."""
     real, model = record["real"], record["fake"]
     split = f", {real['split']}" if real["split"] != "all" else ""
+    prepared = real["prepared"].replace(", then resized by the judge", "")
     return [
-        f"real   {shown(str(real['what']))} ({real['kind']}{split}): {real['n']:,} images, {real['prepared']}",
+        f"real   {shown(str(real['what']))} ({real['kind']}{split}): {real['n']:,} images, {prepared}",
         f"model  {shown(str(model['what']))} ({model['weights']} weights, {model['images']:,} images seen)",
         "",
     ]
