@@ -90,6 +90,12 @@ SIGNS = {
     "EMA-LAG": (lambda p, n: since(p, n, coverage=0.2), 3, "warn", {}),
     "IGNORES-INPUT": (lambda p, n: since(p, n, varied=0.02), 3, "warn", {"translates": True}),
     "COPIES-INPUT": (lambda p, n: since(p, n, changed=0.02, l1=0.1), 3, "warn", {"translates": True}),
+    "WORSE-THAN-INPUT": (
+        lambda p, n: since(p, n, ahead=-0.5, ahead_se=0.1, ahead_l1=-0.1, ahead_l1_se=0.1),
+        3,
+        "warn",
+        {"translates": True},
+    ),
     "CHECKERBOARD": (lambda p, n: since(p, n, checkerboard=6.0), 3, "note", {}),
     "AUGMENT-LEAK": (lambda p, n: since(p, n, leak=0.3), 2, "warn", {"settings": {"augment": 0.5}}),
     "KID-RISING": (lambda p, n: since(p, n, kid=0.2, coverage=0.6), 3, "warn", {}),

@@ -37,15 +37,25 @@ def test_ssim_is_that_of_torchmetrics_where_the_window_lies_inside(channels: int
 def test_psnr_and_l1_by_hand() -> None:
     x, y = pictures(5, 0), pictures(5, 1)
     d = (x.double() - y.double()) / 255
-    decibels = torch.tensor([-10 * math.log10(float(e.square().mean())) for e in d], dtype=torch.float64)
-    assert torch.allclose(paired.psnr(x, y), decibels)
+    assert torch.allclose(paired.mse(x, y), d.square().mean((1, 2, 3)))
+    assert paired.psnr(paired.mse(x, y)).value == pytest.approx(-10 * math.log10(float(d.square().mean())))
     assert torch.allclose(paired.l1(x, y), d.abs().mean((1, 2, 3)))
 
 
 def test_equal_images_are_as_near_as_can_be() -> None:
     x = pictures(4, 0)
-    assert paired.l1(x, x).tolist() == [0.0] * 4 and paired.psnr(x, x).tolist() == [paired.MOST_PSNR] * 4
+    assert paired.l1(x, x).tolist() == [0.0] * 4 and paired.psnr(paired.mse(x, x)).value == math.inf
     assert torch.allclose(paired.ssim(x, x), torch.ones(4).double(), atol=1e-9)
+
+
+def test_psnr_of_a_set_is_not_moved_by_pairs_that_are_equal_beyond_what_they_are() -> None:
+    """Three pairs that are equal halve the mean squared error, 3 dB, whatever infinity is taken for; with an interval
+    that holds the value, however few pairs there are."""
+    errors = torch.tensor([0.01, 0.02, 0.03], dtype=torch.float64)
+    one, half = paired.psnr(errors), paired.psnr(torch.cat([errors, torch.zeros(3, dtype=torch.float64)]))
+    assert half.value == pytest.approx(one.value + 10 * math.log10(2)) and one.value == pytest.approx(16.9897, abs=1e-4)
+    for found in (one, half, paired.psnr(torch.cat([errors, torch.zeros(1)]).repeat(10))):
+        assert math.isfinite(found.low) and found.low < found.value < found.high < math.inf
 
 
 def test_more_damage_is_further_away_by_every_measure() -> None:
@@ -53,7 +63,7 @@ def test_more_damage_is_further_away_by_every_measure() -> None:
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     little, much = ((x + scale * noise).clamp(0, 255).to(torch.uint8) for scale in (8, 60))
     assert bool((paired.l1(little, x) < paired.l1(much, x)).all())
-    assert bool((paired.psnr(little, x) > paired.psnr(much, x)).all())
+    assert bool((paired.mse(little, x) < paired.mse(much, x)).all())
     assert bool((paired.ssim(little, x) > paired.ssim(much, x)).all())
 
 
@@ -64,9 +74,9 @@ def test_what_cannot_be_seen_does_not_count() -> None:
 
 def test_pieces_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = pictures(9, 0), pictures(9, 1)
-    whole = [measure(x, y) for measure in (paired.l1, paired.psnr, paired.ssim)]
+    whole = [measure(x, y) for measure in (paired.l1, paired.mse, paired.ssim)]
     monkeypatch.setattr(paired, "_PIECE", 2)
-    for measure, before in zip((paired.l1, paired.psnr, paired.ssim), whole, strict=True):
+    for measure, before in zip((paired.l1, paired.mse, paired.ssim), whole, strict=True):
         assert torch.allclose(measure(x, y), before, atol=1e-12)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,7 @@ from torch import Tensor
 import sparring
 from sparring import api
 from sparring.cli import main
+from sparring.data import open_data
 from sparring.errors import MachineError, SparringError, UsageError
 from sparring.metrics.segmentation import NAMES
 from sparring.metrics.segmenters import FCN, Public, Segmenter, matched
@@ -109,26 +112,62 @@ def test_the_judge_was_trained_on_none_of_them(runs: Path) -> None:
     has seen is left out, or said."""
     dataset = data_of(runs / "made")[0]
     seen = trained_on(runs / "judge", dataset)
-    assert seen is not None and len(seen) == 42 and not seen & {str(dataset.file(k))[:-4] for k in range(18)}
+    assert seen is not None and seen.tolist() == [False] * 18 + [True] * 42
     record = api.evaluate(runs / "made", fcn=str(runs / "judge"), metrics="l1", device="cpu")
     assert record["segmentation"]["left_out"] == 0 and not record["segmentation"]["warnings"]
     assert record["segmentation"]["judge"]["name"] == "fcn8s" and "--fcn" in record["command"]
 
 
+def test_photos_are_known_whatever_they_lie_in(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Side by side in a zip, under other names, in the other direction, written anew."""
+    theirs = data_of(runs / "made")[0]
+    seen = {theirs.file(row) for row in range(18, 60)}
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as file:
+        for k in range(60):
+            sides = [Image.open(runs / name / f"{k}.png").convert("RGB") for name in ("maps", "photos")]
+            both = Image.new("RGB", (32, 16))
+            for at, side in enumerate(sides):
+                both.paste(side, (16 * at, 0))
+            data = io.BytesIO()
+            both.save(data, "BMP")
+            file.writestr(f"p{k}.bmp", data.getvalue())
+    options: dict[str, Any] = {
+        "pairs": "side-by-side",
+        "maps": "A",
+        "palette": str(runs / "palette.txt"),
+        "held_out": 0.0,
+    }
+    dataset = open_data(tmp_path / "both.zip", size=(16, 16), **options)
+    found = trained_on(runs / "judge", dataset)
+    assert found is not None
+    assert found.tolist() == [f"{dataset.file(row)[1:-4]}.png" in seen for row in range(60)] and found.sum() == 42
+    judge = fcn.judge_of(str(runs / "judge"), None, "cpu")
+    pairs = fcn_pairs.unseen(dataset, judge, None, 0)
+    assert (len(pairs.rows), pairs.seen, pairs.held_out) == (18, 42, False) and "training pairs" in pairs.warnings[0]
+    few = replace(dataset, train=dataset.train[found], held_out=dataset.train[:0])
+    pairs = fcn_pairs.unseen(few, judge, 30, 0)
+    assert (len(pairs.rows), pairs.seen, pairs.trained_on) == (30, 0, 30)
+    assert "the judge was trained on 30 of these 30 photos" in pairs.warnings[1]
+    other = open_data(tmp_path / "both.zip", size=(16, 8), **options)
+    assert trained_on(runs / "judge", other) is None, "another aspect"
+
+
 def test_pairs_that_the_judge_has_seen(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are left out while ten others remain; else, and where nobody knows, that is said."""
     dataset, judge = data_of(runs / "made")[0], fcn.judge_of(str(runs / "judge"), None, "cpu")
-    held_out = [dataset.file(k) for k in range(18)]
     for count, n, left_out, said in ((0, 18, 0, ""), (8, 10, 8, ""), (9, 18, 0, "9 of these 18")):
-        monkeypatch.setattr(fcn_pairs, "trained_on", lambda *_, count=count: {name[:-4] for name in held_out[:count]})
+        monkeypatch.setattr(fcn_pairs, "trained_on", lambda *_, count=count: np.arange(60) < count)
         found = fcn_pairs.unseen(dataset, judge, None, 0)
         assert (len(found.rows), found.seen) == (n, left_out) and said in " ".join(found.warnings)
         assert len(fcn_pairs.unseen(dataset, judge, 4, 0).rows) == 4
+    monkeypatch.setattr(fcn_pairs, "trained_on", lambda *_: np.arange(60) < 9)
+    text = "\n".join(fcn_table.lines(fcn.score(Run(runs / "made", device="cpu"), dataset, judge)))
+    assert "! the judge was trained on 9 of these 18 photos" in text
     monkeypatch.undo()
-    other = replace(dataset, report=replace(dataset.report, also=str(tmp_path)))
-    assert trained_on(runs / "judge", other) is None
-    assert "not known" in fcn_pairs.unseen(other, judge, None, 0).warnings[0]
-    assert not fcn_pairs.unseen(other, Colours(), None, 0).warnings
+    assert trained_on(tmp_path, dataset) is None, "its photos are gone"
+    monkeypatch.setattr(fcn_pairs, "trained_on", lambda *_: None)
+    assert "not known" in fcn_pairs.unseen(dataset, judge, None, 0).warnings[0]
+    assert not fcn_pairs.unseen(dataset, Colours(), None, 0).warnings
 
 
 def test_from_the_command_line(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from sparring.metrics.extractors import PixelFeatures
 from sparring.networks import lpips
 from sparring.runs import plan as plans
 from sparring.runs.cost import cost_of
-from sparring.runs.evaluate import translations
+from sparring.runs.evaluate import remarks, translations
 from sparring.runs.observe import Observer, judge_of, makes, most_seen
 from sparring.runs.probes import SIZES, Probes
 from sparring.runs.recipe import load
@@ -275,6 +275,26 @@ def test_translations_that_are_right() -> None:
     assert exact["kid"] == pytest.approx(0.0, abs=1e-9) and exact["matched"] == 1.0
 
 
+def test_how_much_nearer_than_what_was_given() -> None:
+    """1 for the truth, 0 for a copy of the input, below 0 for what is further; of few pairs nothing."""
+    made, truth, grey = sights()
+    given = Sight(grey.expand(-1, 3, -1, -1).float().flatten(1) / 255)
+
+    def found(what: Sight, n: int = 40) -> dict[str, float]:
+        return of_translations(what.part(slice(n)), truth.part(slice(n)), Given(grey[:n], True, given.features[:n]))
+
+    near, exact = found(made), found(truth)
+    assert 0.5 < near["ahead_l1"] < 1 and 0.5 < near["ahead"] < 1 and near["ahead_se"] < 0.1
+    assert exact["ahead"] == pytest.approx(1.0) and exact["ahead_l1"] == 1.0
+    copied = found(Sight(given.features, grey.expand(-1, 3, -1, -1)))
+    assert copied["ahead"] == copied["ahead_l1"] == 0.0 and copied["ahead_l1_se"] == 0.0
+    worse = found(Sight(1 - truth.features, 255 - truth.images))  # type: ignore[operator]
+    assert worse["ahead"] < 0 and worse["ahead_l1"] < -3 * worse["ahead_l1_se"]
+    assert "ahead" not in found(made, 7) and "ahead_l1" not in found(made, 7)
+    alone = of_translations(made, truth, Given(grey, False))
+    assert not {"ahead", "ahead_l1"} & set(alone)
+
+
 def test_the_truths_of_others_are_matched_by_chance() -> None:
     _, truth, given = sights(n=80)
     other = Sight(truth.features.roll(1, 0), truth.images.roll(1, 0) if truth.images is not None else None)
@@ -372,15 +392,17 @@ def test_a_run_of_pairs_is_held_against_its_own_truths(run: Path, monkeypatch: p
     assert record["real"]["split"] == record["fake"]["split"] == "held-out" and l1["n_real"] == l1["n_fake"] == n == 27
     assert l1["interval"][0] < l1["value"] < l1["interval"][1] and l1["resize"].startswith("none")
     assert set(rows) == {"translations", "input", "another", "truth"}
-    assert rows["translations"]["l1"]["value"] == l1["value"] and rows["truth"]["psnr"]["value"] == 100.0
+    assert rows["translations"]["l1"]["value"] == l1["value"] and rows["truth"]["psnr"]["value"] is None
+    assert set(record["pairs"]["beside_input"]) == {"l1", "psnr", "ssim"} and record["pairs"]["input_is_truth"] == 0
     assert rows["another"]["ssim"]["value"] < 1.0
     assert record["metrics"]["lpips"]["refused"] == "the weights are not here: pip install them"
     assert record["memorisation"] is None
     assert json.loads((run / "evaluation.json").read_text())["pairs"] == record["pairs"]
     text = "\n".join(api.evaluation_lines(record))
-    assert "another truth" in text and "27 pairs" in text and "copies of training images" not in text
+    assert "another pair's truth" in text and "27 pairs at 16x16" in text and "∞" in text
+    assert "translations beside what was given" in text and "copies of training images" not in text
     assert not any("covers" in verdict["sentence"] for verdict in record["verdicts"])
-    assert "<th>another truth</th>" in api.report(run).read_text("utf-8")
+    assert "<th>another pair's truth</th>" in api.report(run).read_text("utf-8")
 
 
 def test_an_evaluation_of_pairs_repeats_and_can_be_of_other_parts(run: Path) -> None:
@@ -429,3 +451,36 @@ def test_a_doctor_sees_pairs(run: Path) -> None:
 def test_lpips_is_measured_where_its_weights_are(run: Path) -> None:
     found = evaluated(run, metrics="lpips", n=6)["metrics"]["lpips"]
     assert found["value"] > 0.05 and found["features"].startswith("LPIPS 0.1, AlexNet")
+
+
+def test_what_is_worse_than_its_input_is_said_and_not_by_chance() -> None:
+    chance = torch.Generator().manual_seed(0)
+    given = torch.rand(40, generator=chance, dtype=torch.float64) * 0.1
+    noise = torch.randn(40, generator=chance, dtype=torch.float64) * 0.01
+    rows = {
+        "translations": {"l1": given + 0.05, "psnr": given + noise, "ssim": given + 0.1, "lpips": given - 0.02},
+        "input": {name: given for name in ("l1", "psnr", "ssim", "lpips")},
+    }
+    found = translations.Scores(rows, {}, 40, size=(8, 8), equal=3)
+    assert found.beside_input() == {"l1": "worse", "psnr": "", "ssim": "better", "lpips": "better"}
+    record = found.record()
+    text = "\n".join(remarks._beside_input(record))
+    assert "worse by l1; better by ssim, lpips; no difference to be seen by psnr" in text and "in 3 of the 40" in text
+    assert "does not do better" not in text
+    worse = {**record, "beside_input": {"l1": "worse", "psnr": ""}}
+    assert "does not do better than handing back its input" in "\n".join(remarks._beside_input(worse))
+    assert remarks._beside_input({**record, "beside_input": {}}) == [] == remarks._beside_input(None)
+
+
+def test_psnr_of_equal_pairs_is_infinite_and_of_some_is_not() -> None:
+    some = torch.zeros(4, dtype=torch.float64)
+    scores = translations.Scores({"translations": {"psnr": some}, "input": {"psnr": some + 0.01}}, {}, 4)
+    assert "infinite" in scores.figure("psnr").refused
+    assert scores.figure("psnr", "input").value == pytest.approx(20.0)
+
+
+def test_a_few_pairs_are_too_few_for_a_verdict(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparring.runs.evaluate.verdicts.JUDGES", ("tiny",))
+    few, more = (evaluated(run, metrics="l1", n=n) for n in (5, 12))
+    assert few["verdicts"] == [] and "5 pairs are too few" in "\n".join(api.evaluation_lines(few))
+    assert more["verdicts"] and "too few, and" not in "\n".join(api.evaluation_lines(more))

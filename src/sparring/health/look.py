@@ -56,10 +56,12 @@ class Given:
     """What a game that translates was given, and whether real image k is what translation k should be.
 
     images: (n, C', H, W) uint8; None where they cannot be compared with what is made of them: label maps.
+    features: (n, d) of `comparable` images, by the judge of the translations; of pairs only.
     """
 
     images: Tensor | None
     paired: bool
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from sparring.health.advice import ends
 from sparring.health.duel import off_scale
 from sparring.health.history import History
 from sparring.health.verdict import Verdict
-from sparring.health.words import number, percent
+from sparring.health.words import number, percent, times
 
 
 def output_range(h: History) -> Verdict | None:
@@ -65,6 +65,50 @@ def copies_input(h: History) -> Verdict | None:
         "G has found that handing back its input costs it little.",
         f"a new run with {advice.change_more(h.context)}",
     )  # fmt: skip
+
+
+AHEAD = {"ahead": "in the judge's features", "ahead_l1": "in pixels"}
+"""What says whether translations are nearer to the truth than what was given."""
+
+
+def worse_than_input(h: History) -> Verdict | None:
+    """Translations that are further from the truth than what was given, to the judge or in pixels, and nearer in
+    neither. (A blurred image may be near in pixels alone, one of other colours to the judge alone.)"""
+    over = h.context.ended or h.context.alone or 0 < h.context.planned <= h.images
+
+    def shows(index: int) -> bool | None:
+        sides = [side for name in AHEAD if (side := ahead(h, index, name)) is not None]
+        young = not over and any(h.rising(name, index) for name in AHEAD)
+        return min(sides) < 0 and max(sides) <= 0 and not young if sides else None
+
+    streak = h.streak(shows, 1 if over else h.t.probes)
+    if not streak.confirmed:
+        return None
+    return Verdict(
+        "WORSE-THAN-INPUT", "warn", streak.since, "likely", f"{beside_input(h)} (healthy: below 1)",
+        "A copy of the input would be nearer: G has not learnt enough yet, or the pairs do not belong together.",
+        f"{advice.more_time(h.context, 1.0)}, and a look at `pairs.png` in the run",
+    )  # fmt: skip
+
+
+def ahead(h: History, index: int, name: str) -> int | None:
+    """1 where translations are nearer to the truth than what was given, −1 where they are further, 0 where chance
+    decides; None where that is not measured."""
+    value, error = h.at(index, name), h.at(index, f"{name}_se")
+    if value is None or error is None:
+        return None
+    return 0 if abs(value) <= h.t.behind * error else 1 if value > 0 else -1
+
+
+def beside_input(h: History) -> str:
+    """How far from the truth translations are beside what was given, in words; "" where that is not known."""
+    said = []
+    for name, how in AHEAD.items():
+        side, value = ahead(h, len(h.probes) - 1, name), h.now(name)
+        if side is not None and value is not None:
+            far = "" if said else " as far from the truth as what was given"
+            said.append(f"{times(1 - value)}{far} {how}" + " (which may be chance)" * (side == 0))
+    return f"translations are {', and '.join(said)}" if said else ""
 
 
 def checkerboard(h: History) -> Verdict | None:

@@ -32,6 +32,7 @@ RULES: tuple[Callable[[History], Verdict | None], ...] = (
     collapse.class_collapse,
     pictures.ignores_input,
     pictures.copies_input,
+    pictures.worse_than_input,
     pictures.output_range,
     collapse.average_lags,
     collapse.average_frozen,
@@ -117,6 +118,10 @@ def healthy(h: History) -> Verdict | None:
         young |= matched < h.t.matched
         parts.append(f"in {percent(matched)} of the comparisons a translation is nearer to its own truth than to "
                      f"another one (by chance: 50 %){_yet(matched, h.t.matched)}")  # fmt: skip
+    if beside := pictures.beside_input(h):
+        sides = [side for name in pictures.AHEAD if (side := pictures.ahead(h, last, name)) is not None]
+        young |= min(sides) < 0 or max(sides) == 0
+        parts.append(beside)
     if (score := h.score(last)) is not None:
         parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
@@ -183,6 +188,10 @@ def table(
     add("l1", "mean difference from the truth, in [0, 1]", number, "falling, then flat")
     add("matched", "comparisons in which a translation is nearest to its own truth", percent,
         f"above {percent(t.matched)}")  # fmt: skip
+    for name, how in pictures.AHEAD.items():
+        if name in values:
+            what = f"how much nearer to the truth than what was given, {how}"
+            rows.append((what, plus_minus(values[name], values.get(f"{name}_se")), "above 0, rising"))
     add("varied", "difference of two translations beside that of real images", number, f"above {number(t.varied)}")
     add("changed", "difference from what was given beside that of real images", number, f"above {number(t.changed)}")
     add("pixel_accuracy", "pixels of held-out images that are called by their class", percent, "rising")

@@ -32,6 +32,7 @@ TITLES = {
     "GRADIENT-JUMP": "a gradient has jumped",
     "IGNORES-INPUT": "G does not look at what it is given",
     "COPIES-INPUT": "G hands back what it is given",
+    "WORSE-THAN-INPUT": "worse than handing back what was given",
     "OVERFITS": "held-out data become less likely",
     "CODE-UNUSED": "the latents say nothing",
     "CHECKERBOARD": "a checkerboard pattern",

@@ -19,9 +19,6 @@ from sparring.errors import DataError
 from sparring.metrics.uncertainty import LEVEL, Measured, bootstrap_mean
 from sparring.networks import lpips as network_of_lpips
 
-MOST_PSNR = 100.0
-"""dB: what images count as that agree to the last bit, of which the ratio is infinite. One level in one value of a
-256 px image is 96 dB."""
 WINDOW, SIGMA = 11, 1.5
 """Side and standard deviation of the Gaussian window of SSIM (Wang et al. 2004, section III-C), in pixels."""
 _K1, _K2 = 0.01, 0.03
@@ -37,15 +34,32 @@ def l1(made: Tensor, truth: Tensor) -> Tensor:
     return _by_pieces(lambda x, y: (x - y).abs().flatten(1).mean(1), made, truth)
 
 
-def psnr(made: Tensor, truth: Tensor) -> Tensor:
-    """10 log₁₀ (1 / mean squared difference) of each pair, (N,) in dB, at most `MOST_PSNR`; 20 is poor, 40 hard to tell
-    from the truth. The mean over pairs is of decibels, as published ones are.
+def mse(made: Tensor, truth: Tensor) -> Tensor:
+    """Mean of (made − truth)² over pixels and channels, (N,) in [0, 1]; 0 for equal images.
 
-    >>> psnr(torch.full((1, 1, 2, 2), 51, dtype=torch.uint8), torch.zeros(1, 1, 2, 2, dtype=torch.uint8))
-    tensor([13.9794], dtype=torch.float64)
+    >>> mse(torch.full((1, 1, 2, 2), 51, dtype=torch.uint8), torch.zeros(1, 1, 2, 2, dtype=torch.uint8))
+    tensor([0.0400], dtype=torch.float64)
     """
-    error = _by_pieces(lambda x, y: (x - y).square().flatten(1).mean(1), made, truth)
-    return (-10.0 * error.log10()).clamp_max(MOST_PSNR)
+    return _by_pieces(lambda x, y: (x - y).square().flatten(1).mean(1), made, truth)
+
+
+def psnr(errors: Tensor, seed: int = 0) -> Measured:
+    """10 log₁₀ (1 / mean of `mse` over all pairs), in dB, with its 95 % interval; 20 is poor, 40 hard to tell from the
+    truth. Not the mean of the decibels of each pair: one pair that is equal makes that infinite, or whatever number is
+    put in its place. This is infinite only where all pairs are equal.
+
+    >>> print(psnr(torch.tensor([0.0, 0.02] * 20, dtype=torch.float64)))
+    20.0000 [18..., 2...]
+    """
+    found = mean(errors, seed)
+    if found.interval == "Student" and found.value > 0:  # a symmetric interval of errors may reach below 0
+        half = 10 / math.log(10) * (found.high - found.value) / found.value
+        return Measured(_decibels(found.value), _decibels(found.value) - half, _decibels(found.value) + half, "Student")
+    return Measured(_decibels(found.value), _decibels(found.high), _decibels(found.low), found.interval)
+
+
+def _decibels(error: float) -> float:
+    return -10.0 * math.log10(error) if error > 0 else math.nan if math.isnan(error) else math.inf
 
 
 def ssim(made: Tensor, truth: Tensor) -> Tensor:

@@ -39,7 +39,12 @@ def evaluation(facts: Facts) -> tuple[str, str]:
     return note, out + _pairs(facts) + _memory(facts) + again
 
 
-_ROWS = {"translations": "translations", "input": "what was given", "another": "another truth", "truth": "the truth"}
+_ROWS = {
+    "translations": "translations",
+    "input": "what was given",
+    "another": "another pair's truth",
+    "truth": "the truth itself",
+}
 
 
 def _pairs(facts: Facts) -> str:
@@ -60,7 +65,7 @@ def _pairs(facts: Facts) -> str:
 
 def _cell(name: str, figure: Any) -> str:
     value = figure.get("value") if isinstance(figure, Mapping) else None
-    shown = number(float(value)) if _finite(value) else "–"  # type: ignore[arg-type]
+    shown = number(float(value)) if _finite(value) else "∞" if name == "psnr" and figure else "–"  # type: ignore[arg-type]
     return f'<td data-label="{escape(name)}">{shown}</td>'
 
 

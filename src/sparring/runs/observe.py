@@ -17,6 +17,7 @@ from sparring.data import Dataset, batch_of
 from sparring.health.baseline import FEWEST, Baseline
 from sparring.health.copies import Copies, thumbnails
 from sparring.health.look import Given, Logits, Look, Sight
+from sparring.health.pairs import comparable
 from sparring.health.signals import signals
 from sparring.metrics import features
 from sparring.metrics.extractors import PixelFeatures
@@ -51,6 +52,7 @@ class Observer:
     ) -> None:  # fmt: skip
         self.dataset, self.samples, self.seed, self.mirrored = dataset, samples, seed, mirrored
         self._judge = judge
+        self._given_features: Tensor | None = None
         n = len(dataset.train)
         order = permutation(seed, "probe", 0, n)
         held = len(dataset.held_out)
@@ -142,6 +144,7 @@ class Observer:
                 images = given_of(data, mine, held_out=held_out)
                 with match.averages.applied(), resting(match.game):
                     made = translated(match, game, images)
+                given = self._given(images, made)
                 fake = Sight(self._embed(made), made)
             elif isinstance(game, Samples) and self.baseline is not None:
                 with match.averages.applied():
@@ -151,6 +154,15 @@ class Observer:
             besides |= self._classified(match, game) if isinstance(game, Classifies) else {}
             besides |= self._costs(match, game) if isinstance(game, HasLikelihood) else {}
         return Look(fake, raw, logits, besides, given)
+
+    def _given(self, images: Tensor, made: Tensor) -> Given:
+        """What was given, and where there is a truth to compare it with what the judge sees of it, which stays."""
+        assert self.dataset.given is not None
+        seen = None if self.dataset.given.legend else images
+        same = comparable(seen, made) if self.dataset.given.paired else None
+        if same is not None and self._given_features is None:
+            self._given_features = self._embed(same)
+        return Given(seen, self.dataset.given.paired, self._given_features)
 
     @torch.no_grad()
     def _made(self, match: Match) -> Sight:

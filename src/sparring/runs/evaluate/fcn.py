@@ -71,7 +71,7 @@ def score(
             fix="train a judge on pairs whose label maps have the same classes",
         )  # fmt: skip
     others = [_other(path, legend, dataset, which, run.device.type, weights) for path in against]
-    rows = unseen(dataset, judge, n, seed)
+    rows = unseen(dataset, judge, n, seed, progress)
     counts = _counted([run, *others], dataset, judge, legend, table, known, rows, seed, progress)
     truth = counts["truth"]
     least = majority(truth)
@@ -85,7 +85,7 @@ def score(
     label = f"{judge.name} {judge.version}"
     return {
         "judge": {"name": judge.name, "version": judge.version, "of": judge.of, "protocol": judge.protocol},
-        "n": len(rows.rows), "held_out": rows.held_out, "left_out": rows.seen,
+        "n": len(rows.rows), "held_out": rows.held_out, "left_out": rows.seen, "trained_on": rows.trained_on,
         "size": list(dataset.shape[1:]), "classes": [legend[k] for k in known],
         "not_judged": [name for k, name in enumerate(legend) if k not in known],
         "ahead": {name: round(float(min(value, 1e9)), 3) for name, value in lead.items()}, "shown": shown,
@@ -121,7 +121,8 @@ def maps_score(
     known = [k for k in range(len(legend)) if k not in ignored]
     lead = ahead(counts, least, seed=seed)
     return {
-        "judge": None, "n": len(rows.rows), "held_out": rows.held_out, "left_out": 0, "size": list(dataset.shape[1:]),
+        "judge": None, "n": len(rows.rows), "held_out": rows.held_out, "left_out": 0, "trained_on": 0,
+        "size": list(dataset.shape[1:]),
         "classes": [legend[k] for k in known], "not_judged": [legend[k] for k in ignored],
         "ahead": {name: round(float(min(value, 1e9)), 3) for name, value in lead.items()}, "shown": True, "why": "",
         "rows": [

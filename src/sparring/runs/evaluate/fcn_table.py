@@ -17,6 +17,7 @@ def lines(record: dict[str, Any]) -> list[str]:
         said = [f"label maps of {pairs}, against the true ones"]
     else:
         said = [f"FCN score of {pairs}, by {judge['of']} ({judge['name']} {judge['version']}; {judge['protocol']})"]
+    said += [f"  ! {warning}" for warning in record["warnings"]]
     table = [("", *_HEADS)]
     for row in record["rows"]:
         table.append((row["name"], *(_cell(row["scores"][name]) for name in NAMES)))
@@ -29,8 +30,8 @@ def lines(record: dict[str, Any]) -> list[str]:
     if record["not_judged"]:
         said.append(f"  not judged: {', '.join(record['not_judged'])}")
     if record["left_out"]:
-        said.append(f"  left out: {record['left_out']} held-out pairs that the judge was trained on")
-    return said + [f"  ! {warning}" for warning in record["warnings"]]
+        said.append(f"  left out: {record['left_out']} pairs whose photos the judge was trained on")
+    return said
 
 
 def _cell(figure: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sparring.data.report import few, shown
+from sparring.health.pairs import FEWEST
 from sparring.runs.evaluate import fcn_table, likelihood_table
 from sparring.runs.evaluate.memorisation import same_files
 from sparring.runs.evaluate.sides import Drawn, Side
@@ -100,7 +101,9 @@ def lines(record: dict[str, Any]) -> list[str]:
     said += _copies(record["memorisation"])
     said += [f"! {text}" for text in record["warnings"]]
     said += _together(metrics, "warning", "! {}: {}") + _together(metrics, "refused", "- {}: not measured: {}")
-    said += _read(metrics, null)
+    said += _read(metrics, null) + _beside_input(record.get("pairs"))
+    if record.get("pairs") and record["pairs"]["n"] < FEWEST:
+        said.append(f"- no verdict: {record['pairs']['n']} pairs are too few, and {FEWEST} the least")
     return [*said, *[f"= {one['sentence']}" for one in record["verdicts"]]]
 
 
@@ -111,17 +114,36 @@ def _pairs(found: dict[str, Any] | None) -> list[str]:
     words = {
         "translations": "translations",
         "input": "what was given",
-        "another": "another truth",
-        "truth": "the truth",
+        "another": "another pair's truth",
+        "truth": "the truth itself",
     }
     names = list(found["rows"]["truth"])
-    wide = max(map(len, words.values()))
-    said = ["  ".join([f"{found['n']:,} pairs".ljust(wide), *(f"{name:>9}" for name in names)])]
+    head = f"{found['n']:,} pairs at {found['size'][1]}x{found['size'][0]}"
+    wide = max(len(head), *map(len, words.values()))
+    said = ["  ".join([head.ljust(wide), *(f"{name:>9}" for name in names)])]
     for row, word in words.items():
         if row in found["rows"]:
-            numbers = (_number(found["rows"][row][name]["value"]) for name in names)
+            values = [found["rows"][row][name]["value"] for name in names]
+            numbers = ("∞" if value is None else _number(value) for value in values)  # of psnr alone
             said.append("  ".join([word.ljust(wide), *(f"{number:>9}" for number in numbers)]))
     return [*said, ""]
+
+
+def _beside_input(found: dict[str, Any] | None) -> list[str]:
+    """Whether translations are nearer to the truth than what was given."""
+    if not found or not found.get("beside_input"):
+        return []
+    beside = found["beside_input"]
+    by = {word: [name for name in beside if beside[name] == word] for word in ("worse", "better", "")}
+    parts = [f"{word} by {', '.join(by[word])}" for word in ("worse", "better") if by[word]]
+    parts += [f"no difference to be seen by {', '.join(by[''])}"] * bool(by[""])
+    said = [f"= translations beside what was given: {'; '.join(parts)} (the same {found['n']:,} pairs, 95 %)"]
+    if not by["better"]:
+        said.append("= so the run does not do better than handing back its input: train it longer, or see whether the "
+                    "pairs belong together (pairs.png in the run)")  # fmt: skip
+    if equal := found["input_is_truth"]:
+        said.append(f"! in {equal:,} of the {found['n']:,} pairs what was given is the truth itself, to the last bit")
+    return said
 
 
 def _together(metrics: dict[str, Any], word: str, form: str) -> list[str]:

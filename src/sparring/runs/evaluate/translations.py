@@ -13,9 +13,9 @@ from torch import Tensor
 
 from sparring.errors import MachineError
 from sparring.health.look import Given, Sight
-from sparring.health.pairs import of_translations
+from sparring.health.pairs import comparable, of_translations
 from sparring.metrics import kernel, paired
-from sparring.metrics.features import Extractor, identity
+from sparring.metrics.features import Extractor, embed, identity
 from sparring.metrics.figure import Better, Figure
 from sparring.networks import lpips
 from sparring.runs.evaluate.opening import Progress
@@ -27,8 +27,8 @@ from sparring.types import TranslatesBack
 
 MEASURED: dict[str, Better] = {"l1": "lower", "psnr": "higher", "ssim": "higher", "lpips": "lower"}
 """What is measured of each pair, and what is better."""
-EQUAL = {"l1": 0.0, "psnr": paired.MOST_PSNR, "ssim": 1.0, "lpips": 0.0}
-"""What each says of the truth itself."""
+EQUAL = {"l1": 0.0, "psnr": None, "ssim": 1.0, "lpips": 0.0}
+"""What each says of the truth itself; None: infinity."""
 CYCLED = 500
 """Images of either side that are taken there and back, at most."""
 LOOKED = 256
@@ -39,26 +39,50 @@ LOOKED = 256
 class Scores:
     """rows: what stands for the translation, and by name of the measure one number for each pair, (n,) float64:
     "translations"; "input": what was given, handed back; "another": the truth of the next pair, which is what looking
-    right without looking at the input is worth.   refused: what cannot be measured, and why.   n: pairs.
+    right without looking at the input is worth. Of psnr the mean squared difference of each pair stands there.
+    refused: what cannot be measured, and why.   n: pairs.   size: (H, W) that they are compared at.
+    equal: pairs of which what was given is the truth to the last bit.
     """
 
     rows: dict[str, dict[str, Tensor]]
     refused: dict[str, str]
     n: int
     judge: str = ""
+    size: tuple[int, ...] = ()
+    equal: int = 0
 
     def figure(self, name: str, row: str = "translations", seed: int = 0) -> Figure:
         """One measure of one row with its interval over pairs."""
         judge = self.judge if name == "lpips" else ""
         if name in self.refused:
             return Figure(name, None, n_real=self.n, n_fake=self.n, features=judge, refused=self.refused[name])
-        return Figure.of(name, paired.mean(self.rows[row][name], seed), MEASURED[name], self.n, self.n, judge)
+        values = self.rows[row][name]
+        if name == "psnr":
+            if not values.any():
+                why = "it is infinite: all pairs are equal to the last bit"
+                return Figure(name, None, n_real=self.n, n_fake=self.n, refused=why)
+            return Figure.of(name, paired.psnr(values, seed), MEASURED[name], self.n, self.n, judge)
+        return Figure.of(name, paired.mean(values, seed), MEASURED[name], self.n, self.n, judge)
+
+    def beside_input(self, seed: int = 0) -> dict[str, str]:
+        """By each measure whether translations are "better" than what was given, "worse", or neither can be seen (""):
+        the difference over the same pairs, and where its 95 % interval lies."""
+        found = {}
+        for name, given in self.rows.get("input", {}).items():
+            nearer = MEASURED[name] == "lower" or name == "psnr"  # of which the squared difference stands there
+            gain = paired.mean((given - self.rows["translations"][name]) * (1 if nearer else -1), seed)
+            found[name] = "better" if gain.low > 0 else "worse" if gain.high < 0 else ""
+        return found
 
     def record(self, seed: int = 0) -> dict[str, Any]:
         """Every row, for the JSON; "truth" is the truth itself."""
         names = [name for name in MEASURED if name in self.rows["translations"]]
         rows = {row: {name: self.figure(name, row, seed).record() for name in names} for row in self.rows}
-        return {"n": self.n, "rows": rows | {"truth": {name: {"value": EQUAL[name]} for name in names}}}
+        rows |= {"truth": {name: {"value": EQUAL[name]} for name in names}}
+        return {
+            "n": self.n, "size": list(self.size), "rows": rows, "beside_input": self.beside_input(seed),
+            "input_is_truth": self.equal,
+        }  # fmt: skip
 
 
 def kind_of(real: Side, fake: Side) -> str:
@@ -92,7 +116,7 @@ def scores(scene: PairScene, names: Iterable[str], progress: Progress | None = N
     """Of pairs that are no label maps. names: of `MEASURED`."""
     wanted, refused, judge = [name for name in MEASURED if name in names], dict[str, str](), ""
     measures: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-        "l1": paired.l1, "psnr": paired.psnr, "ssim": paired.ssim,
+        "l1": paired.l1, "psnr": paired.mse, "ssim": paired.ssim,
     }  # fmt: skip
     if min(scene.dataset.shape[1:]) < paired.WINDOW and "ssim" in wanted:
         refused["ssim"] = f"its window has {paired.WINDOW} pixels a side: the images are smaller"
@@ -107,15 +131,17 @@ def scores(scene: PairScene, names: Iterable[str], progress: Progress | None = N
             measures["lpips"] = lambda x, y: paired.lpips(network, x, y)
     wanted = [name for name in wanted if name not in refused]
     found: dict[str, dict[str, list[Tensor]]] = {}
+    equal = 0
     for piece in scene.pieces():
         assert piece.truth is not None
         if progress is not None:
             progress("comparing pairs", piece.start, len(scene))
         for row, images in _stand_ins(scene, piece):
+            equal += int((images == piece.truth).flatten(1).all(1).sum()) if row == "input" else 0
             for name in wanted:
                 found.setdefault(row, {}).setdefault(name, []).append(measures[name](images, piece.truth))
     rows = {row: {name: torch.cat(parts) for name, parts in by.items()} for row, by in found.items()}
-    return Scores({"translations": {}} | rows, refused, len(scene), judge)
+    return Scores({"translations": {}} | rows, refused, len(scene), judge, scene.dataset.shape[1:], equal)
 
 
 def _stand_ins(scene: PairScene, piece: Piece) -> Iterator[tuple[str, Tensor]]:
@@ -123,10 +149,8 @@ def _stand_ins(scene: PairScene, piece: Piece) -> Iterator[tuple[str, Tensor]]:
     truth = piece.truth
     assert truth is not None
     yield "translations", piece.made
-    given = piece.given
-    if given.shape[1] == 1 and truth.shape[1] == 3:
-        given = given.expand(-1, 3, -1, -1)
-    if not scene.given.legend and given.shape == truth.shape:
+    given = None if scene.given.legend else comparable(piece.given, truth)
+    if given is not None:
         yield "input", given
     if len(scene) > 1:
         other = scene.truths(piece.start + 1, piece.start + 1 + len(truth))
@@ -174,7 +198,7 @@ def cycle(scene: PairScene, real: Rows, extractor: Extractor, label: str, seed: 
 # ── for verdicts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def signals(side: Translated, real_side: Rows, fake: Seen, real: Seen) -> dict[str, float]:
+def signals(side: Translated, real_side: Rows, fake: Seen, real: Seen, judge: Extractor) -> dict[str, float]:
     """What the doctor knows of translations (`health.pairs`), of the first `LOOKED` of them."""
     n = min(LOOKED, len(fake.features), len(real.features))
     scene = side.scene
@@ -182,4 +206,6 @@ def signals(side: Translated, real_side: Rows, fake: Seen, real: Seen) -> dict[s
     made, true = torch.stack(side.at(at)), torch.stack(real_side.at([int(k) for k in real.positions[:n]]))
     given = None if scene.given.legend else torch.cat([scene.conditions(k, k + 1) for k in at])
     aligned = scene.paired and at == [int(k) for k in real.positions[:n]]
-    return of_translations(Sight(fake.features[:n], made), Sight(real.features[:n], true), Given(given, aligned))
+    same = comparable(given, made) if aligned else None
+    seen = None if same is None else embed(judge, same, PIECE)
+    return of_translations(Sight(fake.features[:n], made), Sight(real.features[:n], true), Given(given, aligned, seen))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparring.health.pairs import FEWEST
 from sparring.health.rules import Context, Verdict, judge
 from sparring.health.signals import Signals, divergence
 from sparring.losses.adversarial import OBJECTIVES
@@ -31,7 +32,9 @@ def of(scene: Scene, figures: list[Figure]) -> list[Verdict]:
     if isinstance(side, Translated) and isinstance(other, Rows) and kind_of(other, side):
         if scene.extractor.name not in JUDGES or side.scene.dataset.legend:
             return []
-        values = of_translations(side, other, scene.fake, scene.real)
+        if side.scene.paired and len(side) < FEWEST:
+            return []
+        values = of_translations(side, other, scene.fake, scene.real, scene.extractor)
         return judge([(side.images or 0, values)], [], context_of(scene))
     values = {} if isinstance(side, Translated) else signals(scene, figures)
     if scene.extractor.name not in JUDGES or not values:
