@@ -59,6 +59,14 @@ NANO: dict[str, dict[str, Any]] = {
         "set": {"width": 8, "d_width": 8, "batch": 8, "group": 8, "blocks": 1, "z": 16},
         "rounds": 60,
     },
+    "vae": {"data": "fashion", "size": 8, "set": {"width": 4, "z": 4, "batch": 8, "beta": "0 -> 1 linear 0..0.2"},
+            "rounds": 100},
+    "pixelcnn": {
+        "data": "fashion",
+        "size": 8,
+        "set": {"width": 4, "blocks": 1, "mixtures": 2, "batch": 8},
+        "rounds": 60,
+    },
     "cyclegan": {
         "data": "emoji",
         "options": {"into": "fashion", "pairs": "unpaired"},

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="forks and SIGKILL")
-@pytest.mark.parametrize(("recipe", "kills"), [("gan", 20), ("cyclegan", 6)])
+@pytest.mark.parametrize(("recipe", "kills"), [("gan", 20), ("cyclegan", 6), ("vae", 6)])
 def test_after_kills_the_weights_are_those_of_an_undisturbed_run(recipe: str, kills: int, tmp_path: Path) -> None:
     out = tmp_path / "kill.json"
     command = [sys.executable, "-m", "benchmarks.proofs.kill", "--kills", str(kills), "--recipes", recipe]
