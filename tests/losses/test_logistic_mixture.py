@@ -94,7 +94,7 @@ def test_what_is_drawn_has_the_law(temperature: float) -> None:
     u = Dice(0, "draw", range(n)).uniform(law.draws).double()
     drawn = law.draw(said.expand(n, -1), u, temperature)
     levels = ((drawn + 1) * 127.5).round().long()
-    torch.testing.assert_close(levels / 127.5 - 1, drawn, rtol=0, atol=1e-12)
+    torch.testing.assert_close(levels.double() / 127.5 - 1, drawn, rtol=0, atol=1e-12)
     if temperature == 1.0:
         single = LogisticMixture(1, 2)
         first = torch.cat([said[:2], said[[2, 4]], said[[7, 9]]])

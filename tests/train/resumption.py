@@ -36,7 +36,7 @@ class Counting:
 
     def look(self, view: Any) -> Opinion:
         self.looks += 1
-        self.sum += next(view.game.G.parameters()).detach().sum().item()
+        self.sum += next(view.game.parameters()).detach().sum().item()
         decision = Decision.HOLD if self.looks == 2 else Decision.NOTE
         return Opinion({"sum": self.sum}, decision, (("OBJECTION", "an objection"),) if self.looks == 2 else ())
 

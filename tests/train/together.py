@@ -11,15 +11,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tests.train.arena import EVERY, LAYOUTS, NANO, TRANSLATING, game_of, gradients, stream
+from tests.train.arena import EVERY, LAYOUTS, LIKELY, NANO, TRANSLATING, game_of, gradients, stream
 from tests.train.conditional import told_match
 from torch import Tensor
 
 from sparring.train.engine import Engine, join
 from sparring.train.match import Match
 
-CASES = [*NANO, *TRANSLATING, "told"]
-"""What two processes play: every nano game, those that translate, and one that is told labels and captions."""
+CASES = [*NANO, *TRANSLATING, *sorted(LIKELY), "told"]
+"""What two processes play: every nano game, those that translate, those with a
+likelihood, and one that is told labels and captions."""
 
 
 def match_in(name: str, rank: int, size: int, **changes: object) -> Match:
