@@ -218,6 +218,7 @@ def test_the_usual_table_has_what_is_cheap(vae: Path, monkeypatch: pytest.Monkey
     lines = api.evaluation_lines(record)
     assert any(line.startswith("likelihood of 12 images") for line in lines)
     assert sum(line.startswith("elbo") for line in lines) == 1
+    assert any("the other side has greys" in line for line in record["warnings"])
     both = api.evaluate(vae, features="tiny", metrics="kid,nll", n=30, importance=3)["metrics"]
     assert {"kid", "nll", "elbo", "bits_per_dim"} <= set(both) and both["nll"]["n_real"] == 30
 

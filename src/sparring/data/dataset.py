@@ -301,7 +301,8 @@ def together(made: Dataset, given: Dataset, options: Options) -> Dataset:
         made.report, source=first.report.source, also=also, pairs="unpaired", fingerprint=digest,
         sides={"given": specs[0].record(), "made": specs[1].record()}, other=other,
     )  # fmt: skip
-    beside = Given(given.train, given.held_out, given.shape, specs[0], paired=False, other=given)
+    train, aside = _levels(given.train), _levels(given.held_out)
+    beside = Given(train, aside, given.shape, specs[0], paired=False, other=given)
     return replace(made, report=report, fingerprint=digest, given=beside, side=specs[1])
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from sparring.chance import Dice
+from sparring.data.report import BINARY
 from sparring.errors import SparringError
 from sparring.export.functions import Port
 from sparring.export.onnx import OPSET, Written
@@ -180,7 +181,9 @@ def _data(said: Mapping[str, Any]) -> str:
               f"{on['held_out']:,} held out" if on.get("held_out") else ""]  # fmt: skip
     lines = [f"`{on['name']}`: " + (", ".join(filter(None, counts)) or "how many images is not known") + "."]
     if len(space["shape"]) == 3:
-        lines.append(f"Prepared as {_size(space['shape'])}, crop: {data.get('crop', 'center')}.")
+        binary = str(data.get("binarise", "none"))
+        made = f" Made black and white ({binary}): {BINARY[binary]}." if binary in BINARY else ""
+        lines.append(f"Prepared as {_size(space['shape'])}, crop: {data.get('crop', 'center')}.{made}")
     for title, names in (("Classes", data.get("classes") or ()), ("Classes of the map that is given",
                          space["condition_legend"]), ("Classes of the map that is made", space["legend"])):  # fmt: skip
         if names:

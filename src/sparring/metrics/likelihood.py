@@ -178,7 +178,7 @@ def parzen(x: Tensor, samples: Tensor, sigmas: Sequence[float]) -> Tensor:
     """
     x, d = x.double(), x.shape[1]
     total = torch.full((len(sigmas), len(x)), -math.inf, dtype=torch.float64)
-    for part in samples.split(256):
+    for part in torch.split(samples, 256):
         y = part.double()
         squares = (x.square().sum(1)[:, None] + y.square().sum(1)[None] - 2 * x @ y.T).clamp(min=0)
         for k, sigma in enumerate(sigmas):

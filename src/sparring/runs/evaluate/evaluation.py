@@ -148,7 +148,7 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         likely = _likelihoods(ask, real_side, fake_side, progress)
         record["metrics"] |= likelihood.found_metrics(likely, real_side, ask)
         record["likelihood"] = likely.record
-        said = remarks.of(real_side, fake_side, real.n, fake.n)
+        said = remarks.of(real_side, fake_side, real.n, fake.n) + likelihood.greys(real_side, fake_side)
         record |= {"warnings": said, "command": ask.command()}
         rows: list[list[int]] = []
         if library is not None:

@@ -308,6 +308,20 @@ class _Measuring:
         return images.to(self.device).float() / 127.5 - 1.0
 
 
+def greys(real: Side, fake: Side) -> list[str]:
+    """What to say where one side is black and white because the data were made so, and the other is not."""
+    if not isinstance(real, Rows) or real.dataset.binarise == "none" or not len(fake):
+        return []
+    images = next(fake.groups(0, CHUNK), ([], None))[1]
+    if images is None or bool(((images == 0) | (images == 255)).all()):
+        return []
+    said = "the data are black and white (--binarise) and the other side has greys, which every distance sees first"
+    drawn = (
+        "; a VAE trained with --set noise=true draws bits, else it shows their mean" if isinstance(fake, Drawn) else ""
+    )
+    return [said + drawn]
+
+
 def parzen(side: Rows, drawn: Drawn | None, seed: int) -> Figure:
     """The kernel estimate, its bandwidth chosen on one half of the images and measured on the other."""
     n = min(len(side), MOST_PARZEN)
