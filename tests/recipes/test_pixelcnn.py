@@ -158,7 +158,11 @@ def test_from_files_to_samples_of_a_class_and_a_likelihood(
     """It learns two kinds of stripes nearly surely: what is drawn of a class has its stripes, and a held-out image
     costs little more than the bit that says which of the two phases it has."""
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "cache"))
-    settings = {"width": 8, "blocks": 1, "batch": 16, "lr": "2e-2 -> 1e-3 cosine", "outcome": "binary"}
+    settings = {"width": 8, "blocks": 1, "batch": 16, "lr": "2e-2 -> 1e-3 cosine"}
+    lines = api.plan(stripes, recipe="pixelcnn", size=8, set=settings, budget="160", out=tmp_path / "run", device="cpu",
+                     labels="folders", binarise="threshold").lines()  # fmt: skip
+    assert any("outcome=binary" in line for line in lines)  # as suits these data
+    assert any(line.startswith("pictures") and "pixel after pixel" in line for line in lines)
     run = sparring.train(
         stripes, recipe="pixelcnn", size=8, set=settings, budget="2400", out=tmp_path / "run", device="cpu", threads=1,
         labels="folders", binarise="threshold",

@@ -67,6 +67,8 @@ def suited(recipe: Recipe, shape: tuple[int, ...], binary: bool) -> list[str]:
     """Changes to a recipe that says what x is given z, where the data are not what it is set for: points have no
     neighbours to convolve and are drawn with their noise; what is black or white has a probability, not a density."""
     config = recipe.config
+    if binary and getattr(config, "outcome", "") == "levels":  # pixelcnn
+        return ["outcome=binary"]
     if not isinstance(config, AutoencoderConfig):
         return []
     size = "sphere=2" if "sphere" in {field.name for field in dataclasses.fields(config)} else "z=2"

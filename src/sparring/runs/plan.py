@@ -20,6 +20,7 @@ from sparring.errors import UsageError
 from sparring.runs import auto, compatible, loggers, transfer
 from sparring.runs.cost import cost_of
 from sparring.runs.directory import RunDirectory, free_directory
+from sparring.runs.drawing import PICTURES, seconds_of_picture
 from sparring.runs.observe import most_seen
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
 from sparring.runs.recipe import Recipe
@@ -29,7 +30,7 @@ from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
-from sparring.types import Samples, SamplesByClass, Space
+from sparring.types import HasLikelihood, Samples, SamplesByClass, Space
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _OVERHEAD = 0.97  # share of the time that is left for training once checkpoints and sample grids are written
@@ -73,11 +74,13 @@ class Plan:
     origin: Origin | None = None
     taken: tuple[str, ...] = ()  # from it, in plain words
     probes: Probes | None = None  # when it will be looked at, if it can afford that
+    picture: float = 0.0  # seconds that a picture of samples takes where they are drawn step by step
 
     @property
     def seconds(self) -> float:
         """How long training will take, about."""
-        return self.total / max(self.rate * _OVERHEAD, 1e-9) + (self.probes.seconds if self.probes else 0.0)
+        looks = (self.probes.seconds if self.probes else 0.0) + PICTURES * self.picture
+        return self.total / max(self.rate * _OVERHEAD, 1e-9) + looks
 
     def document(self) -> dict[str, Any]:
         """recipe.yaml: the resolved recipe, the data, and everything that decides the numbers."""
@@ -134,6 +137,7 @@ class Plan:
             f"time      about {duration(self.seconds)} at {self.rate:,.{0 if self.rate >= 10 else 1}f} images/s "
             "(measured)",
             *([f"probes    {self.probes.line(self.seconds)}"] if self.probes is not None else []),
+            *([f"pictures  about {self.picture:.1f} s each: samples are drawn pixel after pixel"] * (self.picture > 0)),
             f"run       {self.out}",
             *([f"pairs     {RunDirectory(self.out).pairs} shows eight of them"] if self.dataset.given else []),
             *self._hints(),
@@ -178,15 +182,22 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     if progress:
         progress("timing a few rounds on a copy that is thrown away", 0, 1)
     rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, thorough=_by_time(request.budget))
+    picture = 0.0
+    if issubclass(recipe.game, HasLikelihood):
+        picture = seconds_of_picture(build(recipe, space_of(dataset), request.seed), dataset, engine)
     total = images_of(request.budget or auto.DEFAULT_BUDGET, rate, recipe.config.batch)
+    if _by_time(request.budget):
+        pictures = round(PICTURES * picture * rate * _OVERHEAD / recipe.config.batch) * recipe.config.batch
+        total = max(recipe.config.batch, total - pictures)
     if (looks := affordable(recipe, dataset, engine, request.seed, rate, total)) is not None:
         if _by_time(request.budget):  # what looking takes is not there for training
             batches = round((total - looks.seconds * rate * _OVERHEAD) / recipe.config.batch)
             total = max(1, batches) * recipe.config.batch
         looks = replace(looks, moments=moments(total, len(looks.moments)))
     return Plan(
-        request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size, origin, taken, looks
-    )
+        request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size, origin, taken, looks,
+        picture,
+    )  # fmt: skip
 
 
 def affordable(recipe: Recipe, dataset: Dataset, engine: Engine, seed: int, rate: float, total: int) -> Probes | None:
