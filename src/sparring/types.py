@@ -226,6 +226,8 @@ class Opinion:
     alarms: (code, message in plain words), most serious first.
     score: what the best checkpoint is chosen by, lower is better; None where there is nothing to choose by.
     measure: what the score is called where people read it.
+    slack: how much higher than the lowest score so far this one may be and still be chosen: the later of two that
+    cannot be told apart.
     why: (code, message) of what the decision is about, said before or not; default: the first alarm.
     judged: whether it looked at the health of the run at all; else it neither objects nor is content.
     """
@@ -237,6 +239,7 @@ class Opinion:
     measure: str = "KID"
     why: tuple[str, str] | None = None
     judged: bool = True
+    slack: float = 0.0
 
 
 class Watch(Protocol):

@@ -61,8 +61,11 @@ class Poisoned:
 class Judge:
     """A watch that looks every 40 images and objects where it is told to; its state is how often it looked."""
 
-    def __init__(self, says: Callable[[int, Match], Decision] = lambda images, match: Decision.NOTE) -> None:
-        self.says, self.looked = says, 0
+    def __init__(
+        self, says: Callable[[int, Match], Decision] = lambda images, match: Decision.NOTE, *,
+        scores: dict[int, float] | None = None, slack: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.says, self.scores, self.slack, self.looked = says, scores, slack, 0
 
     def due(self, images: int) -> bool:
         return images // 40 > self.looked // 40
@@ -75,7 +78,9 @@ class Judge:
         decision = self.says(view.images, view)
         alarms = () if decision is Decision.NOTE else (("MODE-COLLAPSE", "G makes one thing"),)
         score = abs(view.images - 210) / 100  # best in the middle
-        return Opinion({"score": score}, decision, alarms, score, "distance")
+        if self.scores is not None:
+            score = self.scores.get(view.images, 1.0)
+        return Opinion({"score": score}, decision, alarms, score, "distance", slack=self.slack)
 
     def state_dict(self) -> dict[str, Any]:
         return {"looked": self.looked}
@@ -301,6 +306,17 @@ def test_the_best_is_marked_and_stays(tmp_path: Path) -> None:
     assert store.best() == (200, 0.1, "distance") == loop.best
     assert store.at(200).state["best"] == [200, 0.1, "distance"]
     assert len(store.moments) <= 5
+
+
+@pytest.mark.parametrize(("slack", "best"), [(0.0, 80), (0.05, 80), (0.15, 240)])
+def test_of_scores_that_cannot_be_told_apart_the_latest_is_the_best(slack: float, best: int, tmp_path: Path) -> None:
+    scores = {40: 0.5, 80: 0.3, 120: 0.39, 160: 0.48, 200: 0.7, 240: 0.4}  # 0.48 is near 0.39, but not near the lowest
+    watch = Judge(scores=scores, slack=slack)
+    list(loop := loop_of(tmp_path, watch=watch, keep=99))
+    store = Store(tmp_path / "checkpoints", 99)
+    assert store.best() == (best, scores[best], "distance") == loop.best
+    state = store.at(best).state
+    assert state["best"] == [best, scores[best], "distance"] and state["lowest"] == loop.lowest == 0.3
 
 
 @pytest.mark.parametrize("decision", [Decision.HOLD, Decision.ROLLBACK])

@@ -115,6 +115,7 @@ class Loop(Iterator[Event]):
         self.advice = ""  # why the watch ended the run
         self.ladder = Ladder()
         self.best: tuple[int, float, str] | None = None  # images, score, measure of the best checkpoint
+        self.lowest = math.inf  # of the scores of all that were marked best
         self._better: tuple[int, float, str] | None = None  # what is to be the best once it is saved
         self._told: set[News] = set()
         self._sums: dict[str, Tensor] = {}
@@ -245,7 +246,7 @@ class Loop(Iterator[Event]):
         if decision is Decision.NOTE and opinion.judged and self._wary == 0:
             self._known |= self.rescue and images - self._known_at >= self.total / _APART
             score = opinion.score
-            if score is not None and math.isfinite(score) and (self.best is None or score < self.best[1]):
+            if score is not None and math.isfinite(score) and score < self.lowest + opinion.slack:
                 self._better, self._known = (images, score, opinion.measure), True
         return decision
 
@@ -341,19 +342,20 @@ class Loop(Iterator[Event]):
             return
         self.phase = "save"
         self._assert_no_skipped()
-        images, before = self.match.images, (self.ladder, self.best, self._known_at)
+        images, before = self.match.images, (self.ladder, self.best, self.lowest, self._known_at)
         healthy = self._wary == 0 and (self._known or last or not self.rescue)
         again = self.ladder.attempt > 0 and images == self.ladder.history[-1][1]  # the one that it went back to
         if healthy and self.engine.leads:
             self.ladder, self._known_at = self.ladder.past(images), images
-            self.best = self._better or self.best
+            if self._better:
+                self.best, self.lowest = self._better, min(self.lowest, self._better[1])
         state = self.state()
         flag, trouble = _NOTHING, None
         if self.engine.leads:
             try:
                 written = yield from self._write(state, last, healthy or again)
                 if not written:
-                    self.ladder, self.best, self._known_at = before
+                    self.ladder, self.best, self.lowest, self._known_at = before
                 elif healthy:
                     flag = _SAVE
                     yield from self._mark()
@@ -414,7 +416,7 @@ class Loop(Iterator[Event]):
             "sums": dict(zip(names, map(_json, values), strict=True)),
             "times": dict(self._times),
             "wary": self._wary,
-            **({"best": list(self.best)} if self.best is not None else {}),
+            **({"best": list(self.best), "lowest": self.lowest} if self.best is not None else {}),
             **({"known": self._known_at} if self.rescue else {}),
             **({"ladder": self.ladder.record()} if self.ladder.attempt else {}),
             "record": self.record,
@@ -442,6 +444,7 @@ class Loop(Iterator[Event]):
         self.ladder = Ladder.of(state.get("ladder", {}))
         images, score, measure = state.get("best") or (0, 0.0, "")
         self.best = (int(images), float(score), str(measure)) if images else None
+        self.lowest = float(state.get("lowest", score)) if images else math.inf
         if self.watch is not None:
             self.watch.load_state_dict(state["watch"])
         self._logged_at = (time.monotonic(), self.match.images)
