@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 
 from sparring import api
@@ -11,10 +14,19 @@ from sparring.runs.recipe import load
 
 
 def test_only_small_images_change_pix2pix() -> None:
-    assert auto.fitted("pix2pix", (3, 256, 256), "cpu") == []
-    assert auto.fitted("pix2pix-modern", (3, 64, 64), "cpu") == auto.fitted("dcgan", (3, 64, 64), "cpu") == []
-    assert auto.fitted("pix2pix", (3, 64, 64), "cuda") == ["patches=2"]
-    assert load("pix2pix").config == Pix2PixConfig()  # as published
+    paper = load("pix2pix")
+    assert paper.config == Pix2PixConfig()  # as published
+    for other in (paper, load("pix2pix-modern"), load("dcgan")):
+        assert auto.fitted(other, (3, 256, 256), "cpu") == (other.preset, [], "")
+    assert auto.fitted(load("pix2pix-modern"), (3, 64, 64), "cpu") == ("pix2pix-modern", [], "")
+    assert auto.fitted(paper, (3, 64, 64), "cuda") == ("pix2pix", ["patches=2"], auto.FITTED)
+    assert auto.fitted(paper, (3, 64, 64), "cpu")[:2] == ("pix2pix-modern", ["patches=2"])
+
+
+def test_a_recipe_of_ones_own_is_never_changed(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("recipe: pix2pix\n")
+    mine = load(str(tmp_path / "mine.yaml"))
+    assert auto.recipe_for(mine, "images", (3, 64, 64), 100, "cpu") is mine
 
 
 @pytest.mark.parametrize("side", [8, 16, 64, 128])
@@ -22,17 +34,17 @@ def test_patches_fit_into_the_image(side: int) -> None:
     from sparring.recipes.pix2pix import check_patches
 
     for device in ("cpu", "cuda"):
-        config = load("pix2pix", auto.fitted("pix2pix", (3, side, side), device)).config
+        config = auto.recipe_for(load("pix2pix"), "images", (3, side, side), 100, device).config
         assert isinstance(config, Pix2PixConfig)
         check_patches(config.patches, side, side)
 
 
 def test_the_plan_says_so_and_what_is_set_stays() -> None:
     plan = api.plan("emoji", recipe="pix2pix", size=16, budget="8", set={"width": 2, "d_width": 3}, device="cpu")
-    config = plan.recipe.config
+    config, modern = plan.recipe.config, load("pix2pix-modern").config
     assert isinstance(config, Pix2PixConfig)
-    assert (config.width, config.d_width, config.patches, config.batch) == (2, 3, 2, 4)
-    assert any("smaller networks" in line and "generator=residual-unet" in line for line in plan.lines())
+    assert config == dataclasses.replace(modern, width=2, d_width=3)
+    assert any("pix2pix-modern" in line and "in place of pix2pix" in line for line in plan.lines())
     (players,) = [line for line in plan.lines() if line.startswith("players")]
     assert all(f"{name} {plan.parameters[name]:,}" in players for name in ("G", "D"))
 

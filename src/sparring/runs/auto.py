@@ -53,10 +53,10 @@ def of_pairs(pairs: str, *, two: bool) -> tuple[str, str] | None:
     return OF_PAIRS["unpaired" if pairs == "unpaired" else "stems"]
 
 
-FITTED = "smaller networks and patches than published, as suits these images and this machine"
-"""Why `fitted` changes a recipe."""
 SMALL = 128
 """Up to this side the published networks of Pix2Pix are wider, and its patches larger, than the images ask for."""
+FITTED = "patches as small as the images ask for"
+"""Why `fitted` changes a recipe."""
 
 
 SUITED = "as suits these data"
@@ -76,18 +76,20 @@ def suited(recipe: Recipe, shape: tuple[int, ...], binary: bool) -> list[str]:
     return [*points, *(["decoder=bernoulli"] if binary and config.decoder != "bernoulli" else [])]
 
 
-def fitted(preset: str, shape: tuple[int, ...], device: str) -> list[str]:
-    """Changes to a recipe that was asked for by its name, where images and machine are not those it was published for.
+def fitted(asked: Recipe, shape: tuple[int, ...], device: str) -> tuple[str, list[str], str]:
+    """(preset, changes, why): what is taken for a recipe that was asked for by its name, or because the data are pairs
+    (then it says why), where images and machine are not those it was published for. ``--set`` goes before the changes.
 
-    Chosen by short runs on emoji (benchmarks/results/pix2pix_tries.json); ``--set`` goes before them.
-    """
+    Chosen by measurement (docs/systems/pix2pix.md, docs/systems/cyclegan.md)."""
+    preset, cpu = asked.preset, device == "cpu"
+    if preset in LIGHTER and cpu and asked.why:  # chosen, not asked for
+        return LIGHTER[preset], [], "narrow networks, since this is a CPU"
     if preset != "pix2pix" or len(shape) != 3 or min(shape[1:]) > SMALL:
-        return []
+        return preset, [], ""
     patches = f"patches={2 if min(shape[1:]) >= 16 else 1}"
-    if device != "cpu":
-        return [patches]
-    light = ["generator=residual-unet", "width=16", "d_width=32"]
-    return [*light, patches, "batch=4", "lr=4e-4 -> 0 linear 0.5..1"]
+    if cpu:
+        return "pix2pix-modern", [patches], "for small images on a CPU in place of pix2pix, which takes hours there"
+    return preset, [patches], FITTED
 
 
 def adapted(config: Training, shape: tuple[int, ...], count: int) -> list[str]:
@@ -113,14 +115,12 @@ def recipe_for(
         preset, why = choose(kind, shape, count, device, budget)
         few = adapted(load(preset, changes).config, shape, count)
         return load(preset, [*few, *changes], why)
-    if asked.why and device == "cpu" and asked.preset in LIGHTER:  # chosen, not asked for
-        return load(LIGHTER[asked.preset], changes, f"{asked.why}; narrow networks, since this is a CPU")
-    named = {parse_change(change)[0] for change in changes}
-    fit, reason = fitted(asked.preset, shape, device), FITTED
-    if not fit:
+    preset, fit, reason = fitted(asked, shape, device)
+    if preset == asked.preset and not fit:
         fit, reason = suited(asked, shape, binary), SUITED
+    named = {parse_change(change)[0] for change in changes}
     fit = [change for change in fit if parse_change(change)[0] not in named]
-    if not fit:
+    if preset == asked.preset and not fit:
         return asked
-    why = f"{'; '.join([asked.why] * bool(asked.why) + [reason])}: {', '.join(fit)}"
-    return load(asked.preset, [*fit, *changes], why)
+    told = f"{reason}: {', '.join(fit)}" if preset == asked.preset else reason
+    return load(preset, [*fit, *changes], "; ".join([asked.why] * bool(asked.why) + [told]))
