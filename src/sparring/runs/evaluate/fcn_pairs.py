@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from sparring.chance import permutation
 from sparring.data import Dataset
+from sparring.data.binary import Binarised
 from sparring.data.live import Live
 from sparring.errors import SparringError
 from sparring.health.copies import nearest, thumbnails
@@ -108,7 +110,7 @@ def trained_on(fcn: str | Path, dataset: Dataset, progress: Progress | None = No
         theirs.close()
 
 
-def _thumbnails(photos: NDArray[np.uint8] | Live, grey: bool) -> Tensor:
+def _thumbnails(photos: NDArray[Any] | Live | Binarised, grey: bool) -> Tensor:
     """Of photos (n, H, W, c), some at a time; without their colours where another side has none."""
     parts = []
     for start in range(0, len(photos), _READ):
