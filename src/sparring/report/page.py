@@ -196,7 +196,9 @@ def _row_by_row(facts: Facts) -> str:
     """Which class each row of a grid shows, where a game of the package is told classes."""
     data, kind = facts.recipe.get("data"), translating.kind(facts)
     names = data.get("classes") if isinstance(data, dict) else None
-    if not isinstance(names, list) or kind is None:
+    config = facts.recipe.get("config")
+    alike = isinstance(config, dict) and config.get("conditioning") == "none"  # could be told classes, and is not
+    if not isinstance(names, list) or kind is None or alike:
         return ""
     from sparring.generate.sample import rows_of
 
