@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -208,7 +208,7 @@ class _Measuring:
         self.x = torch.cat([images for _, images in _pieces(side, n)])  # uint8, so that a set of a few thousand fits
         self.n, self.dimensions = len(self.x), int(np.prod(self.x.shape[1:]))
         self.device = device_of(run.game)
-        self.outcome: Outcome = self.game.outcome
+        self.outcome = cast(Outcome, self.game.outcome)
         self.of = measures.of_what(self.outcome, side.dataset.binarise)
         self.warning = ""
         self.weighted: measures.Weighted | None = None
@@ -216,7 +216,8 @@ class _Measuring:
     def figures(self, names: Sequence[str]) -> dict[str, Figure]:
         """Those of `names`, in the order of the table."""
         parts = self._parts()
-        found = {name: self._figure(name, parts[name]) for name in ("elbo", "reconstruction", "kl")
+        found: dict[str, Figure] = {}
+        found |= {name: self._figure(name, parts[name]) for name in ("elbo", "reconstruction", "kl")
                  if name in names and name in parts}  # fmt: skip
         if {"nll", "bits_per_dim"} & set(names):
             log_p = parts["log_p"] if self.game.exact else self._bound(parts.get("elbo"))
