@@ -102,7 +102,7 @@ def ahead(h: History, index: int, name: str) -> int | None:
 
 def beside_input(h: History) -> str:
     """How far from the truth translations are beside what was given, in words; "" where that is not known."""
-    said = []
+    said: list[str] = []
     for name, how in AHEAD.items():
         side, value = ahead(h, len(h.probes) - 1, name), h.now(name)
         if side is not None and value is not None:
