@@ -18,6 +18,7 @@ from typing import Any
 
 from sparring.errors import UsageError
 from sparring.runs import own
+from sparring.runs.compare import entrant
 from sparring.runs.compare.cell import STOPPED, groups_of, name_of, result_of
 from sparring.runs.compare.question import Cell, Comparison
 from sparring.runs.directory import check_above, write_atomically, written
@@ -199,7 +200,7 @@ def prepare(comparison: Comparison, cell: Cell) -> None:
         "data": question["data"], "seeds": comparison.seeds, "together": cell.together,
         "images": comparison.budget.images, "seconds": comparison.budget.seconds,
         "seconds_each": comparison.seconds_of(1), "device": comparison.device, "threads": comparison.threads,
-        "runs": comparison.whole,
+        "runs": comparison.whole, **(entrant.measures() if comparison.whole else {}),
     }  # fmt: skip
     write_atomically(folder / "cell.json", json.dumps(spec, indent=1) + "\n")
 

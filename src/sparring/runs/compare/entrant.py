@@ -53,6 +53,11 @@ BRIGHT = 48.0
 _WARM, _TIMED = 3, 6.0  # rounds that are not timed; seconds of timing at most
 
 
+def measures() -> dict[str, Any]:
+    """How a run is measured, as cell.json says it to the process that does it."""
+    return {"judge": JUDGE, "samples": SAMPLES, "measured": list(MEASURED), "importance": IMPORTANCE}
+
+
 def play(folder: Path, spec: Mapping[str, Any], dataset: Dataset, brake: Any, say: Callable[[int, int], None]) -> bool:
     """Play and measure all seeds of the cell in `folder`; False if it was stopped (everything is saved then).
 
@@ -169,6 +174,8 @@ def _train(place: Path, request: plans.Request, brake: Any, say: Callable[[int],
                 say(event.images)
     except Diverged as error:
         failures = {str(request.seed): {"why": "diverged", "said": error.what, "images": images}}
+    finally:
+        session.close()
     if session.lost is not None:
         raise session.lost
     if session.finished is not None and session.finished.reason == "stopped":
@@ -190,8 +197,8 @@ def _measured(
     """Everything that is said of a run; of one that broke before its first checkpoint only that."""
     whole = plans.build(recipe, plans.space_of(dataset), seed)
     found: dict[str, Any] = {
-        "seeds": [seed], "samples": SAMPLES, "rate": 0.0, "averaged": [{}], "raw": [{}], "final": [{}], "curve": [],
-        "initial": [{}], "figures": {}, "sampling": None, "likelihood": None,
+        "seeds": [seed], "samples": spec["samples"], "rate": 0.0, "averaged": [{}], "raw": [{}], "final": [{}],
+        "curve": [], "initial": [{}], "figures": {}, "sampling": None, "likelihood": None,
         "parameters": {"trained": _count(whole, tuple(whole.players)), "sampling": _count(whole, whole.useful)},
     }  # fmt: skip
     try:
@@ -202,12 +209,13 @@ def _measured(
     picture(drawn, columns=SHOWN).save(path.with_suffix(".png"), format="PNG", optimize=True)
     rough(quantise(drawn)).save(path.with_name(f"{path.stem}-texture.png"), format="PNG", optimize=True)
     ask = evaluation.Ask(
-        str(place), features=JUDGE, metrics=MEASURED, n=SAMPLES, which="last", device=spec["device"]
+        str(place), features=spec["judge"], metrics=tuple(spec["measured"]), n=spec["samples"], which="last",
+        device=spec["device"],
     )  # fmt: skip
     record = evaluation.evaluate(ask)
     if isinstance(run.game, HasLikelihood):
         side = Rows(dataset, "held-out", None, None, None, 0)
-        likely = likelihood.measured(run, side, None, ("nll",), importance=IMPORTANCE)
+        likely = likelihood.measured(run, side, None, ("nll",), importance=spec["importance"])
         record["metrics"] |= {name: figure.record() for name, figure in likely.figures.items()}
         found["likelihood"] = likely.record
     values = {name: figure["value"] for name, figure in record["metrics"].items()}

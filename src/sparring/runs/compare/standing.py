@@ -16,7 +16,7 @@ from sparring.generate.grid import picture
 from sparring.metrics.features import identity
 from sparring.runs.compare import entrant, statistics
 from sparring.runs.compare.director import failure, finished, folder_of, results
-from sparring.runs.compare.entrant import MEASURED, SHOWN, rough
+from sparring.runs.compare.entrant import SHOWN, rough
 from sparring.runs.compare.measures import KID, Measure
 from sparring.runs.compare.question import Cell, Comparison, typed
 from sparring.runs.compare.verdict import machine
@@ -42,7 +42,7 @@ SHOWN_AS = (
         "averaged is smooth there", digits=2,
     ),
 )  # fmt: skip
-assert tuple(measure.name for measure in SHOWN_AS) == MEASURED
+assert tuple(measure.name for measure in SHOWN_AS) == entrant.MEASURED
 
 
 def record(comparison: Comparison) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _reference(dataset: Dataset, device: str, out: Path) -> dict[str, Any]:
     images = torch.stack(shown)
     picture(images.float() / 127.5 - 1, columns=SHOWN).save(out / f"{REAL}.png", format="PNG", optimize=True)
     rough(images).save(out / f"{REAL}-texture.png", format="PNG", optimize=True)
-    return {name: MEASURES[name].of(scene).record() for name in MEASURED}
+    return {name: MEASURES[name].of(scene).record() for name in entrant.MEASURED}
 
 
 # ── one row ───────────────────────────────────────────────────────────────────────────────────────────────────────
