@@ -61,6 +61,7 @@ NANO: dict[str, dict[str, Any]] = {
     },
     "vae": {"data": "fashion", "size": 8, "set": {"width": 4, "z": 4, "batch": 8, "beta": "0 -> 1 linear 0..0.2"},
             "rounds": 100},
+    "svae": {"data": "fashion", "size": 8, "set": {"width": 4, "sphere": 4, "batch": 8}, "rounds": 60},
     "pixelcnn": {
         "data": "fashion",
         "size": 8,
