@@ -13,7 +13,7 @@ from sparring.cli.live import Live
 from sparring.cli.talk import Talk
 from sparring.cli.trouble import record
 from sparring.errors import MachineError, SparringError
-from sparring.types import Classifies, Samples, Segments, Translates
+from sparring.types import Classifies, HasLatents, Samples, Segments, Translates
 
 if TYPE_CHECKING:
     from sparring.runs.session import Session
@@ -124,7 +124,8 @@ def following(path: Path, stopped: bool, game: object = None) -> list[str]:
         return ["go on with:", *first, f"  sparring resume {run}"]
     match game:
         case None | Samples():
-            use = [f"  sparring sample {run} -n 64 --grid", f"  sparring interpolate {run}"]
+            walk = [f"  sparring interpolate {run}"] * (game is None or isinstance(game, HasLatents))
+            use = [f"  sparring sample {run} -n 64 --grid", *walk]
         case Segments():
             use = [f"  sparring evaluate {run}", f"  sparring evaluate ANOTHER-RUN --fcn {run}"]
         case Translates():
