@@ -155,7 +155,7 @@ class Scale(nn.Module):
 
     def __init__(self, scale: float | None) -> None:
         super().__init__()
-        self.fixed = None if scale is None else math.log(scale)
+        self.fixed = 0.0 if scale is None else math.log(scale)
         self.slow = nn.Parameter(torch.full((), -1.0 / _SPEED)) if scale is None else None
 
     def forward(self, raw: Tensor) -> Tensor:
