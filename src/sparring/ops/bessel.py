@@ -30,7 +30,7 @@ def log_normalised(order: float, x: Tensor) -> tuple[Tensor, Tensor]:
     """
     if not order >= 0:
         raise ValueError(f"an order of at least 0, not {order}")
-    value, ratio = _LogNormalised.apply(x.double().clamp_min(1e-30), float(order))
+    value, ratio = _LogNormalised.apply(x.double().clamp_min(1e-30), float(order))  # type: ignore[no-untyped-call]
     return value.to(x.dtype), ratio.to(x.dtype)
 
 
@@ -59,7 +59,7 @@ class _LogNormalised(torch.autograd.Function):
         ctx.save_for_backward(x, output[1])
 
     @staticmethod
-    def backward(ctx: Any, by_value: Tensor, by_ratio: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, by_value: Tensor, by_ratio: Tensor) -> tuple[Tensor, None]:
         x, ratio = ctx.saved_tensors
         slope = 1 - ratio.square() - (2 * ctx.order + 1) * ratio / x
         return by_value * ratio + by_ratio * slope, None
@@ -105,7 +105,7 @@ def _series(order: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
 @functools.lru_cache(maxsize=1)
 def _polynomials() -> tuple[tuple[Fraction, ...], ...]:
     """u_0 … u_TERMS by u_{k+1}(p) = ½ p² (1 − p²) u_k'(p) + ⅛ ∫₀ᵖ (1 − 5t²) u_k(t) dt   (DLMF 10.41.9)."""
-    found = [(Fraction(1),)]
+    found: list[tuple[Fraction, ...]] = [(Fraction(1),)]
     for _ in range(TERMS):
         last = found[-1]
         new = [Fraction(0)] * (len(last) + 3)
