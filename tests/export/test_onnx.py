@@ -61,7 +61,7 @@ def asked(game: Any, n: int) -> list[tuple[str, tuple[torch.Tensor, ...], torch.
 
 
 def test_every_recipe_is_here() -> None:
-    assert set(GAMES) == set(RECIPES)
+    assert set(GAMES) == set(RECIPES) - {"pixelcnn"}  # which draws one value after the other: no function of latents
 
 
 @pytest.fixture(scope="module")
