@@ -205,14 +205,15 @@ class Files(Side):
 class Rows(Side):
     """Some rows of a data set, prepared as it was for training.
 
-    rows: numbers of its survey: held-out ones first.   hashes: (…, 16) of all rows; None where nobody knows.
+    rows: numbers of its survey: held-out ones first.   recipe, hashes: how they were prepared, and (…, 16) of all rows;
+    None where nobody knows, or where this data set alone is asked.
     """
 
     def __init__(
         self,
         dataset: Dataset,
         split: str,
-        recipe: AnyRecipe,
+        recipe: AnyRecipe | None,
         hashes: NDArray[np.uint8] | None,
         n: int | None,
         seed: int,
@@ -224,7 +225,7 @@ class Rows(Side):
             rows = rows[by_content(hashes[rows])]
         self._dataset, self._rows = dataset, rows[chosen(len(rows), n, seed)]
         self.split = split
-        if hashes is not None:
+        if hashes is not None and recipe is not None:
             self.hashes = hashes[self._rows]
             binary = f" {dataset.fingerprint}" if dataset.binarise != "none" else ""  # drawn by row
             self.key = key_of(self.hashes, recipe.key + binary)
