@@ -434,8 +434,10 @@ def main() -> None:
     if options.pictures:
         from benchmarks import svae_pictures
 
-        both = [Training(f"{m}-2", tuple(options.seeds), Schedule(options.epochs), "cpu") for m in ("normal", "sphere")]
-        svae_pictures.draw(*both)
+        for model in ("normal", "sphere"):
+            training = Training(f"{model}-2", tuple(options.seeds), Schedule(options.epochs), "cpu")
+            if training.record["epoch"]:
+                print(svae_pictures.draw(training))
     PAGE.write_text(filled(PAGE.read_text("utf-8")), "utf-8")
     print(table())
 

@@ -1,10 +1,10 @@
 """The latent spaces of the cells normal-2 and sphere-2 of `benchmarks.svae`: where digits are, and what is made there.
 
-    python -m benchmarks.svae --pictures --epochs 60 --seeds 0          writes docs/images/svae/{codes,maps}.webp
+    python -m benchmarks.svae --pictures --epochs 60 --seeds 0        writes docs/images/svae/{normal,sphere}-2.webp
 
-The plane is shown as it is. The sphere, which lies in three dimensions, is seen from two opposite sides: where a point
-is on the picture is its orthographic projection (codes), or an equal-area one (maps), so that each half shows half of
-what the prior draws. The plane's map is spaced by the prior too: each tile stands for as many draws as any other.
+The plane is shown as it is. The sphere, which lies in three dimensions, is seen from two opposite sides, in an
+equal-area projection: each half shows half of what the prior draws. The plane's map is spaced by its prior too: each
+tile stands for as many draws as any other.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 from torch import Tensor
 
 from benchmarks.cells import HERE
@@ -27,74 +29,75 @@ from sparring.autoencoder import Autoencoder
 
 FOLDER = HERE.parent / "docs" / "images" / "svae"
 COLOURS = matplotlib.colormaps["tab10"]
+Points = NDArray[np.float32]
 
 
-def draw(plane: Training, sphere: Training, folder: Path = FOLDER) -> None:
-    """Both pictures, of the first seed of each cell."""
-    games = plane.member(0), sphere.member(0)
-    test, labels = test_images("cpu"), mnist("t10k")[1]
-    codes = [torch.cat([game.encode(x).mean() for x in test.split(1000)]).numpy() for game in games]
+@torch.no_grad()
+def draw(training: Training, folder: Path = FOLDER) -> Path:
+    """The picture of a cell of two dimensions, of its first seed: codes of the test digits, a map of what is made."""
+    game = training.member(0)
+    codes = torch.cat([game.encode(x).mean() for x in test_images("cpu").split(1000)]).numpy()
+    labels = mnist("t10k")[1]
+    if codes.shape[1] == 2:
+        panels = [("codes of the test digits (means)", codes, labels)]
+        sheets = [("decoded, by the prior's quantiles", plane(game))]
+    else:
+        above = codes[:, 2] >= 0
+        halves = [("above", above, 1.0), ("below", ~above, -1.0)]
+        panels = [(f"codes, from {name}", flattened(codes[half], side), labels[half]) for name, half, side in halves]
+        sheets = [(f"decoded, from {name}", hemisphere(game, side)) for name, _, side in halves]
     folder.mkdir(parents=True, exist_ok=True)
-    save(scattered(codes[0], codes[1], labels), folder / "codes.webp")
-    save(mapped(games[0], games[1]), folder / "maps.webp")
+    path = folder / f"{training.cell}.webp"
+    picture(panels, sheets).save(path, "WEBP", quality=80, method=6)
+    return path
 
 
-def save(picture: Image.Image, path: Path) -> None:
-    picture.save(path, "WEBP", quality=80, method=6)
-    print(path)
+def flattened(points: Points, side: float) -> Points:
+    """Points of one half of S² → its disc, by Lambert's equal-area projection: radius² = 1 − |z|."""
+    return points[:, :2] * [side, 1] / np.sqrt(1 + np.abs(points[:, 2:]))
 
 
-def scattered(plane: NDArray[np.float32], sphere: NDArray[np.float32], labels: NDArray[np.uint8]) -> Image.Image:
-    """Where the encoders place the test digits: the plane, the front of the sphere, its back seen from behind."""
+def picture(panels: list[tuple[str, Points, NDArray[np.uint8]]], sheets: list[tuple[str, Image.Image]]) -> Image.Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 5.2), dpi=80, layout="constrained")
-    axes = figure.subplots(1, 3)
-    front = sphere[:, 2] >= 0
-    views = [
-        (axes[0], plane, labels, "Gaussian, R²: 2 coordinates"),
-        (axes[1], sphere[front, :2], labels[front], "S² in R³, from above"),
-        (axes[2], sphere[~front, :2] * [-1, 1], labels[~front], "S² in R³, from below"),
-    ]
-    for axis, points, digits, title in views:
+    columns = len(panels)
+    figure = Figure(figsize=(5.2 * columns * 2, 5.6) if columns == 1 else (10.4, 11), dpi=80, layout="constrained")
+    axes = figure.subplots(1, 2) if columns == 1 else figure.subplots(2, 2).flatten()
+    for axis, (title, points, digits) in zip(axes, panels):
         axis.scatter(points[:, 0], points[:, 1], c=COLOURS(digits), s=5, linewidths=0, alpha=0.7)
         axis.set_title(title)
-        axis.set_aspect("equal")
-    limit = float(np.quantile(np.abs(plane), 0.999)) * 1.05
-    axes[0].set(xlim=(-limit, limit), ylim=(-limit, limit))
-    for axis in axes[1:]:
-        axis.add_artist(matplotlib.patches.Circle((0, 0), 1, fill=False, color="0.6"))
-        axis.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), xticks=[], yticks=[])
-    handles = [matplotlib.lines.Line2D([], [], marker="o", ls="", color=COLOURS(k), label=str(k)) for k in range(10)]
+        if columns == 2:
+            axis.add_artist(Circle((0, 0), 1, fill=False, color="0.6"))
+            axis.axis("off")
+        limit = 1.02 if columns == 2 else float(np.quantile(np.abs(points), 0.999)) * 1.05
+        axis.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    for axis, (title, sheet) in zip(axes[columns:], sheets):
+        axis.imshow(sheet)
+        axis.set_title(title)
+        axis.axis("off")
+    handles = [Line2D([], [], marker="o", ls="", color=COLOURS(k), label=str(k)) for k in range(10)]
     figure.legend(handles=handles, loc="outside lower center", ncols=10, frameon=False)
     data = io.BytesIO()
     FigureCanvasAgg(figure).print_png(data)
     return Image.open(data).convert("RGB")
 
 
-def mapped(plane: Autoencoder, sphere: Autoencoder, tiles: int = 17) -> Image.Image:
-    """What the decoders make, everywhere: tiles² of the plane, and of each half of the sphere those on its disc."""
+def plane(game: Autoencoder, tiles: int = 17) -> Image.Image:
+    """tiles² images of the plane, those of equal shares of the normal law."""
     share = (torch.arange(tiles) + 0.5) / tiles
     quantile = math.sqrt(2) * torch.erfinv(2 * share - 1)
     y, x = torch.meshgrid(quantile.flip(0), quantile, indexing="ij")
-    sheets = [sheet(plane, torch.stack([x, y], -1), torch.ones_like(x, dtype=torch.bool))]
-    line = 2 * share - 1
+    return sheet(game, torch.stack([x, y], -1), torch.ones_like(x, dtype=torch.bool))
+
+
+def hemisphere(game: Autoencoder, side: float, tiles: int = 17) -> Image.Image:
+    """The images of one half of S² on its disc, where `flattened` would put their latents."""
+    line = (2 * torch.arange(tiles) + 1) / tiles - 1
     y, x = torch.meshgrid(line.flip(0), line, indexing="ij")
-    radius = x.square() + y.square()  # Lambert's azimuthal equal-area projection of a half: 1 − z = r²
+    radius = x.square() + y.square()
     stretch = (2 - radius).clamp(min=0).sqrt()
-    for side in (1.0, -1.0):
-        points = torch.stack([side * x * stretch, y * stretch, side * (1 - radius)], -1)
-        sheets.append(sheet(sphere, points, radius <= 1))
-    gap = 24
-    width = sum(s.width for s in sheets) + 2 * gap
-    picture = Image.new("RGB", (width, sheets[0].height + 22), "white")
-    pen, left = ImageDraw.Draw(picture), 0
-    for one, title in zip(sheets, ("R², by the prior's quantiles", "S² from above", "S² from below")):
-        pen.text((left + 4, 4), title, fill="black")
-        picture.paste(one, (left, 22))
-        left += one.width + gap
-    return picture
+    return sheet(game, torch.stack([side * x * stretch, y * stretch, side * (1 - radius)], -1), radius <= 1)
 
 
 def sheet(game: Autoencoder, points: Tensor, shown: Tensor) -> Image.Image:
