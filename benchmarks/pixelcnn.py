@@ -137,7 +137,7 @@ def _one_stack(x: Tensor, row: int, column: int, layers: int) -> Tensor:
 PUBLISHED = {
     "PixelCNN": 81.30,
     "Diagonal BiLSTM, 7 layers": 79.20,
-    "source": "van den Oord et al. 2016, arXiv:1601.06759, table 4: static binarised MNIST, nats",
+    "source": "van den Oord et al. 2016, arXiv:1601.06759: static binarised MNIST, nats",
 }
 
 
