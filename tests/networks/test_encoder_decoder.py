@@ -16,7 +16,7 @@ def test_any_size_fits(shape: tuple[int, int, int]) -> None:
     assert encoder(torch.zeros(2, *shape)).shape == (2, 5)
     raw, log_scale = decoder(torch.randn(2, 3))
     assert raw.shape == (2, *shape) and log_scale.shape == (2, 1, 1, 1)
-    assert float(log_scale.detach().max()) == pytest.approx(-1.0)
+    assert float(log_scale.detach().abs().max()) == 0.0
 
 
 @pytest.mark.parametrize("shape", [(1, 13, 9), (3, 16, 16), (1, 28, 28)])
@@ -47,7 +47,7 @@ def test_what_goes_in_comes_out_at_its_size() -> None:
     with torch.no_grad():
         said = encoder(torch.randn(16, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
         raw = decoder(torch.randn(16, 32, generator=torch.Generator().manual_seed(1)))[0]
-    assert 0.3 < float(said.std()) < 3 and 0.3 < float(raw.std()) < 3
+    assert 0.03 < float(said.std()) < 0.3 and 0.3 < float(raw.std()) < 3  # an encoder begins by saying little
 
 
 def test_the_protocol_of_the_hyperspherical_vae_can_be_set() -> None:

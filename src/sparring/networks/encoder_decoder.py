@@ -20,6 +20,7 @@ from sparring.networks import initialise
 from sparring.networks.dcgan import centre_crop, channels, is_channels_last, stages
 
 _SMALLEST = 4
+_QUIET = 0.1  # of an encoder that begins near the prior, so that a latent says something only once it pays
 _SPEED = 10.0  # how much faster than a weight the logarithm of a scale moves: it has as far to go, and is one number
 
 
@@ -100,7 +101,7 @@ class ConvolutionalEncoder(nn.Module):
         self.last = nn.Linear(widths[-1] * (height // 2**count) * (wide // 2**count), outputs)
         for down in self.downs:
             initialise.he(down, initialise.gain_of_leaky_relu())
-        initialise.he(self.last)
+        initialise.he(self.last, _QUIET)
 
     def forward(self, x: Tensor) -> Tensor:
         for down in self.downs:
@@ -147,7 +148,8 @@ class ConvolutionalDecoder(nn.Module):
 class Scale(nn.Module):
     """(N, …) → the logarithm of the scale of each value, (N, 1, …): one number for all.
 
-    scale: fixed where it is given; None: learned, from e⁻¹ on.   Where a law has none, give 1.
+    scale: fixed where it is given; None: learned, from 1 on: what is coarse is learnt first.   Where a law has none,
+    give 1.
 
     >>> Scale(0.5)(torch.zeros(2, 3)).exp().flatten()
     tensor([0.5000, 0.5000])
@@ -156,7 +158,7 @@ class Scale(nn.Module):
     def __init__(self, scale: float | None) -> None:
         super().__init__()
         self.fixed = 0.0 if scale is None else math.log(scale)
-        self.slow = nn.Parameter(torch.full((), -1.0 / _SPEED)) if scale is None else None
+        self.slow = nn.Parameter(torch.zeros(())) if scale is None else None
 
     def forward(self, raw: Tensor) -> Tensor:
         one = raw.new_ones(raw.shape[0], *[1] * (raw.dim() - 1))
