@@ -122,6 +122,8 @@ def healthy(h: History) -> Verdict | None:
         sides = [side for name in pictures.AHEAD if (side := pictures.ahead(h, last, name)) is not None]
         young |= min(sides) < 0 or max(sides) == 0
         parts.append(beside)
+    if (cost := h.now("nll")) is not None:
+        parts.append(f"a held-out sample costs {number(cost)} nats")
     if (score := h.score(last)) is not None:
         parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
@@ -222,4 +224,4 @@ def table(
     add("leak", "more samples with traces of augmentation", percent, f"below {percent(t.leak)}")
     add("modes", "modes that are found", number, "rising")
     add("high_quality", "samples near a mode", percent, "rising")
-    return rows
+    return [(without_g(what), now, fine) for what, now, fine in rows] if context.solo else rows
