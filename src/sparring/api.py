@@ -542,8 +542,8 @@ def save_translations(
     directory) into `out`, a file or a folder; default: ``RUN/translated``. What was written, what was skipped, and how
     fast it was.
 
-    how: seed, deterministic, back, tile, size, compile and half, as of `Run.translate`. Names, sizes and, where they can hold
-    the result, formats are kept. Outside of the directory of the run no file is overwritten: `UsageError`.
+    how: seed, deterministic, back, tile, size, compile and half, as of `Run.translate`. Names, sizes and, where they
+    can hold the result, formats are kept. Outside of the directory of the run no file is overwritten: `UsageError`.
     """
     from sparring.runs.translation import Translation
     from sparring.runs.translation_files import translate
