@@ -33,8 +33,8 @@ class LogMeanExp:
 
     >>> total = LogMeanExp(1)
     >>> for weight in (1000.0, 1000.0 + math.log(3.0)):
-    ...     total.add(torch.tensor([0]), torch.tensor([weight]))
-    >>> round(float(total.value[0]) - 1000, 12) == round(math.log(2.0), 12)
+    ...     total.add(torch.tensor([0]), torch.tensor([weight], dtype=torch.float64))
+    >>> abs(float(total.value[0]) - 1000 - math.log(2.0)) < 1e-9
     True
     """
 
@@ -173,8 +173,8 @@ def parzen(x: Tensor, samples: Tensor, sigmas: Sequence[float]) -> Tensor:
     The density of samples with Gaussian noise of σ on top, not of what drew them (Breuleux et al. 2011).
 
     >>> peak = parzen(torch.zeros(1, 2), torch.zeros(5, 2), [1.0])
-    >>> round(float(peak) + math.log(2 * math.pi), 12)
-    0.0
+    >>> abs(float(peak) + math.log(2 * math.pi)) < 1e-9
+    True
     """
     x, d = x.double(), x.shape[1]
     total = torch.full((len(sigmas), len(x)), -math.inf, dtype=torch.float64)
