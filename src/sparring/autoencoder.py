@@ -40,8 +40,8 @@ Count = Annotated[int, Field(ge=1, le=2**16)]
 class AutoencoderConfig(Training):
     """Settings that every `Autoencoder` has."""
 
-    network: Literal["mlp", "conv"] = "mlp"
-    """Fully connected, of `hidden` layers; or convolutional (images only), with `width` channels on the finest map."""
+    network: Literal["mlp", "conv"] = "conv"
+    """Convolutional (images only), with `width` channels on the finest map; or fully connected, of `hidden` layers."""
     hidden: tuple[Count, ...] = (256, 128)
     """Sizes of the encoder's hidden layers; the decoder has them the other way round (mlp)."""
     width: Count = 32
@@ -59,7 +59,7 @@ class AutoencoderConfig(Training):
     """Nats of KL divergence, of each latent dimension where the law has them, below which nothing is gained."""
     play: str = "M:1"
     """Who moves when: there is only M."""
-    lr: Fraction = Ramp(1e-3, 1e-3)
+    lr: Fraction = Ramp(1e-3, 1e-4, "cosine", 0.5, 1.0)
     beta1: Decay = Ramp(0.9, 0.9)
     beta2: Decay = Ramp(0.999, 0.999)
     flip: bool = False

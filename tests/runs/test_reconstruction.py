@@ -15,7 +15,8 @@ from PIL import Image
 
 from sparring import api
 from sparring.errors import DataError, UsageError
-from sparring.runs.reconstruction import Reconstruction, decibels
+from sparring.metrics.paired import decibels
+from sparring.runs.reconstruction import Reconstruction
 
 SIDE = 8
 

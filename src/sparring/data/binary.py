@@ -14,12 +14,11 @@ the order of the split, which content decides: a folder and its zip hold the sam
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sparring.data.live import Live
+from sparring.data.live import ByRow, Live
 from sparring.data.options import Binarise
 from sparring.types import News
 
@@ -43,6 +42,11 @@ def _black_and_white(white: NDArray[np.bool_] | NDArray[np.uint8]) -> NDArray[np
     return values
 
 
+def threshold(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Levels of any shape → 255 where they are 128 or more, else 0."""
+    return _black_and_white(images >= 128)
+
+
 def drawn_at(images: NDArray[np.uint8], seed: int, positions: range) -> NDArray[np.uint8]:
     """Images (n, H, W, C) of these positions of a stream, drawn anew for each position."""
     from sparring.chance import halves  # loads torch, which looking at images does without
@@ -51,7 +55,7 @@ def drawn_at(images: NDArray[np.uint8], seed: int, positions: range) -> NDArray[
     return drawn(images, noise.reshape(images.shape))
 
 
-class Binarised:
+class Binarised(ByRow):
     """N binary images by row; indexed like a uint8 array (N, H, W, C), in which each value is 0 or 255.
 
     images: (N, H, W, C) levels.   first: the number of their first row among all of the data.   how: the treatment;
@@ -81,17 +85,6 @@ class Binarised:
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
         return self[:]
 
-    def __getitem__(self, rows: int | slice | NDArray[np.integer] | Sequence[int]) -> NDArray[np.uint8]:
-        if isinstance(rows, (int, np.integer)):
-            image: NDArray[np.uint8] = self.fetch(np.array([range(len(self))[int(rows)]]))[0][0]
-            return image
-        if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(len(self)))
-        rows = np.asarray(rows)
-        if rows.dtype == np.bool_:
-            rows = np.flatnonzero(rows)
-        return self.fetch(np.arange(len(self))[rows])[0]
-
     def fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Images of `rows` (n,), and the rows they are really from: others where a file is broken."""
         if isinstance(self.images, Live):
@@ -108,7 +101,7 @@ class Binarised:
 
     def _treated(self, levels: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         if self.how == "threshold":
-            return _black_and_white(levels >= 128)
+            return threshold(levels)
         from sparring.chance import halves
 
         each = int(np.prod(levels.shape[1:]))

@@ -10,6 +10,7 @@ import copy
 import hashlib
 import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -43,7 +44,29 @@ class _State:
         self.pool: ThreadPoolExecutor | None = None
 
 
-class Live:
+class ByRow(ABC):
+    """Images that are made when they are asked for, indexed by row as a uint8 array (N, H, W, C) is."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Images (n, H, W, C) of `rows` (n,), and the rows they are really from: others where a file is broken."""
+
+    def __getitem__(self, rows: int | slice | NDArray[np.integer] | Sequence[int]) -> NDArray[np.uint8]:
+        if isinstance(rows, (int, np.integer)):
+            image: NDArray[np.uint8] = self.fetch(np.array([range(len(self))[int(rows)]]))[0][0]
+            return image
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        rows = np.asarray(rows)
+        if rows.dtype == np.bool_:
+            rows = np.flatnonzero(rows)
+        return self.fetch(np.arange(len(self))[rows])[0]
+
+
+class Live(ByRow):
     """N images by row, decoded on demand; indexed like a uint8 array (N, H, W, C).
 
     number, frame: (N,) where each row lies in `source`; a negative number is a row that is known to be lost.
@@ -81,17 +104,6 @@ class Live:
 
     def __len__(self) -> int:
         return len(self._number)
-
-    def __getitem__(self, rows: int | slice | NDArray[np.integer] | Sequence[int]) -> NDArray[np.uint8]:
-        if isinstance(rows, (int, np.integer)):
-            image: NDArray[np.uint8] = self.fetch(np.array([range(len(self))[int(rows)]]))[0][0]
-            return image
-        if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(len(self)))
-        rows = np.asarray(rows)
-        if rows.dtype == np.bool_:
-            rows = np.flatnonzero(rows)
-        return self.fetch(rows.astype(np.int64))[0]
 
     def fetch(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Images (n, H, W, C) of `rows` (n,), and the rows they are really from: others where a file is broken."""

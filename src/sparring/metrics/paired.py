@@ -54,11 +54,12 @@ def psnr(errors: Tensor, seed: int = 0) -> Measured:
     found = mean(errors, seed)
     if found.interval == "Student" and found.value > 0:  # a symmetric interval of errors may reach below 0
         half = 10 / math.log(10) * (found.high - found.value) / found.value
-        return Measured(_decibels(found.value), _decibels(found.value) - half, _decibels(found.value) + half, "Student")
-    return Measured(_decibels(found.value), _decibels(found.high), _decibels(found.low), found.interval)
+        return Measured(decibels(found.value), decibels(found.value) - half, decibels(found.value) + half, "Student")
+    return Measured(decibels(found.value), decibels(found.high), decibels(found.low), found.interval)
 
 
-def _decibels(error: float) -> float:
+def decibels(error: float) -> float:
+    """10 log₁₀ (1 / a mean squared error of values in [0, 1]), infinite of 0."""
     return -10.0 * math.log10(error) if error > 0 else math.nan if math.isnan(error) else math.inf
 
 

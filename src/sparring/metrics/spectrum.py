@@ -7,13 +7,11 @@ almost none there, so the ratio to real images shows them long before an eye doe
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from sparring.errors import SparringError
-from sparring.metrics.uncertainty import Measured, influence_error
+from sparring.metrics.uncertainty import Measured, ratio_of_means
 
 _IMAGES = 256  # transformed at a time
 
@@ -56,13 +54,7 @@ def checkerboard(fake: Tensor, real: Tensor) -> Measured:
     """
     if fake.shape[1:] != real.shape[1:] or min(len(fake), len(real)) < 2:
         raise SparringError("METRIC-SHAPE", f"images {tuple(fake.shape)} and {tuple(real.shape)} cannot be compared")
-    of_fake, of_real = nyquist_share(fake), nyquist_share(real)
-    a, b = float(of_fake.mean()), float(of_real.mean())
-    if b == 0.0 or a == 0.0:
-        value = 1.0 if a == b else (math.inf if b == 0.0 else 0.0)
-        return Measured(value, 0.0, math.inf, "none")
-    error = influence_error(of_fake / a, of_real / b)  # of the logarithm of the ratio
-    return Measured(a / b, a / b * math.exp(-1.96 * error), a / b * math.exp(1.96 * error), "infinitesimal jackknife")
+    return ratio_of_means(nyquist_share(fake), nyquist_share(real))
 
 
 def _highest(n: int) -> list[int]:

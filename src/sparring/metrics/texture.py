@@ -7,14 +7,12 @@ predicts an average background, as the background is not what we try to encode".
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sparring.errors import SparringError
-from sparring.metrics.uncertainty import Measured, influence_error
+from sparring.metrics.uncertainty import Measured, ratio_of_means
 
 PATCH = 4
 """Pixels of a side of the squares in which variance is local."""
@@ -77,13 +75,7 @@ def texture(fake: Tensor, real: Tensor, *, background: bool = False) -> Measured
     """
     if fake.shape[1:] != real.shape[1:] or min(len(fake), len(real)) < 2:
         raise SparringError("METRIC-SHAPE", f"images {tuple(fake.shape)} and {tuple(real.shape)} cannot be compared")
-    of_fake, of_real = (textures(images, background=background) for images in (fake, real))
-    a, b = float(of_fake.mean()), float(of_real.mean())
-    if b == 0.0 or a == 0.0:
-        value = 1.0 if a == b else (math.inf if b == 0.0 else 0.0)
-        return Measured(value, 0.0, math.inf, "none")
-    error = influence_error(of_fake / a, of_real / b)  # of the logarithm of the ratio
-    return Measured(a / b, a / b * math.exp(-1.96 * error), a / b * math.exp(1.96 * error), "infinitesimal jackknife")
+    return ratio_of_means(textures(fake, background=background), textures(real, background=background))
 
 
 def _patches(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -173,6 +173,21 @@ def influence_error(*influences: Tensor) -> float:
     return math.sqrt(sum(float(u.double().var(correction=1)) / len(u) for u in influences))
 
 
+def ratio_of_means(fake: Tensor, real: Tensor) -> Measured:
+    """mean of fake (n,) over mean of real (m,), of what is never negative, with the interval of its logarithm. Infinite
+    where reals have none and fakes have some, 1 where neither has any; such a ratio has no interval.
+
+    >>> print(ratio_of_means(torch.tensor([1.0, 3.0]), torch.tensor([4.0, 4.0])))
+    0.5000 [0.1877, 1.3322]
+    """
+    a, b = float(fake.mean()), float(real.mean())
+    if b == 0.0 or a == 0.0:
+        value = 1.0 if a == b else (math.inf if b == 0.0 else 0.0)
+        return Measured(value, 0.0, math.inf, "none")
+    error = influence_error(fake / a, real / b)  # of the logarithm of the ratio
+    return Measured(a / b, a / b * math.exp(-1.96 * error), a / b * math.exp(1.96 * error), "infinitesimal jackknife")
+
+
 def subsets(
     statistic: Callable[[list[NDArray[np.int64]]], float],
     sizes: Sequence[int],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -14,8 +14,7 @@ from torch.nn import functional as F
 from sparring.autoencoder import Autoencoder, AutoencoderConfig, Posterior
 from sparring.errors import UsageError
 from sparring.priors import von_mises_fisher
-from sparring.train.game import Fraction, strict
-from sparring.train.schedule import Ramp
+from sparring.train.game import strict
 from sparring.types import Dice
 
 
@@ -25,9 +24,6 @@ class SVAEConfig(AutoencoderConfig):
 
     sphere: Annotated[int, Field(ge=1, le=2**12)] = 10
     """d of the sphere S^d on which z lies: d dimensions, d + 1 coordinates. 1 is a circle, 2 the surface of a ball."""
-    network: Literal["mlp", "conv"] = "conv"
-    """Convolutional (images only), with `width` channels on the finest map; or fully connected, of `hidden` layers."""
-    lr: Fraction = Ramp(1e-3, 1e-4, "cosine", 0.5, 1.0)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -12,8 +11,7 @@ from torch import Tensor
 
 from sparring.autoencoder import Autoencoder, AutoencoderConfig, Count, Posterior
 from sparring.priors import gaussian
-from sparring.train.game import Fraction, strict
-from sparring.train.schedule import Ramp
+from sparring.train.game import strict
 from sparring.types import Dice
 
 
@@ -24,9 +22,6 @@ class VAEConfig(AutoencoderConfig):
 
     z: Count = 64
     """Dimensions of the latent space."""
-    network: Literal["mlp", "conv"] = "conv"
-    """Convolutional (images only), with `width` channels on the finest map; or fully connected, of `hidden` layers."""
-    lr: Fraction = Ramp(1e-3, 1e-4, "cosine", 0.5, 1.0)
 
 
 @dataclass(frozen=True)

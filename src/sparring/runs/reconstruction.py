@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import io
-import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +23,7 @@ from torch import Tensor
 
 from sparring.chance import Dice
 from sparring.data import Options, cache
-from sparring.data.binary import drawn_at
+from sparring.data.binary import drawn_at, threshold
 from sparring.data.decode import Recipe, decode, decoding
 from sparring.data.formats import HEAD, sniff
 from sparring.data.opening import Unusable
@@ -36,14 +34,14 @@ from sparring.errors import DataError, UsageError
 from sparring.generate.grid import to_bytes, to_picture
 from sparring.generate.pairs import side_by_side, visible
 from sparring.generate.sample import refuse_taken
+from sparring.metrics.paired import decibels
 from sparring.recipes import RECIPES
-from sparring.runs.directory import write_atomically
 from sparring.runs.evaluate.opening import data_of
 from sparring.runs.recipe import game_class
 from sparring.runs.release import Release
 from sparring.runs.run import Run
 from sparring.runs.translation import encoded
-from sparring.runs.translation_files import Progress, inputs
+from sparring.runs.translation_files import Progress, inputs, to_file, write
 from sparring.types import Reconstructs
 
 Pixels = NDArray[np.uint8]
@@ -74,11 +72,6 @@ class Reconstructed:
             f"{n:,} picture{'s' * (n != 1)}: L1 {mean:.4f}, PSNR {decibels(sum(self.mse) / n):.2f} dB, against "
             f"{'them' if n != 1 else 'it'} as the run is given {'them' if n != 1 else 'it'}: {self.of}"
         )
-
-
-def decibels(mse: float) -> float:
-    """10 log₁₀ (1 / mse), infinite where the two are equal."""
-    return math.inf if mse <= 0 else -10 * math.log10(mse)
 
 
 class Reconstruction:
@@ -112,7 +105,7 @@ class Reconstruction:
         """The bytes of a file, or (h, w, c) uint8, as the run's data were prepared: (H, W, C) uint8. `Unusable`."""
         pixels = decode(data, self.recipe).pixels
         if self.options.binarise == "threshold":
-            return np.where(pixels >= 128, np.uint8(255), np.uint8(0))
+            return threshold(pixels)
         if self.options.binarise != "none":
             at = self._number(pixels)
             return drawn_at(pixels[None], self.seed, range(at, at + 1))[0]
@@ -215,7 +208,7 @@ def reconstruct(
                 continue
             made = job(given)
             path = goal / _free(name, taken)
-            _write(made, path, goal, home)
+            write(to_file(to_picture(made), "PNG"), path, goal, home, code="RECONSTRUCT-NAME")
             done.paths.append(path)
             apart = (made.astype(np.float64) - given) / 255
             done.l1.append(float(np.abs(apart).mean()))
@@ -230,9 +223,7 @@ def reconstruct(
             "RECONSTRUCT-NOTHING", "there is no picture that can be used", where=", ".join(sources), why=why
         )
     done.sheet = goal / SHEET
-    file = io.BytesIO()
-    side_by_side([torch.cat(column) for column in columns]).save(file, format="PNG")
-    write_atomically(done.sheet, file.getvalue())
+    write(to_file(side_by_side([torch.cat(column) for column in columns]), "PNG"), done.sheet, goal, home)
     return done
 
 
@@ -298,14 +289,3 @@ def _free(name: str, taken: set[str]) -> str:
         called = str(plain)
     taken.add(called)
     return called
-
-
-def _write(pixels: Pixels, path: Path, below: Path, home: Path) -> None:
-    """Write a PNG; whole or not at all, and outside of the run never over another file."""
-    if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(below)):
-        raise DataError("RECONSTRUCT-NAME", "this name leads out of the folder", where=str(path))
-    refuse_taken([path], home)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = io.BytesIO()
-    to_picture(pixels).save(file, format="PNG")
-    write_atomically(path, file.getvalue())

@@ -223,7 +223,7 @@ def translate(
             else:
                 called, kind = _free(name, *named(name, sniff(data[:HEAD])[0], picture.mode), taken)
                 path = goal / called
-            _write(to_file(picture, kind), path, goal if file is None else file.parent, home)
+            write(to_file(picture, kind), path, goal if file is None else file.parent, home)
             done.paths.append(path)
             done.pixels += picture.width * picture.height
     done.notes += [far] if far else []
@@ -295,10 +295,12 @@ def _free(name: str, called: str, kind: str, taken: set[str]) -> tuple[str, str]
     return called, kind
 
 
-def _write(data: bytes, path: Path, below: Path, home: Path) -> None:
-    """Write a file; whole or not at all, and outside of the run never over another."""
+def write(data: bytes, path: Path, below: Path, home: Path, *, code: str = "TRANSLATE-NAME") -> None:
+    """Write a file in the folder `below`; whole or not at all, and outside of the run in `home` never over another.
+
+    `DataError` with this code where the name leads out of the folder."""
     if not Path(os.path.abspath(path)).is_relative_to(os.path.abspath(below)):
-        raise DataError("TRANSLATE-NAME", "this name leads out of the folder", where=str(path))
+        raise DataError(code, "this name leads out of the folder", where=str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     refuse_taken([path], home)
     beside = path.with_name(f".{path.name}.part")

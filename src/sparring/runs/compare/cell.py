@@ -157,24 +157,30 @@ def play(
 
 
 def _planned(task: Task, path: Path) -> dict[str, Any]:
-    """How many images each seed sees: from the budget, or timed once on a discarded copy; written down."""
+    return planned(
+        path, task.recipe.config.batch, task.images, task.seconds, lambda limit: rate_of(build(task, 10**9), limit)
+    )
+
+
+def planned(
+    path: Path, batch: int, images: int | None, seconds: float | None, rate: Callable[[float], float]
+) -> dict[str, Any]:
+    """How many images each seed sees: from the budget, or timed once on a discarded copy; written down.
+
+    rate: images per second, by playing for about so many seconds."""
     try:
         found = json.loads(path.read_text("utf-8"))
         if isinstance(found, dict) and isinstance(found.get("images"), int):
             return found
     except (OSError, ValueError):
         pass
-    batch = task.recipe.config.batch
-    rate = 0.0
-    if task.images is not None:
-        images = max(1, round(task.images / batch)) * batch
-    else:
-        seconds = task.seconds or 0.0
-        rate = rate_of(build(task, 10**9), min(_TIMED, max(0.3, 0.1 * seconds)))
-        images = max(1, round(seconds * rate / batch)) * batch
-    planned = {"images": images, "rate": round(rate, 2)}
-    write_atomically(path, json.dumps(planned) + "\n")
-    return planned
+    found, wanted = 0.0, float(images or 0)
+    if images is None:
+        found = rate(min(_TIMED, max(0.3, 0.1 * (seconds or 0.0))))
+        wanted = (seconds or 0.0) * found
+    plan = {"images": max(1, round(wanted / batch)) * batch, "rate": round(found, 2)}
+    write_atomically(path, json.dumps(plan) + "\n")
+    return plan
 
 
 def rate_of(match: Match, seconds: float) -> float:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,15 @@ from sparring.metrics.features import quantise
 from sparring.metrics.texture import PATCH, local_variance
 from sparring.runs import plan as plans
 from sparring.runs import session as sessions
-from sparring.runs.compare.cell import name_of, result_of
+from sparring.runs.compare.cell import name_of, planned, result_of
 from sparring.runs.compare.probe import finite
 from sparring.runs.directory import RunDirectory, write_atomically
 from sparring.runs.evaluate import evaluation, likelihood
 from sparring.runs.evaluate.sides import Rows
 from sparring.runs.recipe import Recipe, load
 from sparring.runs.run import Run
+from sparring.train import parts
 from sparring.train.checkpoint import Store
-from sparring.train.game import Game
 from sparring.train.match import Match
 from sparring.types import HasLikelihood, Turn
 
@@ -50,7 +51,7 @@ BATCH = 64
 """Samples that are made at once while their cost is measured."""
 BRIGHT = 48.0
 """Standard deviation inside a square, of levels 0 … 255, that the picture of it shows white."""
-_WARM, _TIMED = 3, 6.0  # rounds that are not timed; seconds of timing at most
+_WARM = 3  # rounds that are not timed
 
 
 def measures() -> dict[str, Any]:
@@ -63,8 +64,8 @@ def play(folder: Path, spec: Mapping[str, Any], dataset: Dataset, brake: Any, sa
 
     spec: what the director wrote into cell.json.   brake: `worker.Brake`.   say: told how many images of how many."""
     recipe = load(str(folder / "recipe.yaml"))
-    planned = _planned(folder / "plan.json", recipe, dataset, spec)
-    images, count = int(planned["images"]), int(spec["seeds"])
+    budget = _planned(folder / "plan.json", recipe, dataset, spec)
+    images, count = int(budget["images"]), int(spec["seeds"])
     for seed in range(count):
         path = folder / f"{name_of((seed,))}.json"
         if result_of(path) is not None:
@@ -80,7 +81,7 @@ def play(folder: Path, spec: Mapping[str, Any], dataset: Dataset, brake: Any, sa
         if trained is None:
             return False
         torch.set_num_threads(int(spec["threads"]))
-        found = {**_measured(place, path, recipe, dataset, seed, spec), **trained, "planned": planned}
+        found = {**_measured(place, path, recipe, dataset, seed, spec), **trained, "planned": budget}
         write_atomically(path, json.dumps(finite(found), allow_nan=False) + "\n")
     return True
 
@@ -97,23 +98,9 @@ def clock(device: str) -> Callable[[], float]:
 
 
 def _planned(path: Path, recipe: Recipe, dataset: Dataset, spec: Mapping[str, Any]) -> dict[str, Any]:
-    """How many images each seed sees: the budget, or what a copy that is thrown away does in that time; written down
-    once."""
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        if isinstance(found, dict) and isinstance(found.get("images"), int):
-            return found
-    except (OSError, ValueError):
-        pass
-    batch, rate = recipe.config.batch, 0.0
-    wanted = spec["images"]
-    if wanted is None:
-        seconds = float(spec["seconds"])
-        rate = _rate(recipe, dataset, spec["device"], min(_TIMED, max(0.3, 0.1 * seconds)))
-        wanted = seconds * rate
-    planned = {"images": max(1, round(wanted / batch)) * batch, "rate": round(rate, 2), "seconds": spec["seconds"]}
-    write_atomically(path, json.dumps(planned) + "\n")
-    return planned
+    """How many images each seed sees, as `cell.planned`, by the `clock` of computing."""
+    rate = partial(_rate, recipe, dataset, spec["device"])
+    return {**planned(path, recipe.config.batch, spec["images"], spec["seconds"], rate), "seconds": spec["seconds"]}
 
 
 def _rate(recipe: Recipe, dataset: Dataset, device: str, seconds: float) -> float:
@@ -199,7 +186,7 @@ def _measured(
     found: dict[str, Any] = {
         "seeds": [seed], "samples": spec["samples"], "rate": 0.0, "averaged": [{}], "raw": [{}], "final": [{}],
         "curve": [], "initial": [{}], "figures": {}, "sampling": None, "likelihood": None,
-        "parameters": {"trained": _count(whole, tuple(whole.players)), "sampling": _count(whole, whole.useful)},
+        "parameters": {"trained": _count(whole.players.values()), "sampling": _count(parts.used(whole).values())},
     }  # fmt: skip
     try:
         run = Run(place, which="last", device=spec["device"])
@@ -225,12 +212,7 @@ def _measured(
     }  # fmt: skip
 
 
-def _count(game: Game, names: tuple[str, ...]) -> int:
-    """Parameters of these players, or of parts of them ("M.decoder")."""
-    modules: list[nn.Module] = []
-    for name in names:
-        player, _, part = name.partition(".")
-        modules.append(game.players[player].get_submodule(part))
+def _count(modules: Iterable[nn.Module]) -> int:
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
