@@ -326,7 +326,8 @@ def keep(training: Training, runs: list[dict[str, float]], samples: int, count: 
         "protocol": "published" if training.schedule.published else "shorter: step lowered to 0 over the second half",
         "samples": samples, "test_images": count, "runs": runs,
         "cpu_seconds": round(record["cpu"]), "seconds_per_epoch": round(record["cpu"] / max(1, record["epoch"]), 2),
-        "command": f"python -m benchmarks.svae --cells {training.cell} --epochs {training.schedule.epochs}",
+        "command": f"python -m benchmarks.svae --cells {training.cell} --epochs {training.schedule.epochs} "
+        f"--seeds {' '.join(map(str, training.seeds))} --test-images {count}",
         "device": training.device, "machine": describe(torch.get_num_threads()), "curve": record["curve"],
     }  # fmt: skip
     RESULTS.mkdir(parents=True, exist_ok=True)
