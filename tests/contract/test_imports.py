@@ -109,3 +109,11 @@ def test_every_package_says_what_it_is():
         text = path.read_text("utf-8")
         assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
         assert not re.search(r"\b(TODO|FIXME|XXX)\b", text), f"{path} is not finished"
+
+
+def test_every_promised_name_is_there():
+    import sparring
+    from sparring import api
+
+    for module in (sparring, api):
+        assert [name for name in module.__all__ if getattr(module, name, None) is None] == []

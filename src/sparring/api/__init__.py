@@ -1,0 +1,91 @@
+"""What people use from Python: the same as the command line, with the same defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sparring.api.comparing import compare, comparison, comparison_lines, play, refuse_comparison, save_comparison
+from sparring.api.drawing import figure_names, figures
+from sparring.api.judging import doctor, evaluate, evaluation_lines, report
+from sparring.api.preparing import check, options, pack, refuse_check, save_check
+from sparring.api.training import (
+    finish,
+    free_directory,
+    plan,
+    polite,
+    recipes,
+    request,
+    resume,
+    settings,
+    start,
+    steps,
+    train,
+)
+from sparring.api.using import (
+    convert,
+    export,
+    info,
+    load,
+    push,
+    save_reconstructions,
+    save_samples,
+    save_translations,
+    save_walk,
+    translated,
+    trust,
+)
+
+if TYPE_CHECKING:
+    from sparring.runs.run import Run
+
+__all__ = [
+    "options",
+    "check",
+    "refuse_check",
+    "save_check",
+    "pack",
+    "request",
+    "plan",
+    "steps",
+    "start",
+    "train",
+    "resume",
+    "finish",
+    "polite",
+    "free_directory",
+    "recipes",
+    "settings",
+    "load",
+    "trust",
+    "info",
+    "save_samples",
+    "save_walk",
+    "save_translations",
+    "translated",
+    "save_reconstructions",
+    "convert",
+    "export",
+    "push",
+    "doctor",
+    "evaluate",
+    "evaluation_lines",
+    "report",
+    "comparison",
+    "refuse_comparison",
+    "play",
+    "save_comparison",
+    "comparison_lines",
+    "compare",
+    "figures",
+    "figure_names",
+    "Run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """`Run` brings torch with it, so it waits until it is asked for (PEP 562)."""
+    if name == "Run":
+        from sparring.runs.run import Run
+
+        return Run
+    raise AttributeError(f"module 'sparring.api' has no attribute {name!r}")
