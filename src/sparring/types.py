@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -287,7 +287,11 @@ class Dice(Protocol):
 
 
 class HasLatents(ABC):
-    """A game whose samples are a function of a latent z."""
+    """A game whose samples are a function of a latent z.
+
+    prior: the law of z: "normal", each number by itself N(0, 1); or "sphere", uniform on the unit sphere."""
+
+    prior: ClassVar[Literal["normal", "sphere"]] = "normal"
 
     @abstractmethod
     def latents(self, dice: Dice) -> Tensor:

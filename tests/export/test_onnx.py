@@ -120,6 +120,16 @@ def test_the_card_says_how_it_is_used(exported: Any) -> None:
     assert isinstance(api.load(made.path).images, int)
 
 
+def test_latents_of_a_sphere_are_drawn_on_it(exported: Any) -> None:
+    _, made = exported("svae")
+    card = (made.path / "README.md").read_text("utf-8")
+    assert "uniform on the unit sphere" in card and "standard normal, each" not in card
+    code = card.split("## ONNX")[1].split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code.replace('"model.onnx"', repr(str(made.path / "model.onnx"))), names)
+    assert len(names["made"]) == 4
+
+
 def test_what_translates_is_written_without_noise_and_says_so(exported: Any) -> None:
     card = (exported("pix2pix")[1].path / "README.md").read_text("utf-8")
     assert "without noise (dropout)" in card and "multiples of 16" in card

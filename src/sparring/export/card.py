@@ -17,7 +17,7 @@ from torch import Tensor
 from sparring.chance import Dice
 from sparring.data.report import BINARY
 from sparring.errors import SparringError
-from sparring.export.functions import Port
+from sparring.export.functions import PRIORS, Port
 from sparring.export.onnx import OPSET, Written
 from sparring.generate import sample
 from sparring.generate.grid import picture
@@ -150,7 +150,8 @@ def _example(port: Port) -> str:
     if port.type == "int64":
         return "np.arange(4)"
     law = "standard_normal" if port.name == "z" else "random"
-    return f"np.random.default_rng(0).{law}({shape}, dtype=np.float32)"
+    drawn = f"np.random.default_rng(0).{law}({shape}, dtype=np.float32)"
+    return f"(z := {drawn}) / np.linalg.norm(z, axis=1, keepdims=True)" if port.says == PRIORS["sphere"] else drawn
 
 
 def _model(said: Mapping[str, Any]) -> str:

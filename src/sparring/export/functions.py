@@ -28,6 +28,11 @@ Sizes = tuple[int, int]
 
 _DEEPEST = 32  # of how many pixels FCN-8s makes one: for any other sides it could not be traced
 _RANGE = "[-1, 1] from black to white"
+PRIORS = {
+    "normal": "standard normal, each number by itself",
+    "sphere": "uniform on the unit sphere: a standard normal vector divided by its length",
+}
+"""What to draw z from, by `HasLatents.prior`."""
 _STILL = ("without noise (dropout), so the same image always gives the same one",)
 
 
@@ -129,7 +134,7 @@ def _decoder(game: Any, shape: tuple[int, ...], classes: int) -> Function:
         return (z, torch.arange(n) % classes) if told else (z,)
 
     z = given(1, (1, 1))[0]
-    inputs = [Port("z", ("batch", *z.shape[1:]), "float32", "standard normal, each number by itself")]
+    inputs = [Port("z", ("batch", *z.shape[1:]), "float32", PRIORS[game.prior])]
     if told:
         inputs.append(Port("label", ("batch",), "int64", f"the class, 0 to {classes - 1}"))
     points = len(shape) == 1

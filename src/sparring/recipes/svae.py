@@ -61,6 +61,7 @@ class SVAE(Autoencoder):
     """
 
     Config = SVAEConfig
+    prior = "sphere"
 
     @classmethod
     def sizes(cls, config: SVAEConfig) -> tuple[int, int]:
