@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -23,6 +23,10 @@ from sparring.train.rescue import SHIFT
 from sparring.train.schedule import Play
 from sparring.train.turn import Piece, consensus, gradient
 from sparring.types import Batch, Criticises, Samples, Stream, Translates
+
+Means = dict[str, Tensor]
+Moves = Generator[tuple[str, Means], None, Means]
+"""Who has just moved and what was paid in the round so far, move by move; returns what was paid in all of it."""
 
 
 class Match:
@@ -108,34 +112,39 @@ class Match:
 
     # ── one round ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def step(self) -> dict[str, Tensor]:
+    def step(self) -> Means:
         """One round; returns the mean of every term, ``{"D/real": (), "G/fake": (), "D/gradient": (), …}``; in an
         ensemble (members,) each."""
-        if not any(round_ >= 0 for round_ in self.retired):
-            return self._round()
-        with self._held(tensor for named in self.tensors().values() for tensor in named.values()):
-            return self._round()
+        return _finished(self.turns())
 
-    def _round(self) -> dict[str, Tensor]:
-        means: dict[str, Tensor] = {}
+    def turns(self) -> Moves:
+        """The same round, move by move: one may look at the game in between. It counts once it is played to its end."""
+        if not any(round_ >= 0 for round_ in self.retired):
+            return (yield from self._round())
+        with self._held(tensor for named in self.tensors().values() for tensor in named.values()):
+            return (yield from self._round())
+
+    def _round(self) -> Moves:
+        means: Means = {}
         before = self.drawn
         hand = self._deal(turn=0)
         if self.play.kind == "simultaneous":
-            means = self._together(hand)
+            means = yield from self._together(hand)
         elif self.play.kind == "consensus":
-            means = self._agreeing(hand)
+            means = yield from self._agreeing(hand)
         elif self.play.kind == "extragradient":
             with self._trial():
-                self._together(hand)
+                _finished(self._together(hand))
                 hand = self._deal(turn=len(self.game.players))
                 means, seen = self._gradients(hand, first=len(self.game.players))
-            self._moves(hand, seen, means)
+            yield from self._moves(hand, seen, means)
         else:
             for turn, player in enumerate(self._order(hand, means)):
                 if player in hand.used:  # a player never sees the same batch twice
                     hand = self._deal(turn)
                 means |= self._gradient(player, hand, turn)
                 self._move(player, hand, hand.last, means)
+                yield player, means
         self.round += 1
         self.engine.average_statistics(self.game.players.values())
         half_life = min(self.training.ema_images, self.training.ema_share * self.images)
@@ -144,26 +153,27 @@ class Match:
             self.averages.update(decay((self.drawn - before) * self.training.batch, half_life))
         return means if self.members is None else self._of_the_living(means)
 
-    def _together(self, hand: Hand) -> dict[str, Tensor]:
+    def _together(self, hand: Hand) -> Moves:
         """All gradients at the same parameters, then all steps."""
         means, seen = self._gradients(hand)
-        self._moves(hand, seen, means)
-        return means
+        return (yield from self._moves(hand, seen, means))
 
-    def _gradients(self, hand: Hand, first: int = 0) -> tuple[dict[str, Tensor], dict[str, list[Piece]]]:
+    def _gradients(self, hand: Hand, first: int = 0) -> tuple[Means, dict[str, list[Piece]]]:
         """Everyone's gradient at the present parameters; and what each saw. first: the number of the first turn."""
-        means: dict[str, Tensor] = {}
+        means: Means = {}
         seen: dict[str, list[Piece]] = {}
         for turn, player in enumerate(self.game.players):
             means |= self._gradient(player, hand, first + turn)
             seen[player] = hand.last
         return means, seen
 
-    def _moves(self, hand: Hand, seen: Mapping[str, list[Piece]], means: Mapping[str, Tensor]) -> None:
+    def _moves(self, hand: Hand, seen: Mapping[str, list[Piece]], means: Means) -> Moves:
         for player in self.game.players:
             self._move(player, hand, seen[player], means)
+            yield player, means
+        return means
 
-    def _agreeing(self, hand: Hand) -> dict[str, Tensor]:
+    def _agreeing(self, hand: Hand) -> Moves:
         """All gradients, each with that of γ ½‖v‖², at the same parameters, then all steps."""
         seen: dict[str, list[Piece]] = {}
         for turn, player in enumerate(self.game.players):
@@ -174,8 +184,7 @@ class Match:
         means = {f"{player}/{name}": value for player, terms in found.items() for name, value in terms.items()}
         for player, module in self.game.players.items():
             means[f"{player}/gradient"] = self.engine.gradient_norm(module, self.members)
-        self._moves(hand, seen, means)
-        return means
+        return (yield from self._moves(hand, seen, means))
 
     @contextmanager
     def _trial(self) -> Iterator[None]:
@@ -339,6 +348,15 @@ class Match:
         self.bad.zero_()
         if self.members is not None:
             self.retired = [int(round_) for round_ in state["retired"]]
+
+
+def _finished(moves: Moves) -> Means:
+    """Play them all."""
+    while True:
+        try:
+            next(moves)
+        except StopIteration as end:
+            return dict(end.value)
 
 
 @contextmanager
