@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sparring.api.comparing import compare, comparison, comparison_lines, play, refuse_comparison, save_comparison
 from sparring.api.drawing import figure_names, figures
 from sparring.api.judging import doctor, evaluate, evaluation_lines, report
+from sparring.api.latents import powers, spot_picture
 from sparring.api.preparing import check, options, pack, refuse_check, save_check
 from sparring.api.training import (
     finish,
@@ -66,6 +67,8 @@ __all__ = [
     "convert",
     "export",
     "push",
+    "powers",
+    "spot_picture",
     "doctor",
     "evaluate",
     "evaluation_lines",
