@@ -5,54 +5,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sparring.errors import UsageError
 from sparring.runs import document
+from sparring.runs.tail import MOST_POINTS, Back, Curves, Tail, Told
 
-MOST_POINTS = 150
-"""Points of a curve: at twice as many, neighbours are averaged, which also calms the noise of small batches."""
-MOST_ALARMS = 100
-MOST_BACK = 20
-"""Stretches that the run went back over, that are shown."""
+__all__ = ["MOST_POINTS", "Back", "Curves", "Facts", "Told", "read"]
+
 LARGEST_PICTURE = 16 * 2**20
 """Bytes of a picture that is still put into the page."""
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Lines over images: by name, one value (or None) for each entry of `images`."""
-
-    images: list[int] = field(default_factory=list)
-    lines: dict[str, list[float | None]] = field(default_factory=dict)
-
-    def rows(self) -> list[tuple[int, dict[str, float]]]:
-        """The same as (images, values), what is missing left out."""
-        return [
-            (images, {name: value for name, line in self.lines.items() if (value := line[k]) is not None})
-            for k, images in enumerate(self.images)
-        ]
-
-
-@dataclass(frozen=True)
-class Told:
-    """An alarm of the log."""
-
-    images: int
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Back:
-    """The run went back from image `since` to image `to`."""
-
-    since: int
-    to: int
-    message: str
 
 
 @dataclass
@@ -112,12 +77,12 @@ class Facts:
         return found if isinstance(found, dict) else {}
 
 
-def read(run: Path) -> Facts:
-    """The facts of the run in directory `run`."""
+def read(run: Path, tail: Tail | None = None) -> Facts:
+    """The facts of the run in directory `run`. tail: its log, as far as it was read already."""
     facts = Facts(run.resolve().name)
     facts.recipe = _mapping(run / "recipe.yaml", lambda path: document.read(path).values, facts)
     facts.data = _mapping(run / "data.json", _json, facts)
-    _read_log(run / "log.jsonl", facts)
+    _take_log(tail or Tail(run / "log.jsonl"), facts)
     for path in sorted((run / "samples").glob("*.png")):
         if path.stem.isdecimal() and _fits(path, facts):
             facts.samples.append((int(path.stem), path))
@@ -199,108 +164,10 @@ def _nearest(found: Any) -> list[tuple[str, str, float | None]]:
 
 # ── the log ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-Row = tuple[int, dict[str, tuple[float, int]]]
-"""Images seen; by name, the sum and the count of what was said up to there."""
 
-
-class _Averaged:
-    """Rows as they come. When there are twice too many, neighbours are averaged: any length fits into memory."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-        self._group, self._waiting = 1, 0
-
-    def add(self, images: int, values: Mapping[str, float]) -> None:
-        if self._waiting == 0:
-            self.rows.append((images, {}))
-        sums = self.rows[-1][1]
-        for name, value in values.items():
-            if math.isfinite(value):
-                total, count = sums.get(name, (0.0, 0))
-                sums[name] = (total + value, count + 1)
-        self.rows[-1] = (images, sums)
-        self._waiting = (self._waiting + 1) % self._group
-        if len(self.rows) >= 2 * MOST_POINTS and self._waiting == 0:
-            self.rows = [_joined(self.rows[i], self.rows[i + 1]) for i in range(0, len(self.rows) - 1, 2)]
-            self._group *= 2
-
-    def back(self, images: int) -> list[Row]:
-        """Forget what came after `images`; that."""
-        undone = [row for row in self.rows if row[0] > images]
-        self.rows = [row for row in self.rows if row[0] <= images]
-        self._waiting = 0
-        return undone
-
-
-def _joined(a: Row, b: Row) -> Row:
-    sums = dict(a[1])
-    for name, (total, count) in b[1].items():
-        before = sums.get(name, (0.0, 0))
-        sums[name] = (before[0] + total, before[1] + count)
-    return b[0], sums
-
-
-def _curves(rows: list[Row]) -> Curves:
-    names = dict.fromkeys(name for _, sums in rows for name in sums)
-    lines: dict[str, list[float | None]] = {
-        name: [sums[name][0] / sums[name][1] if name in sums else None for _, sums in rows] for name in names
-    }
-    return Curves([images for images, _ in rows], lines)
-
-
-def _records(path: Path, facts: Facts) -> Iterator[tuple[dict[str, Any], int]]:
-    """(record, images) of every line that is one of ours; others are counted, not believed."""
-    strange = 0
-    try:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    record = json.loads(line)
-                    if record.get("event") == "alarm":
-                        record["message"] = str(record["message"])
-                    elif record.get("event") in ("turn", "probed"):
-                        record["values"] = {str(k): float(v) for k, v in record["values"].items() if v is not None}
-                        record["rate"] = float(record["rate"]) if record.get("rate") is not None else None
-                    else:
-                        continue
-                    images = int(record["images"])
-                except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-                    # a last half line is being written, or was torn
-                    strange += line.endswith("\n") and not line.isspace()
-                    continue
-                yield record, images
-    except FileNotFoundError:
-        facts.troubles.append(f"{path.name} is missing: nothing has been logged yet")
-    except OSError as error:
-        facts.troubles.append(f"{path.name} could not be read: {error}")
-    if strange:
-        facts.troubles.append(f"{strange} of the lines in {path.name} could not be read")
-
-
-def _read_log(path: Path, facts: Facts) -> None:
-    """Fill the curves. Where the run went back, what it had said of later images is undone."""
-    turns, probes = _Averaged(), _Averaged()
-    rates: list[float] = []
-    last = reached = 0  # images of the last line, and of the last alarm, which may be further
-    for record, images in _records(path, facts):
-        alarm = record["event"] == "alarm"
-        if record.get("code") == "ROLLBACK" if alarm else images < last:
-            _undo(facts, turns, probes, Back(max(last, reached, images), images, record.get("message", "")))
-            last = reached = images
-        if alarm:
-            reached = images
-            if len(facts.alarms) < MOST_ALARMS:
-                facts.alarms.append(Told(images, str(record.get("code", "")), record["message"]))
-            continue
-        last = images
-        (turns if record["event"] == "turn" else probes).add(images, record["values"])
-        if record["rate"] is not None and len(rates) < 10_000:
-            rates.append(record["rate"])
-    facts.turns, facts.probes = _curves(turns.rows), _curves(probes.rows)
-    facts.rate = sorted(rates)[len(rates) // 2] if rates else None
-
-
-def _undo(facts: Facts, turns: _Averaged, probes: _Averaged, back: Back) -> None:
-    pieces = _curves(turns.back(back.to)), _curves(probes.back(back.to))
-    facts.backs = [*facts.backs, back][-MOST_BACK:]
-    facts.undone = [*facts.undone, pieces][-MOST_BACK:]
+def _take_log(tail: Tail, facts: Facts) -> None:
+    """Fill the curves with what a log says by now."""
+    tail.catch_up()
+    facts.turns, facts.probes = tail.turns.curves(), tail.probes.curves()
+    facts.undone, facts.backs, facts.alarms, facts.rate = tail.undone, tail.backs, tail.alarms, tail.rate
+    facts.troubles += tail.troubles
