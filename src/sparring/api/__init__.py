@@ -8,7 +8,9 @@ from sparring.api.comparing import compare, comparison, comparison_lines, play, 
 from sparring.api.drawing import figure_names, figures
 from sparring.api.judging import doctor, evaluate, evaluation_lines, report
 from sparring.api.latents import powers, spot_picture
+from sparring.api.pictures import clean_picture
 from sparring.api.preparing import check, options, pack, refuse_check, save_check
+from sparring.api.study import new_study, open_study, study_lines, study_result
 from sparring.api.training import (
     finish,
     free_directory,
@@ -79,8 +81,13 @@ __all__ = [
     "save_comparison",
     "comparison_lines",
     "compare",
+    "clean_picture",
     "figures",
     "figure_names",
+    "new_study",
+    "open_study",
+    "study_result",
+    "study_lines",
     "Run",
 ]
 
