@@ -25,6 +25,7 @@ SUMMARY = (
 
 def commands() -> dict[str, type[Command]]:
     """Every command by name, in the order of the help."""
+    from sparring.cli.app import App
     from sparring.cli.check import Check
     from sparring.cli.compare import Compare
     from sparring.cli.convert import Convert
@@ -63,6 +64,7 @@ def commands() -> dict[str, type[Command]]:
         "info": Info,
         "doctor": Doctor,
         "demo": Demo,
+        "app": App,
     }
 
 

@@ -1,0 +1,128 @@
+"""What the app may see and who may ask: folders, and the secrets of this launch. Ids stand for places."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sparring.app.trouble import Unknown
+
+_DEEP = 3
+"""How many folders below a root a run may lie."""
+_MANY = 20_000
+"""Folders that are looked at; a root with more shows the runs among the first."""
+_ID = re.compile("[0-9a-f]{16}")
+
+
+def identity(path: Path) -> str:
+    """The id of a place: the first 16 hex digits of the SHA-256 of its resolved path.
+
+    >>> len(identity(Path("runs/demo")))
+    16
+    """
+    return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything the app is told at its start.
+
+    roots: folders in which runs are looked for.   data_roots: folders whose data sets may be trained on.
+    token: the secret of this launch.   hosts: the exact values of the Host header that are answered, "127.0.0.1:8123".
+    password: what people from elsewhere are asked for; None where only this machine is listened to.
+    only_study: the study that is served alone, to people who need no token; None for the whole app.
+    """
+
+    roots: tuple[Path, ...]
+    data_roots: tuple[Path, ...]
+    token: str
+    hosts: frozenset[str]
+    password: str | None = None
+    only_study: Path | None = None
+
+    @cached_property
+    def cookie(self) -> str:
+        """What a browser that was let in keeps (HttpOnly)."""
+        return self._derived("cookie")
+
+    @cached_property
+    def page_token(self) -> str:
+        """What our own pages carry, and send with everything that changes something."""
+        return self._derived("page")
+
+    @property
+    def open_to_all(self) -> bool:
+        """Whether pages need no cookie: a study for raters, without a password."""
+        return self.only_study is not None and self.password is None
+
+    def _derived(self, purpose: str) -> str:
+        return hmac.new(self.token.encode(), purpose.encode(), hashlib.sha256).hexdigest()
+
+    def runs(self) -> dict[str, Path]:
+        """Every run below the roots, id → directory, by name. A run is a folder with a recipe.yaml."""
+        return _index(place for root in self.roots for place in _runs_below(root))
+
+    def run(self, id: str) -> Path:
+        """The directory of a run; `Unknown` where the roots have no such run (any longer)."""
+        return _one(id, self.runs(), "RUN", "there is no such run (any longer)")
+
+    def data(self) -> dict[str, Path]:
+        """What may be trained on, id → folder or file: what lies in the data roots, and the roots themselves."""
+        return _index(place for root in self.data_roots for place in (root, *_children(root)))
+
+    def datum(self, id: str) -> Path:
+        """A folder or file of `data`; `Unknown` where there is none."""
+        return _one(id, self.data(), "DATA", "there is no such data folder (any longer)")
+
+
+def new_token() -> str:
+    """A secret of 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def _one(id: str, index: dict[str, Path], code: str, what: str) -> Path:
+    if not _ID.fullmatch(id) or id not in index:
+        raise Unknown(code, what, fix="reload the page")
+    return index[id]
+
+
+def _index(places: Iterable[Path]) -> dict[str, Path]:
+    return {identity(place): place for place in sorted(set(places), key=lambda place: (place.name, str(place)))}
+
+
+def _children(folder: Path) -> Iterator[Path]:
+    """What lies in a folder, resolved; without hidden things and links that lead out of it."""
+    home = folder.resolve()
+    try:
+        with os.scandir(home) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+    except OSError:
+        return
+    for name in names:
+        try:
+            place = (home / name).resolve()
+        except (OSError, RuntimeError):  # links in a circle
+            continue
+        if place.is_relative_to(home) and place != home:
+            yield place
+
+
+def _runs_below(root: Path) -> Iterator[Path]:
+    """The runs below a root (which may be one itself), as resolved directories inside the root."""
+    home, left = root.resolve(), _MANY
+    waiting = [(home, 0)]
+    while waiting and left:
+        folder, depth = waiting.pop()
+        left -= 1
+        if (folder / "recipe.yaml").is_file():
+            yield folder
+        elif depth < _DEEP:
+            inside = (place for place in _children(folder) if place.is_dir() and place.is_relative_to(home))
+            waiting += [(place, depth + 1) for place in inside]

@@ -1,0 +1,1 @@
+"""What happens in child processes: plain functions of values and bytes, called by `worker` through `work`."""

@@ -1,0 +1,1 @@
+"""One file per page: what its script may ask of the server."""

@@ -1,0 +1,185 @@
+"""The server: pages, static files, and the routes of each page behind the guard."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse, Response
+
+from sparring.app import trouble
+from sparring.app.bodies import Body
+from sparring.app.desk import Desk
+from sparring.app.door import ENTER, Door
+from sparring.app.guard import Guard
+from sparring.app.trouble import Refused, Unknown
+from sparring.app.worker import Workers
+
+ROUTERS: tuple[str, ...] = ()
+"""Every module of `sparring.app.routes` with ``router(desk, workers) -> APIRouter``."""
+RATERS: tuple[str, ...] = ()
+"""Those with ``raters(desk, workers) -> APIRouter``: all there is where a study is served alone."""
+
+PAGES = {
+    "/": "runs.html",
+    "/play": "play.html",
+    "/translate": "translate.html",
+    "/playground": "playground.html",
+    "/study": "study.html",
+    "/take/{study}": "take.html",
+}
+FOR_RATERS = ("/take/{study}",)
+"""Pages that exist where a study is served alone."""
+
+_KINDS = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "webp": "image/webp",
+    "png": "image/png",
+}
+_MARK = b'<meta name="sparring-token" content="">'
+
+
+@dataclass(frozen=True)
+class Static:
+    """A packaged file."""
+
+    data: bytes
+    kind: str
+    tag: str
+
+
+def statics() -> dict[str, Static]:
+    """Every packaged file by its name below static/, such as "js/api.js". What is not in this table is not served."""
+    found: dict[str, Static] = {}
+    waiting = [("", files("sparring.app") / "static")]
+    while waiting:
+        before, place = waiting.pop()
+        for entry in place.iterdir():
+            name = before + entry.name
+            if entry.is_dir():
+                waiting.append((name + "/", entry))
+            elif (suffix := name.rpartition(".")[2]) in _KINDS:
+                data = entry.read_bytes()
+                found[name] = Static(data, _KINDS[suffix], f'"{hashlib.sha256(data).hexdigest()[:32]}"')
+    return found
+
+
+def create(desk: Desk) -> FastAPI:
+    """The app of a desk."""
+    workers = Workers()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            workers.close()
+
+    app = FastAPI(
+        openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False, title="sparring"
+    )
+    app.state.workers = workers
+    trouble.install(app)
+    door = Door(desk)
+    app.include_router(_front(desk, door))
+    for name in RATERS:
+        app.include_router(_module(name).raters(desk, workers))
+    if desk.only_study is None:
+        for name in ROUTERS:
+            app.include_router(_module(name).router(desk, workers))
+    app.add_middleware(Guard, desk=desk, door=door)
+    return app
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"sparring.app.routes.{name}")
+
+
+class _Password(Body):
+    password: str
+
+
+def _front(desk: Desk, door: Door) -> APIRouter:
+    """Pages, static files, and the door."""
+    router, packaged = APIRouter(), statics()
+    wanted = FOR_RATERS if desk.only_study is not None else tuple(PAGES)
+    for path in wanted:
+        router.add_api_route(path, _page(packaged[PAGES[path]], desk), response_class=HTMLResponse)
+
+    @router.get("/static/{name:path}")
+    def static(name: str, request: Request) -> Response:
+        if name not in packaged or name.endswith(".html"):
+            raise Unknown("NOT-FOUND", "there is nothing at this address")
+        file = packaged[name]
+        headers = {"etag": file.tag, "cache-control": "no-cache"}
+        if request.headers.get("if-none-match") == file.tag:
+            return Response(status_code=304, headers=headers)
+        return Response(file.data, media_type=file.kind, headers=headers)
+
+    if desk.password is not None:
+
+        @router.post(ENTER)
+        def enter(body: _Password, request: Request) -> Response:
+            if not door.right(body.password):
+                raise Refused(403, "PASSWORD", "this is not the password", fix="ask whoever started sparring")
+            response = Response(status_code=204)
+            door.let_in(response, request.headers["host"])
+            return response
+
+    @router.get("/api/ready")
+    def ready() -> dict[str, bool]:
+        return {"ready": True}
+
+    return router
+
+
+def _page(file: Static, desk: Desk) -> Callable[[], Response]:
+    """A page with the token of this launch in its head."""
+    if _MARK not in file.data:
+        raise ValueError("a page has no place for the token")
+    filled = file.data.replace(_MARK, _MARK.replace(b'content=""', f'content="{desk.page_token}"'.encode()))
+
+    def page() -> Response:
+        return Response(filled, media_type=file.kind)
+
+    return page
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def serve(desk: Desk, listener: socket.socket, *, ready: Callable[[], None] = lambda: None) -> None:
+    """Answer on a socket that listens, until SIGINT or SIGTERM. ready is called when the first request can come."""
+    config = uvicorn.Config(
+        create(desk),
+        http="h11",
+        ws="none",
+        access_log=False,  # addresses may hold the token
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=10,
+        timeout_graceful_shutdown=2,  # streams of events never end by themselves
+        h11_max_incomplete_event_size=2**15,
+        lifespan="on",
+    )
+    _Server(config, ready).run([listener])
