@@ -67,11 +67,21 @@ class Desk:
 
     def runs(self) -> dict[str, Path]:
         """Every run below the roots, id → directory, by name. A run is a folder with a recipe.yaml."""
-        return _index(place for root in self.roots for place in _runs_below(root))
+        return _index(place for root in self.roots for place in _below(root, "recipe.yaml"))
 
     def run(self, id: str) -> Path:
         """The directory of a run; `Unknown` where the roots have no such run (any longer)."""
         return _one(id, self.runs(), "RUN", "there is no such run (any longer)")
+
+    def studies(self) -> dict[str, Path]:
+        """Every study that is served, id → directory: below the roots, or the only one. It has a study.yaml."""
+        if self.only_study is not None:
+            return _index([self.only_study])
+        return _index(place for root in self.roots for place in _below(root, "study.yaml"))
+
+    def study(self, id: str) -> Path:
+        """The directory of a study; `Unknown` where there is none (any longer)."""
+        return _one(id, self.studies(), "STUDY", "there is no such study (any longer)")
 
     def data(self) -> dict[str, Path]:
         """What may be trained on, id → folder or file: what lies in the data roots, and the roots themselves."""
@@ -114,14 +124,14 @@ def _children(folder: Path) -> Iterator[Path]:
             yield place
 
 
-def _runs_below(root: Path) -> Iterator[Path]:
-    """The runs below a root (which may be one itself), as resolved directories inside the root."""
+def _below(root: Path, mark: str) -> Iterator[Path]:
+    """The directories at or below a root that hold a file of this name, resolved; what lies in one is not looked at."""
     home, left = root.resolve(), _MANY
     waiting = [(home, 0)]
     while waiting and left:
         folder, depth = waiting.pop()
         left -= 1
-        if (folder / "recipe.yaml").is_file():
+        if (folder / mark).is_file():
             yield folder
         elif depth < _DEEP:
             inside = (place for place in _children(folder) if place.is_dir() and place.is_relative_to(home))

@@ -25,7 +25,7 @@ from sparring.app.worker import Workers
 
 ROUTERS: tuple[str, ...] = ()
 """Every module of `sparring.app.routes` with ``router(desk, workers) -> APIRouter``."""
-RATERS: tuple[str, ...] = ()
+RATERS: tuple[str, ...] = ("take",)
 """Those with ``raters(desk, workers) -> APIRouter``: all there is where a study is served alone."""
 
 PAGES = {

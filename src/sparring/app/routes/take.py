@@ -1,0 +1,116 @@
+"""A study as people take it. Raters are known by a random cookie alone, and hear what is true after their answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from pydantic import Field
+
+from sparring.app.bodies import Body, Id
+from sparring.app.desk import Desk, identity
+from sparring.app.door import cookie_name
+from sparring.app.studies import Studies, rater_of, sheet, standing, tally
+from sparring.app.trouble import Refused
+from sparring.app.worker import Workers
+
+if TYPE_CHECKING:
+    from sparring.study.store import Store
+
+KEPT = 180 * 24 * 3600
+"""Seconds for which a browser keeps the cookie of its rater, who may go on where they stopped."""
+_DAY = 86_400_000
+
+Name = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
+
+
+class Begin(Body):
+    """fresh: somebody else takes the study in this browser, as a new rater."""
+
+    fresh: bool = False
+
+
+class Vote(Body):
+    """milliseconds: from the moment the pictures appeared.   seen: for how many of them they could be seen."""
+
+    trial: Annotated[int, Field(ge=0, le=10_000)]
+    answer: Literal["left", "right", "real", "fake"]
+    milliseconds: Annotated[int, Field(ge=0, le=_DAY)]
+    seen: Annotated[int, Field(ge=0, le=_DAY)] | None = None
+
+
+def raters(desk: Desk, workers: Workers) -> APIRouter:
+    """What people who take a study may ask. They need no token of the launch where a study is served alone."""
+    studies = Studies(desk)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        studies.close()
+
+    router = APIRouter(lifespan=lifespan)
+
+    def known(request: Request, study: str) -> tuple[Store, int]:
+        store = studies.store(study)
+        rater = rater_of(store, request.cookies.get(_cookie(request)))
+        if rater is None:
+            raise Refused(403, "RATER", "you have not begun this study", fix="reload the page")
+        return store, rater
+
+    @router.get("/api/take/{study}")
+    def about(request: Request, study: Id) -> dict[str, Any]:
+        store = studies.store(study)
+        return standing(store, rater_of(store, request.cookies.get(_cookie(request))))
+
+    @router.post("/api/take/{study}/begin")
+    def begin(request: Request, study: Id, body: Begin) -> Response:
+        store = studies.store(study)
+        token = request.cookies.get(_cookie(request))
+        rater = rater_of(store, token)
+        if rater is None or (body.fresh and store.answered(rater)):
+            if token is None or body.fresh or not 16 <= len(token) <= 200:
+                token = secrets.token_urlsafe(24)
+            rater = store.enrol(token)
+        response = JSONResponse(sheet(store, rater))
+        response.set_cookie(_cookie(request), token or "", max_age=KEPT, httponly=True, samesite="strict", path="/")
+        return response
+
+    @router.get("/api/take/{study}/picture/{name}")
+    def picture(request: Request, study: Id, name: Name) -> Response:
+        store, _ = known(request, study)
+        return Response(store.picture(name).read_bytes(), media_type="image/png")
+
+    @router.post("/api/take/{study}/vote")
+    def vote(request: Request, study: Id, body: Vote) -> dict[str, Any]:
+        """Answered once the answer is on the disk. The same may be sent again: the first answer stands."""
+        store, rater = known(request, study)
+        kept = store.vote(rater, body.trial, body.answer, body.milliseconds, body.seen)
+        truth = store.feedback(rater, body.trial)
+        answers = store.answered(rater)
+        told = {"truth": truth, "right": answers[body.trial] == truth} if truth else None
+        return {"kept": kept, "done": len(answers), "feedback": told}
+
+    @router.get("/api/take/{study}/own")
+    def own(request: Request, study: Id) -> dict[str, int]:
+        store, rater = known(request, study)
+        if len(store.answered(rater)) < store.study.trials + store.study.catch:
+            raise Refused(409, "UNFINISHED", "not everything is answered yet", fix="reload the page and go on")
+        return tally(store, rater)
+
+    if desk.only_study is not None:
+        address = f"/take/{identity(desk.only_study)}"
+
+        @router.get("/")
+        def front() -> Response:
+            return RedirectResponse(address, 303)
+
+    return router
+
+
+def _cookie(request: Request) -> str:
+    """Of this rater; cookies do not know ports."""
+    return f"{cookie_name(request.headers['host'])}-rater"

@@ -1,0 +1,294 @@
+// A study as a person takes it: the instructions, practice with feedback, the trials, the own result.
+// The server never says what is real before an answer is stored; this page knows pictures by random numbers alone.
+
+import { decoded, expose, frames, period } from "/static/js/exposure.js";
+import { Refused, ask, wait } from "/static/js/post.js";
+import { KEYS, WORDS, lead, own, steps } from "/static/js/take_words.js";
+
+const $ = (id) => document.getElementById(id);
+const HOME = `/api/take/${location.pathname.split("/").pop()}`;
+const FIXATION = 600; // milliseconds of a cross before the pictures
+const REST = 20; // trials after which a pause is offered
+const DAY = 86_400_000;
+const SIDE = 256; // CSS pixels to which small pictures are enlarged, where there is room
+
+const trouble = (text) => { $("trouble").textContent = text; };
+const speak = (text) => { $("spoken").textContent = text; };
+
+function screen(name) {
+  for (const part of ["loading", "welcome", "trial", "between", "thanks"]) $(part).hidden = part !== name;
+}
+
+// ── what was pressed ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The one who waits for a key or a tap: {choose(index, moment), go()} or nothing. */
+let listener = {};
+let resting = false; // a pause was asked for
+
+document.addEventListener("keydown", (event) => {
+  if (event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
+  const choice = KEYS.findIndex((keys) => keys.includes(event.key.toLowerCase()));
+  const onButton = event.target.closest?.("button, a");
+  if (choice >= 0 && listener.choose) {
+    event.preventDefault();
+    listener.choose(choice, event.timeStamp);
+  } else if (event.key.toLowerCase() === "p") {
+    rest();
+  } else if ((event.key === " " || event.key === "Enter") && listener.go && !onButton) {
+    event.preventDefault();
+    listener.go();
+  }
+});
+for (const id of ["start", "on"]) $(id).addEventListener("click", () => listener.go?.());
+$("rest").addEventListener("click", rest);
+
+function rest() {
+  if ($("trial").hidden || resting) return;
+  resting = true;
+  $("rest").setAttribute("aria-pressed", "true");
+  speak("A pause comes after this answer.");
+}
+
+const going = () => new Promise((go) => { listener = { go }; });
+
+/** A screen with one button. Resolves when it is left. */
+async function between(title, text) {
+  $("between-title").textContent = title;
+  $("between-text").textContent = text;
+  screen("between");
+  $("between-title").focus();
+  await going();
+  listener = {};
+}
+
+// ── one trial ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function canvases(pictures) {
+  const gap = innerWidth < 480 ? 12 : 16;
+  const room = ($("stage").clientWidth - gap * (pictures.length - 1)) / pictures.length;
+  const high = Math.max(96, innerHeight * 0.5);
+  return pictures.map((picture, at) => {
+    const canvas = document.createElement("canvas");
+    canvas.width = picture.width;
+    canvas.height = picture.height;
+    const most = Math.min(room / picture.width, high / picture.height);
+    const scale = most >= 1 ? Math.floor(Math.min(most, Math.max(1, SIDE / Math.max(picture.width, picture.height)))) : most;
+    canvas.style.width = `${picture.width * scale}px`;
+    canvas.style.height = `${picture.height * scale}px`;
+    canvas.classList.toggle("enlarged", scale > 1);
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", pictures.length === 1 ? "The picture" : ["Left picture", "Right picture"][at]);
+    canvas.addEventListener("click", (event) => pictures.length > 1 && listener.choose?.(at, event.timeStamp));
+    return canvas;
+  });
+}
+
+/** Buttons of this study's answers; they stay the same from trial to trial. */
+function choices(words) {
+  $("choices").replaceChildren(...words.choices.map(({ label, key }, at) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.setAttribute("aria-pressed", "false");
+    const shown = document.createElement("kbd");
+    shown.className = "keyboard";
+    shown.textContent = key;
+    button.append(label, " ", shown);
+    button.addEventListener("click", (event) => listener.choose?.(at, event.timeStamp));
+    return button;
+  }));
+}
+
+function mark(pressed, open) {
+  [...$("choices").children].forEach((button, at) => {
+    button.setAttribute("aria-pressed", String(at === pressed));
+    button.setAttribute("aria-disabled", String(!open));
+    button.classList.remove("right", "wrong");
+  });
+}
+
+/**
+ * Show the pictures and wait for an answer. An answer while they can be seen counts, and does not shorten them.
+ *
+ * seconds: null shows them until the answer.   onset: called when they appear. Resolves to {choice, milliseconds from onset to answer, shown}.
+ */
+async function look(pictures, seconds, frame, onset) {
+  const stage = $("pictures");
+  const shown = canvases(pictures);
+  shown.forEach((canvas) => { canvas.style.visibility = "hidden"; });
+  stage.replaceChildren(...shown);
+  $("cross").hidden = false;
+  mark(-1, false);
+  $("hint").className = "hint";
+  $("hint").textContent = "";
+  await frames(FIXATION);
+  const show = () => {
+    $("cross").hidden = true;
+    shown.forEach((canvas, at) => {
+      canvas.getContext("2d").drawImage(pictures[at], 0, 0);
+      canvas.style.visibility = "visible";
+    });
+  };
+  const hide = () => shown.forEach((canvas) => {
+    canvas.style.visibility = "hidden";
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+  });
+  let moment = 0;
+  const answered = new Promise((done) => {
+    listener = {
+      choose: (choice, pressed) => {
+        if (!moment || pressed < moment) return;
+        mark(choice, true);
+        listener = {};
+        done({ choice, milliseconds: Math.round(pressed - moment) });
+      },
+    };
+  });
+  const began = (now) => { moment = now; mark(-1, true); onset(); };
+  if (seconds === null) {
+    await expose({ show, hide: () => {}, milliseconds: 0, frame, began });
+    const answer = await answered;
+    hide();
+    return { ...answer, shown: answer.milliseconds };
+  }
+  const seen = await expose({ show, hide, milliseconds: seconds * 1000, frame, began });
+  speak("Your answer?");
+  return { ...(await answered), shown: Math.round(seen.shown) };
+}
+
+/** Practice says how it was: the buttons show it, a line says it. */
+async function feedback(words, choice, said) {
+  const truth = words.choices.findIndex(({ value }) => value === said.truth);
+  const buttons = [...$("choices").children];
+  buttons[choice].classList.add(said.right ? "right" : "wrong");
+  if (truth >= 0) buttons[truth].classList.add("right");
+  const text = `${said.right ? "Right" : "Wrong"}: ${words.truth[said.truth] ?? "look again"}.`;
+  $("hint").className = `hint ${said.right ? "good" : "bad"}`;
+  $("hint").textContent = `${text} Space or tap to go on.`;
+  speak(text);
+  await wait(250); // a second press on the same key is no wish to go on
+  await new Promise((go) => {
+    listener = { go, choose: go };
+    $("stage").addEventListener("click", go, { once: true });
+  });
+  listener = {};
+}
+
+// ── the whole ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** For how long the pictures of this trial were shown before the page was loaded again: it counts as seen. */
+function recall(number) {
+  const kept = JSON.parse(sessionStorage.getItem(HOME) ?? "{}");
+  return kept.number === number ? kept.shown : 0;
+}
+
+function remember(number, shown) {
+  sessionStorage.setItem(HOME, JSON.stringify({ number, shown }));
+}
+
+/** Pictures of a trial, decoded. A server that is away for a moment is waited for. */
+async function ready(trial) {
+  for (let tries = 0; ; tries++) {
+    try {
+      const pictures = await Promise.all(trial.images.map((id) => decoded(`${HOME}/picture/${id}`)));
+      if (tries) trouble("");
+      return pictures;
+    } catch (error) {
+      if (error.status && error.status < 500 && error.status !== 429) throw error;
+      trouble("A picture does not come. Trying again …");
+      await wait(Math.min(5000, 400 * 2 ** tries));
+    }
+  }
+}
+
+async function run(study, sheet) {
+  const words = WORDS[study.protocol];
+  choices(words);
+  $("question").textContent = study.question;
+  const frame = await period();
+  const total = sheet.done + sheet.trials.length;
+  let next = ready(sheet.trials[0]);
+  next.catch(() => {}); // said where it is awaited
+  for (const [at, trial] of sheet.trials.entries()) {
+    const number = sheet.done + at;
+    if (number === sheet.practice && sheet.practice > 0) {
+      const many = total - sheet.practice;
+      await between("Practice is over", `Now ${many} in earnest. From here on you are not told whether you were right.`);
+    } else if (resting || (at > 0 && number > sheet.practice && (number - sheet.practice) % REST === 0)) {
+      await between("A pause", `${number} of ${total} are done. Go on when you are ready.`);
+    }
+    resting = false;
+    $("rest").setAttribute("aria-pressed", "false");
+    screen("trial");
+    $("where").textContent = trial.practice ? `Practice ${number + 1} of ${sheet.practice}`
+      : `${number - sheet.practice + 1} of ${total - sheet.practice}`;
+    $("progress").value = number / total;
+    speak(`${$("where").textContent}. Look.`);
+    const pictures = await next;
+    if (at + 1 < sheet.trials.length) {
+      next = ready(sheet.trials[at + 1]);
+      next.catch(() => {});
+    }
+    const earlier = recall(trial.number);
+    const seen = await look(pictures, study.seconds, frame, () => remember(trial.number, earlier + (study.seconds ?? 0) * 1000));
+    pictures.forEach((picture) => picture.close());
+    const said = await ask(`${HOME}/vote`, {
+      trial: trial.number, answer: words.choices[seen.choice].value, milliseconds: seen.milliseconds,
+      seen: Math.min(DAY, earlier + seen.shown),
+    }, trouble);
+    if (said.feedback) await feedback(words, seen.choice, said.feedback);
+  }
+}
+
+async function thanks(study) {
+  const said = await ask(`${HOME}/own`, undefined, trouble);
+  const { text, meaning, share } = own(study, said);
+  $("own").textContent = text;
+  $("meaning").textContent = meaning;
+  $("bar").hidden = share === null;
+  if (share !== null) {
+    $("bar-fill").style.width = `${100 * share}%`;
+    $("bar").setAttribute("aria-label", `${Math.round(100 * share)} %, the dashed line is at 50 %`);
+  }
+  screen("thanks");
+  $("thanks-title").focus();
+}
+
+function welcome(study) {
+  const words = WORDS[study.protocol];
+  $("title").textContent = study.title;
+  document.title = `${study.title} · sparring`;
+  $("lead").textContent = lead(study);
+  const line = (text) => Object.assign(document.createElement("li"), { textContent: text });
+  $("steps").replaceChildren(...steps(study).map(line));
+  $("keys").replaceChildren(...words.choices.flatMap(({ label, key, other }) => {
+    const name = Object.assign(document.createElement("dt"), { textContent: label });
+    const how = document.createElement("dd");
+    const first = Object.assign(document.createElement("kbd"), { textContent: key });
+    const second = Object.assign(document.createElement("kbd"), { textContent: other });
+    how.append("key ", first, " or ", second, ", or tap its button");
+    return [name, how];
+  }));
+  if (study.done > 0) $("start").firstChild.textContent = "Go on where you stopped ";
+  screen("welcome");
+  $("main").focus();
+}
+
+async function main() {
+  const study = await ask(HOME, undefined, trouble);
+  $("next").addEventListener("click", () => { location.search = "?next"; });
+  const fresh = location.search === "?next";
+  history.replaceState(null, "", location.pathname);
+  if (study.total > 0 && study.done >= study.total && !fresh) return thanks(study);
+  welcome(fresh ? { ...study, done: 0 } : study);
+  await going();
+  listener = {};
+  const sheet = await ask(`${HOME}/begin`, { fresh }, trouble);
+  if (fresh) sessionStorage.removeItem(HOME);
+  if (sheet.trials.length) await run(study, sheet);
+  await thanks(study);
+}
+
+main().catch((error) => {
+  screen("none");
+  trouble(error instanceof Refused ? `${error.message}.` : `Something went wrong on this page: ${error.message}`);
+});
