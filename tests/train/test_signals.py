@@ -49,7 +49,7 @@ SMALL = ["--recipe", "gan", "--set", "width=8", "--set", "batch=16", "--set", "z
 
 
 def run(
-    phase: str, number: str, out: Path, *, times: int = 1, budget: str = "12800"
+    phase: str, number: str, out: Path, *, times: int = 1, budget: str = "1600"
 ) -> subprocess.CompletedProcess[str]:
     module, owner, name, call = PHASES[phase]
     code = PROGRAM.format(module=module, owner=owner, name=name, call=call, times=times, number=number)
@@ -73,7 +73,7 @@ def weights(out: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    done = command(["-m", "sparring", "train", "ring", *SMALL, "--budget", "12800", "--out", str(out)])
+    done = command(["-m", "sparring", "train", "ring", *SMALL, "--budget", "1600", "--out", str(out)])
     assert done.returncode == 0, done.stderr
     return weights(out)
 
@@ -85,7 +85,7 @@ def test_before_training_nothing_is_made(phase: str, number: str, tmp_path: Path
     done = run(phase, number, out)
     assert done.returncode == 75, done.stderr
     assert "Traceback" not in done.stderr and not out.exists()
-    assert f"sparring train ring --recipe gan --out {out} --budget 12800" in done.stderr
+    assert f"sparring train ring --recipe gan --out {out} --budget 1600" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_signal_saves(phase: str, number: str, tmp_path: Path, undisturbed: di
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "done" and events[-1]["reason"] == "stopped"
     newest = Store(out / "checkpoints").newest()
-    assert newest is not None and newest.images == events[-1]["images"] < 12800
+    assert newest is not None and newest.images == events[-1]["images"] < 1600
     again = command(["-m", "sparring", "resume", str(out)])
     assert again.returncode == 0, again.stderr
     assert weights(out) == undisturbed

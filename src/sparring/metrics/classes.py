@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from sparring.errors import SparringError
@@ -94,6 +93,8 @@ def frequencies(fake: Counts, real: Counts, names: Sequence[str] = ()) -> Freque
     ['tabby: too often, 90 % instead of 50 %', 'siamese: too seldom, 9.0 % instead of 30 %',
      'sphynx: too seldom, 1.0 % instead of 20 %']
     """
+    from scipy import stats  # half a second to import: not before it is needed
+
     f, r = _counts(fake), _counts(real)
     if len(f) != len(r) or not f.sum() or not r.sum() or (names and len(names) != len(f)):
         raise SparringError("METRIC-CLASSES", f"counts of {len(f)} and {len(r)} classes cannot be compared")
@@ -188,6 +189,8 @@ Counts = Sequence[int] | NDArray[np.integer] | Tensor
 def _covered(
     kept: NDArray[np.int64], n: int, p: NDArray[np.float64], threshold: float, noise: int | None, seed: int
 ) -> Covered:
+    from scipy import stats  # half a second to import: not before it is needed
+
     k, good = len(p), len(kept)
     histogram = counts(kept, k)
     shown = of_counts(histogram, n).modes
@@ -242,6 +245,8 @@ def _row(name: str, a: int, b: int, n: int, m: int, p: float) -> ClassShare:
 
 def _chi_square(f: NDArray[np.int64], r: NDArray[np.int64]) -> float:
     """p of the test that two rows of counts are of one law; the rarest classes are merged until each cell expects 5."""
+    from scipy import stats  # half a second to import: not before it is needed
+
     order = np.argsort(f + r, kind="stable")
     smaller = min(f.sum(), r.sum()) / (f.sum() + r.sum())
     rows: list[tuple[int, int]] = []

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor
 
 from sparring.chance import permutation
@@ -145,6 +144,8 @@ def copies(fake: Tensor, train: Tensor, held_out: Tensor, quantile: float = QUAN
     >>> found.exact, sorted(found.indices.tolist()) == list(range(20)), found.p < 1e-6
     (20, True, True)
     """
+    from scipy import stats  # half a second to import: not before it is needed
+
     if min(len(fake), len(train), len(held_out)) < 1:
         raise _few("copies need samples, training data and held-out data")
     distance, which = nearest(fake, train)

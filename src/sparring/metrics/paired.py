@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 
 import torch
-from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -95,6 +94,8 @@ def lpips(network: network_of_lpips.LPIPS, made: Tensor, truth: Tensor) -> Tenso
 def mean(values: Tensor, seed: int = 0) -> Measured:
     """The mean of one number per pair with its 95 % interval: bootstrap over pairs; of fewer than 30, whose bootstrap
     is too narrow, Student's."""
+    from scipy import stats  # half a second to import: not before it is needed
+
     n = len(values)
     if n >= 30:
         return bootstrap_mean(values, seed=seed)

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor
 
 from sparring.chance import Dice, permutation
@@ -157,6 +156,8 @@ def by_halves(value: float, replicates: Sequence[float], trials: int = 0) -> Mea
     >>> print(by_halves(0.5, [0.5, 0.48, 0.52, 0.5], trials=400), by_halves(1.0, [1.0] * 10, trials=100))
     0.5000 [0.4...] 1.0000 [0.9630, 1.0000]
     """
+    from scipy import stats  # half a second to import: not before it is needed
+
     error = float(np.std(replicates, ddof=1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(replicates) - 1)) * error
     low, high = value - half, value + half

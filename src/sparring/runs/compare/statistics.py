@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 RESAMPLES = 9999
 CONFIDENCE = 0.95
@@ -45,6 +44,8 @@ def mean(values: Sequence[float | None], confidence: float = CONFIDENCE) -> Mean
     >>> mean([2.0, 2.0, 2.0]).low, mean([2.0]).low
     (2.0, None)
     """
+    from scipy import stats  # half a second to import: not before it is needed
+
     found = np.array([value for value in values if value is not None and math.isfinite(value)], np.float64)
     missing = len(values) - len(found)
     if not len(found):
@@ -114,6 +115,8 @@ def pair(best: Sequence[float | None], other: Sequence[float | None], *, name: s
 
 def _student(values: Sequence[float], confidence: float) -> tuple[float | None, float | None, float | None]:
     """(mean, low, high) by Student's t; no interval of fewer than two values, no width where all are the same."""
+    from scipy import stats  # half a second to import: not before it is needed
+
     if not values:
         return None, None, None
     found = np.array(values, np.float64)
