@@ -35,9 +35,9 @@ class Reading:
 class View:
     """A game seen from above, within [−extent, extent]².
 
-    belief: (CELLS, CELLS) σ(gain · (s − shift)) at the middle of each cell; the first row is the lowest.
+    belief: (cells, cells) σ(gain · (s − shift)) at the middle of each cell; the first row is the lowest.
     shift:  0, or the median of s over data and samples where only differences mean something (`Reading`).
-    places, pull: (A², 2) where the field was taken, and the field: E −∇ₓ of what G pays at each place.
+    places, pull: (A, 2) where the field was taken, and the field: E −∇ₓ of what G pays at each place.
     """
 
     extent: float
@@ -58,9 +58,15 @@ def lattice(extent: float, side: int) -> Tensor:
     return torch.stack([x.flatten(), y.flatten()], dim=1)
 
 
-def view(game: Landscape, real: Tensor, samples: Tensor, extent: float, reading: Reading | None = None) -> View:
+def view(
+    game: Landscape, real: Tensor, samples: Tensor, extent: float, reading: Reading | None = None, *,
+    cells: int = CELLS, places: Tensor | None = None,
+) -> View:  # fmt: skip
     """Look at a game (in eval mode) over [−extent, extent]²; nothing of it changes. real, samples: (N, 2), (M, 2).
-    Without a `reading` s is a logit, centred if the game is relativistic."""
+    Without a `reading` s is a logit, centred if the game is relativistic.
+
+    places: (A, 2) where the field is taken; None: at the middles of ARROWS² cells, row by row from the lowest.
+    """
     relative = isinstance(game, Criticises) and game.relative
     reading = Reading(centred=relative) if reading is None else reading
     modules = list(game.modules()) if isinstance(game, nn.Module) else []
@@ -72,14 +78,14 @@ def view(game: Landscape, real: Tensor, samples: Tensor, extent: float, reading:
         if reading.centred:
             both = torch.cat([real[:500], samples[:500]]).to(device)
             shift = float(_score(game, both).median())
-        apart = _score(game, lattice(extent, CELLS).to(device)) - shift
+        apart = _score(game, lattice(extent, cells).to(device)) - shift
         belief = torch.sigmoid((_gain(apart) if reading.gain is None else reading.gain) * apart)
-        places = lattice(extent, ARROWS)
+        places = lattice(extent, ARROWS) if places is None else places
         pull = _pull(game, places.to(device), real[: PAIRS if relative else 1].to(device))
     finally:
         for module, mode in modes:
             module.training = mode
-    return View(extent, belief.view(CELLS, CELLS).numpy(), shift, places.numpy(), pull.numpy())
+    return View(extent, belief.view(cells, cells).numpy(), shift, places.numpy(), pull.numpy())
 
 
 def _gain(apart: Tensor) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,8 +25,19 @@ from sparring.train.turn import Piece, consensus, gradient
 from sparring.types import Batch, Criticises, Samples, Stream, Translates
 
 Means = dict[str, Tensor]
-Moves = Generator[tuple[str, Means], None, Means]
-"""Who has just moved and what was paid in the round so far, move by move; returns what was paid in all of it."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """`player` has moved, and `left` move after it in this round. means: what was paid in the round so far."""
+
+    player: str
+    left: tuple[str, ...]
+    means: Means
+
+
+Moves = Generator[Moved, None, Means]
+"""A round, move by move; returns what was paid in all of it."""
 
 
 class Match:
@@ -139,12 +150,13 @@ class Match:
                 means, seen = self._gradients(hand, first=len(self.game.players))
             yield from self._moves(hand, seen, means)
         else:
-            for turn, player in enumerate(self._order(hand, means)):
+            order = self._order(hand, means)
+            for turn, player in enumerate(order):
                 if player in hand.used:  # a player never sees the same batch twice
                     hand = self._deal(turn)
                 means |= self._gradient(player, hand, turn)
                 self._move(player, hand, hand.last, means)
-                yield player, means
+                yield Moved(player, order[turn + 1 :], means)
         self.round += 1
         self.engine.average_statistics(self.game.players.values())
         half_life = min(self.training.ema_images, self.training.ema_share * self.images)
@@ -168,9 +180,10 @@ class Match:
         return means, seen
 
     def _moves(self, hand: Hand, seen: Mapping[str, list[Piece]], means: Means) -> Moves:
-        for player in self.game.players:
+        players = tuple(self.game.players)
+        for i, player in enumerate(players):
             self._move(player, hand, seen[player], means)
-            yield player, means
+            yield Moved(player, players[i + 1 :], means)
         return means
 
     def _agreeing(self, hand: Hand) -> Moves:
