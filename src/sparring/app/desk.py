@@ -7,8 +7,10 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -30,6 +32,22 @@ def identity(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
 
 
+class _Kept:
+    """What was found last, and when. It is looked for anew at most a tenth of the time."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Path] = {}
+        self._next, self._lock = 0.0, threading.Lock()
+
+    def fresh(self, look: Callable[[], Iterable[Path]]) -> dict[str, Path]:
+        with self._lock:
+            began = time.monotonic()
+            if began >= self._next:
+                self.found = _index(look())
+                self._next = time.monotonic() + 9 * (time.monotonic() - began)
+            return dict(self.found)
+
+
 @dataclass(frozen=True)
 class Desk:
     """Everything the app is told at its start.
@@ -42,10 +60,13 @@ class Desk:
 
     roots: tuple[Path, ...]
     data_roots: tuple[Path, ...]
-    token: str
+    token: str = field(repr=False)
     hosts: frozenset[str]
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     only_study: Path | None = None
+    _runs: _Kept = field(default_factory=_Kept, init=False, repr=False, compare=False)
+    _studies: _Kept = field(default_factory=_Kept, init=False, repr=False, compare=False)
+    _data: _Kept = field(default_factory=_Kept, init=False, repr=False, compare=False)
 
     @cached_property
     def cookie(self) -> str:
@@ -67,28 +88,38 @@ class Desk:
 
     def runs(self) -> dict[str, Path]:
         """Every run below the roots, id → directory, by name. A run is a folder with a recipe.yaml."""
-        return _index(place for root in self.roots for place in _below(root, "recipe.yaml"))
+        return self._runs.fresh(lambda: (place for root in self.roots for place in _below(root, "recipe.yaml")))
 
     def run(self, id: str) -> Path:
         """The directory of a run; `Unknown` where the roots have no such run (any longer)."""
+        known = self._runs.found.get(id)
+        if known is not None and (known / "recipe.yaml").is_file() and known.resolve() == known:
+            return known
         return _one(id, self.runs(), "RUN", "there is no such run (any longer)")
 
     def studies(self) -> dict[str, Path]:
         """Every study that is served, id → directory: below the roots, or the only one. It has a study.yaml."""
         if self.only_study is not None:
             return _index([self.only_study])
-        return _index(place for root in self.roots for place in _below(root, "study.yaml"))
+        return self._studies.fresh(lambda: (place for root in self.roots for place in _below(root, "study.yaml")))
 
     def study(self, id: str) -> Path:
         """The directory of a study; `Unknown` where there is none (any longer)."""
+        known = self._studies.found.get(id)
+        if known is not None and (known / "study.yaml").is_file() and known.resolve() == known:
+            return known
         return _one(id, self.studies(), "STUDY", "there is no such study (any longer)")
 
     def data(self) -> dict[str, Path]:
         """What may be trained on, id → folder or file: what lies in the data roots, and the roots themselves."""
-        return _index(place for root in self.data_roots for place in (root, *_children(root)))
+        roots = [root.resolve() for root in self.data_roots]
+        return self._data.fresh(lambda: (place for root in roots for place in (root, *_children(root))))
 
     def datum(self, id: str) -> Path:
         """A folder or file of `data`; `Unknown` where there is none."""
+        known = self._data.found.get(id)
+        if known is not None and known.exists() and known.resolve() == known:
+            return known
         return _one(id, self.data(), "DATA", "there is no such data folder (any longer)")
 
 
@@ -107,32 +138,42 @@ def _index(places: Iterable[Path]) -> dict[str, Path]:
     return {identity(place): place for place in sorted(set(places), key=lambda place: (place.name, str(place)))}
 
 
-def _children(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, resolved; without hidden things and links that lead out of it."""
-    home = folder.resolve()
+def _children(folder: Path, *, folders: bool = False) -> Iterator[Path]:
+    """What lies in a resolved folder, resolved; without hidden things and links that lead out of it."""
     try:
-        with os.scandir(home) as entries:
-            names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+        with os.scandir(folder) as entries:
+            found = [(entry.name, entry.is_symlink()) for entry in entries if not folders or _is_folder(entry)]
     except OSError:
         return
-    for name in names:
-        try:
-            place = (home / name).resolve()
-        except (OSError, RuntimeError):  # links in a circle
+    for name, link in sorted(found):
+        place = folder / name
+        if name.startswith("."):
             continue
-        if place.is_relative_to(home) and place != home:
-            yield place
+        if link:
+            try:
+                place = place.resolve(strict=True)
+            except (OSError, RuntimeError):  # links to nothing, and in a circle
+                continue
+            if place == folder or not place.is_relative_to(folder):
+                continue
+        yield place
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _below(root: Path, mark: str) -> Iterator[Path]:
     """The directories at or below a root that hold a file of this name, resolved; what lies in one is not looked at."""
-    home, left = root.resolve(), _MANY
-    waiting = [(home, 0)]
+    left = _MANY
+    waiting = [(root.resolve(), 0)]
     while waiting and left:
         folder, depth = waiting.pop()
         left -= 1
         if (folder / mark).is_file():
             yield folder
         elif depth < _DEEP:
-            inside = (place for place in _children(folder) if place.is_dir() and place.is_relative_to(home))
-            waiting += [(place, depth + 1) for place in inside]
+            waiting += [(place, depth + 1) for place in _children(folder, folders=True)]

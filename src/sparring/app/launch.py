@@ -6,7 +6,9 @@ import errno
 import ipaddress
 import os
 import socket
+import sys
 import tempfile
+import threading
 import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -38,8 +40,7 @@ def app(
     check(host, password, data_roots)
     if only_study is None:
         Path(roots[0]).mkdir(parents=True, exist_ok=True)
-    listener = listen(host, port)
-    try:
+    with tempfile.TemporaryDirectory(prefix="sparring-") as folder, listen(host, port) as listener:
         bound = int(listener.getsockname()[1])
         if port and bound != port:
             say(f"port {port} is taken; this is {bound}")
@@ -59,12 +60,10 @@ def app(
             data(url)
             say("Ctrl-C ends the page; training goes on.")
             if browser:
-                show(url)
+                show(url, Path(folder))
 
         with suppress(KeyboardInterrupt):  # uvicorn ends politely, then says so once more
             serve(desk, listener, ready=ready)
-    finally:
-        listener.close()
     return 0
 
 
@@ -122,18 +121,21 @@ def listen(host: str, port: int) -> socket.socket:
 def hosts(host: str, port: int, names: Sequence[str] = ()) -> set[str]:
     """The values of the Host header that are answered: exact names with the port.
 
-    >>> sorted(hosts("127.0.0.1", 8123))
-    ['127.0.0.1:8123', '[::1]:8123', 'localhost:8123']
+    names: further ones; without a port too, as a proxy in front of this sends them.
+
+    >>> sorted(hosts("127.0.0.1", 8123, ["lab.example.org"]))
+    ['127.0.0.1:8123', '[::1]:8123', 'lab.example.org', 'lab.example.org:8123', 'localhost:8123']
     """
-    known = {*LOOPBACK, *(name.lower() for name in names)}
-    if host in ("0.0.0.0", "::", ""):
-        known |= own_names()
-    else:
-        known.add(host.lower())
-    found = {f"[{name}]" if ":" in name and not name.startswith("[") else name for name in known}
-    return {f"{name}:{port}" for name in found} | (found if port == 80 else set()) | {
-        name for name in names if ":" in name and not name.startswith("[") and name.rpartition(":")[2].isdecimal()
-    }  # fmt: skip
+    bare = {name.strip("[]").lower() for name in (*LOOPBACK, *names)}
+    bare |= own_names() if everywhere(host) else {host.lower()}
+    written = {f"[{name}]" if ":" in name else name for name in bare}
+    without = written if port == 80 else {name.lower() for name in names}
+    return {f"{name}:{port}" for name in written} | without
+
+
+def everywhere(host: str) -> bool:
+    """Whether this means every address of the machine."""
+    return host in ("0.0.0.0", "::", "")
 
 
 def own_names() -> set[str]:
@@ -158,7 +160,7 @@ def address(desk: Desk, host: str, port: int) -> str:
 
 def own_name_for(host: str) -> str:
     """What stands for the address in a browser on this machine."""
-    if host in ("0.0.0.0", "::", ""):
+    if everywhere(host):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 
@@ -167,7 +169,7 @@ def warnings(host: str) -> list[str]:
     """What it means that others reach this."""
     if loopback(host):
         return []
-    others = ", ".join(sorted(own_names())) if host in ("0.0.0.0", "::", "") else host
+    others = ", ".join(sorted(own_names())) if everywhere(host) else host
     return [
         f"! Whoever in the network knows the password can open this page (at {others}), see all runs and start",
         "! trainings on this machine. Nothing is encrypted on its way: the password and all pictures can be read by",
@@ -175,11 +177,14 @@ def warnings(host: str) -> list[str]:
     ]
 
 
-def show(url: str) -> None:
-    """Open the browser at an address that no list of processes may show: by a file that only its owner can read."""
-    folder = Path(tempfile.mkdtemp(prefix="sparring-"))
+def show(url: str, folder: Path) -> None:
+    """Open the browser at an address that no list of processes may show: by a file in `folder` that only its owner can
+    read. Nothing where there is no screen: a browser in the terminal would take it away from the server."""
+    screen = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if not screen:
+        return
     file = folder / "open.html"
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "w", encoding="utf-8") as page:
         page.write(f'<!doctype html><meta http-equiv="refresh" content="0; url={url}"><title>sparring</title>')
-    webbrowser.open(file.as_uri())
+    threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()

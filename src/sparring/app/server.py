@@ -21,6 +21,7 @@ from sparring.app.desk import Desk
 from sparring.app.door import ENTER, Door
 from sparring.app.guard import Guard
 from sparring.app.trouble import Refused, Unknown
+from sparring.app.wire import Wire
 from sparring.app.worker import Workers
 
 ROUTERS: tuple[str, ...] = ()
@@ -86,7 +87,12 @@ def create(desk: Desk) -> FastAPI:
             workers.close()
 
     app = FastAPI(
-        openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan, redirect_slashes=False, title="sparring"
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        default_response_class=trouble.Answer,
     )
     app.state.workers = workers
     trouble.install(app)
@@ -171,7 +177,7 @@ def serve(desk: Desk, listener: socket.socket, *, ready: Callable[[], None] = la
     """Answer on a socket that listens, until SIGINT or SIGTERM. ready is called when the first request can come."""
     config = uvicorn.Config(
         create(desk),
-        http="h11",
+        http=Wire,
         ws="none",
         access_log=False,  # addresses may hold the token
         log_level="warning",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,10 +14,33 @@ from starlette.exceptions import HTTPException
 
 from sparring.errors import SparringError
 
-log = logging.getLogger("sparring.app")
-
 LONG = 2000
 """Characters of one text that are sent; file names and messages of libraries have no bound of their own."""
+
+
+class Answer(JSONResponse):
+    """JSON that can always be written: numbers that are not finite become null, and names of files that are no text
+    (they may be any bytes) are spelt out."""
+
+    def render(self, content: Any) -> bytes:
+        try:
+            return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except (ValueError, TypeError):
+            return json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (int, bool)) else _clean(str(value))
+
+
+def _clean(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Unknown(SparringError):
@@ -52,16 +77,11 @@ def told(error: SparringError) -> dict[str, dict[str, str]]:
     'there is no such run'
     """
     said = {"code": error.code, "what": error.what, "where": error.where, "why": error.why, "fix": error.fix}
-    return {"error": {key: _clean(text) for key, text in said.items()}}
-
-
-def _clean(text: str) -> str:
-    """Text that can be encoded (file names may be any bytes) and that is not longer than `LONG`."""
-    return str(text).encode("utf-8", "backslashreplace").decode()[:LONG]
+    return {"error": {key: _clean(str(text))[:LONG] for key, text in said.items()}}
 
 
 def answer(error: SparringError) -> JSONResponse:
-    return JSONResponse(told(error), status(error))
+    return Answer(told(error), status(error))
 
 
 _SAID = {

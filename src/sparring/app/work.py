@@ -13,7 +13,8 @@ import struct
 import sys
 import threading
 import traceback
-from typing import Any, BinaryIO
+from contextlib import suppress
+from typing import IO, Any
 
 from sparring.errors import SparringError
 
@@ -55,12 +56,12 @@ def unpack(message: bytes) -> Any:
     return values
 
 
-def send(stream: BinaryIO, message: bytes) -> None:
+def send(stream: IO[bytes], message: bytes) -> None:
     stream.write(_LENGTH.pack(len(message)) + message)
     stream.flush()
 
 
-def receive(stream: BinaryIO) -> bytes | None:
+def receive(stream: IO[bytes]) -> bytes | None:
     """The next message; None at the end."""
     head = stream.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
@@ -101,7 +102,8 @@ def _answered(jobs: Any, function: str, arguments: dict[str, Any]) -> bytes:
     except MemoryError:
         return b"-" + pack(["MEMORY", "this needs more memory than it may have", "", "", "use a smaller picture"])
     except Exception as error:
-        traceback.print_exc()
+        with suppress(OSError):  # its standard error may be a file, and it may not write to files
+            traceback.print_exc()
         return b"!" + pack(type(error).__name__)
 
 
@@ -125,6 +127,8 @@ def confine(bounds: dict[str, int]) -> None:
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
     }
+    if sys.platform == "darwin":  # which has no bound of a process's memory that holds
+        del sizes[resource.RLIMIT_AS]
     for kind, size in sizes.items():
         resource.setrlimit(kind, (size, size))
 

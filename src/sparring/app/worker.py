@@ -182,7 +182,8 @@ def _understood(answer: bytes) -> Any:
 def _plain_environment() -> dict[str, str]:
     """What a limited worker knows of its surroundings: no secrets that may stand in the environment."""
     kept = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "SYSTEMROOT")
-    return {"OMP_NUM_THREADS": "1", **{name: os.environ[name] for name in kept if name in os.environ}}
+    own = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**own, **{name: os.environ[name] for name in kept if name in os.environ}}
 
 
 class Workers:
