@@ -7,9 +7,28 @@ from typing import TYPE_CHECKING, Any
 from sparring.api.comparing import compare, comparison, comparison_lines, play, refuse_comparison, save_comparison
 from sparring.api.drawing import figure_names, figures
 from sparring.api.judging import doctor, evaluate, evaluation_lines, report
-from sparring.api.latents import powers, spot_picture
+from sparring.api.latents import given_example, powers, sample_sheet, spot_film, spot_picture, translates, uses
 from sparring.api.pictures import clean_picture
+from sparring.api.playground import open_playground, playground_about, playground_frame
 from sparring.api.preparing import check, options, pack, refuse_check, save_check
+from sparring.api.shelf import (
+    begin_check,
+    begin_demo,
+    begin_run,
+    built_in_data,
+    check_result,
+    data_offer,
+    forget_run,
+    go_on,
+    open_shelf,
+    pending_runs,
+    run_page,
+    run_verdicts,
+    shelf_glance,
+    shelf_picture,
+    shelf_story,
+    stop_run,
+)
 from sparring.api.study import new_study, open_study, study_lines, study_result
 from sparring.api.training import (
     finish,
@@ -69,8 +88,13 @@ __all__ = [
     "convert",
     "export",
     "push",
+    "uses",
     "powers",
+    "sample_sheet",
     "spot_picture",
+    "spot_film",
+    "translates",
+    "given_example",
     "doctor",
     "evaluate",
     "evaluation_lines",
@@ -84,6 +108,25 @@ __all__ = [
     "clean_picture",
     "figures",
     "figure_names",
+    "open_playground",
+    "playground_about",
+    "playground_frame",
+    "open_shelf",
+    "shelf_glance",
+    "shelf_story",
+    "shelf_picture",
+    "pending_runs",
+    "run_verdicts",
+    "run_page",
+    "begin_run",
+    "begin_demo",
+    "stop_run",
+    "go_on",
+    "forget_run",
+    "built_in_data",
+    "data_offer",
+    "begin_check",
+    "check_result",
     "new_study",
     "open_study",
     "study_result",

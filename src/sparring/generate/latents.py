@@ -133,7 +133,7 @@ def show(
         _check_number(spot)
     if not 1 <= len(places) <= MOST:
         raise UsageError("PLAY-MANY", f"1 to {MOST} pictures are made at once", where=str(len(places)))
-    if len(spots) == 1 or set(places) == {(0.0, 0.0)}:
+    if len(spots) == 1 or all(u == v == 0 for u, v in places):
         one = draw(run, 1, seed=spots[0].seed, truncation=truncation, label=label, first=spots[0].number)
         return one.expand(len(places), *one.shape[1:])
     z = latents(run, spots)

@@ -1,0 +1,85 @@
+"""What the page Play asks: which runs make samples, and pictures of their samples and of what lies between them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from sparring.app.bodies import Body, Id, Seed
+from sparring.app.desk import Desk
+from sparring.app.listing import Listing
+from sparring.app.worker import Workers
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1, le=64)]
+
+
+class _Shown(Body):
+    """label: the number of a class; None: each of its own.   truncation: 1 is what was learned."""
+
+    label: Annotated[int, Field(ge=0, le=2**20)] | None = None
+    truncation: Annotated[float, Field(ge=0.05, le=2)] = 1.0
+
+
+class _Spot(Body):
+    seed: Seed = 0
+    number: Seed = 0
+
+
+Corners = Annotated[tuple[_Spot, ...], Field(min_length=1, max_length=3)]
+
+
+class _Picture(_Shown):
+    """Places (u, v) in the plane through one to three samples, in rows of `columns`."""
+
+    spots: Corners = (_Spot(),)
+    places: Annotated[tuple[tuple[Share, Share], ...], Field(min_length=1, max_length=64)] = ((0.0, 0.0),)
+    columns: Count = 1
+
+
+class _Samples(_Shown):
+    seed: Seed = 0
+    first: Seed = 0
+    n: Count = 24
+    columns: Count = 8
+
+
+class _Film(_Shown):
+    spots: Annotated[tuple[_Spot, ...], Field(min_length=2, max_length=3)]
+    frames: Annotated[int, Field(ge=4, le=120)] = 48
+
+
+def router(desk: Desk, workers: Workers) -> APIRouter:
+    """GET /api/play, GET /api/play/{run}, and by POST /api/play/{run}/ samples, picture, film."""
+    made, listing = APIRouter(prefix="/api/play"), Listing(desk)
+    worker = workers.named("play")
+
+    async def png(function: str, run: str, asked: dict[str, Any]) -> Response:
+        return Response(await worker.call(function, path=str(listing.run(run)), **asked), media_type="image/png")
+
+    @made.get("")
+    async def runs() -> list[dict[str, Any]]:
+        return await listing.able(worker, "samples")
+
+    @made.get("/{run}")
+    async def opened(run: Id) -> dict[str, Any]:
+        answer: dict[str, Any] = await worker.call("opened", path=str(listing.run(run)))
+        return answer
+
+    @made.post("/{run}/samples")
+    async def samples(run: Id, body: _Samples) -> Response:
+        return await png("samples", run, body.model_dump())
+
+    @made.post("/{run}/picture")
+    async def picture(run: Id, body: _Picture) -> Response:
+        asked = body.model_dump() | {"spots": [(spot.seed, spot.number) for spot in body.spots]}
+        return await png("picture", run, asked)
+
+    @made.post("/{run}/film")
+    async def film(run: Id, body: _Film) -> Response:
+        asked = body.model_dump() | {"spots": [(spot.seed, spot.number) for spot in body.spots]}
+        return await png("film", run, asked)
+
+    return made

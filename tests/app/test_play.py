@@ -1,0 +1,106 @@
+"""The page Play: what its script gets is what `sparring sample` makes."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.app.conftest import client_of, make_desk
+
+from sparring import api
+from sparring.generate.grid import to_bytes
+
+
+@pytest.fixture(scope="module")
+def client(library):
+    """One for all tests here: its worker has torch to load."""
+    with client_of(make_desk(library)) as client:
+        yield client
+
+
+def named(client, name):
+    return next(run["id"] for run in client.get("/api/play").json() if run["name"] == name)
+
+
+def pixels(answer):
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "image/png"
+    return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def test_runs_that_make_samples_are_listed_with_what_they_are_good_for(client):
+    found = {run["name"]: run for run in client.get("/api/play").json()}
+    assert set(found) == {"blobs", "ring"}
+    assert found["blobs"]["shape"] == [3, 16, 16]
+    assert found["ring"]["kind"] == "points"
+    assert all(len(run["id"]) == 16 for run in found.values())
+
+
+def test_the_picture_of_a_seed_is_that_of_sparring_sample(client, library):
+    blobs = named(client, "blobs")
+    client.get(f"/api/play/{blobs}").raise_for_status()
+    sheet = pixels(client.post(f"/api/play/{blobs}/samples", json={"seed": 7, "first": 2, "n": 4, "columns": 2}))
+    expected = to_bytes(api.load(library / "blobs").sample(6, seed=7) * 2 - 1)
+    assert sheet.shape == (32, 32, 3)
+    for k in range(4):
+        tile = sheet[k // 2 * 16 :][:16, k % 2 * 16 :][:, :16]
+        assert abs(tile.astype(int) - expected[2 + k]).max() <= 1
+    one = pixels(client.post(f"/api/play/{blobs}/picture", json={"spots": [{"seed": 7, "number": 5}]}))
+    assert abs(one.astype(int) - expected[5]).max() <= 1
+
+
+def test_the_corners_of_the_plane_are_the_three_samples(client, library):
+    blobs = named(client, "blobs")
+    spots = [{"seed": 0, "number": 0}, {"seed": 0, "number": 1}, {"seed": 4, "number": 0}]
+    asked = {"spots": spots, "places": [[0, 0], [1, 0], [0, 1], [0.4, 0.4]], "columns": 4}
+    sheet = pixels(client.post(f"/api/play/{blobs}/picture", json=asked))
+    run = api.load(library / "blobs")
+    for k, spot in enumerate(spots):
+        expected = to_bytes(run.sample(spot["number"] + 1, seed=spot["seed"]) * 2 - 1)[-1]
+        assert abs(sheet[:, 16 * k : 16 * k + 16].astype(int) - expected).max() <= 1
+
+
+def test_what_a_run_can_do_is_said_with_reasons(client):
+    able = client.get(f"/api/play/{named(client, 'blobs')}").json()
+    assert able["latents"] == 100 and able["truncates"] and not able["mixes"] and "mixing" in able["why"]
+    ring = named(client, "ring")
+    assert client.get(f"/api/play/{ring}").json()["latents"] == 0
+    assert pixels(client.post(f"/api/play/{ring}/samples", json={})).shape[2] == 3  # a cloud
+    refused = client.post(f"/api/play/{ring}/picture", json={})
+    assert refused.status_code == 422 and "points" in refused.json()["error"]["what"]
+
+
+def test_a_walk_is_an_animated_picture(client):
+    asked = {"spots": [{"number": 0}, {"number": 1}, {"number": 2}], "frames": 6}
+    answer = client.post(f"/api/play/{named(client, 'blobs')}/film", json=asked)
+    with Image.open(io.BytesIO(answer.content)) as film:
+        assert film.n_frames == 6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"spots": []},
+        {"spots": [{}] * 4},
+        {"places": [[0, 2]]},
+        {"places": [[0, 0]] * 65},
+        {"truncation": 0},
+        {"truncation": 3},
+        {"label": -1},
+        {"label": 1},
+        {"spots": [{"seed": -1}]},
+        {"spots": [{"seed": 2**31}]},
+        {"more": 1},
+        {"columns": 0},
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(client, wrong):
+    answer = client.post(f"/api/play/{named(client, 'blobs')}/picture", json=wrong)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["what"]
+
+
+def test_what_is_no_run_is_not_found(client):
+    for address in ("/api/play/0123456789abcdef", "/api/play/0123456789abcdef/picture"):
+        answer = client.post(address, json={}) if address.endswith("picture") else client.get(address)
+        assert answer.status_code == 404
