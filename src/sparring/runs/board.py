@@ -15,6 +15,7 @@ from sparring.data import Dataset
 from sparring.data.opening import Limits, Unusable, opened
 from sparring.generate.landscape import Reading
 from sparring.generate.plane import Plane, animate
+from sparring.losses.adversarial import OBJECTIVES
 from sparring.runs.directory import RunDirectory
 from sparring.train import log
 from sparring.types import Alarm, Criticises, Event, Landscape, Probed, Sampled, SamplesByClass, Turn, paid
@@ -163,6 +164,21 @@ def equilibrium(game: object) -> dict[str, float]:
     zero = torch.zeros(1)
     halves = {"D": game.objective.discriminator(zero, zero), "G": game.objective.generator(zero, zero)}
     return {player: sum(float(term) for term in terms.values()) for player, terms in halves.items()}
+
+
+def equilibrium_terms(config: Mapping[str, Any]) -> dict[str, float]:
+    """The same term by term, {"D/real": …, "G/fake": …}, from what recipe.yaml says of a game's settings; {} where they
+    name no objective of the table.
+
+    >>> {name: round(cost, 3) for name, cost in equilibrium_terms({"objective": "nonsaturating"}).items()}
+    {'D/real': 0.693, 'D/fake': 0.693, 'G/fake': 0.693}
+    """
+    name, smoothing = config.get("objective"), config.get("smoothing", 1)
+    if not isinstance(name, str) or name not in OBJECTIVES or smoothing != 1:
+        return {}
+    zero, objective = torch.zeros(1), OBJECTIVES[name]
+    halves = {"D": objective.discriminator(zero, zero), "G": objective.generator(zero, zero)}
+    return {f"{player}/{term}": float(cost) for player, terms in halves.items() for term, cost in terms.items()}
 
 
 def reading(game: object) -> Reading:
