@@ -16,7 +16,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from sparring.app import trouble
-from sparring.app.bodies import Body
+from sparring.app.bodies import Body, Id
 from sparring.app.desk import Desk
 from sparring.app.door import ENTER, Door
 from sparring.app.guard import Guard
@@ -120,7 +120,8 @@ def _front(desk: Desk, door: Door) -> APIRouter:
     router, packaged = APIRouter(), statics()
     wanted = FOR_RATERS if desk.only_study is not None else tuple(PAGES)
     for path in wanted:
-        router.add_api_route(path, _page(packaged[PAGES[path]], desk), response_class=HTMLResponse)
+        made = _study_page if "{study}" in path else _page
+        router.add_api_route(path, made(packaged[PAGES[path]], desk), response_class=HTMLResponse)
 
     @router.get("/static/{name:path}")
     def static(name: str, request: Request) -> Response:
@@ -154,11 +155,17 @@ def _page(file: Static, desk: Desk) -> Callable[[], Response]:
     if _MARK not in file.data:
         raise ValueError("a page has no place for the token")
     filled = file.data.replace(_MARK, _MARK.replace(b'content=""', f'content="{desk.page_token}"'.encode()))
+    return lambda: Response(filled, media_type=file.kind)
 
-    def page() -> Response:
-        return Response(filled, media_type=file.kind)
 
-    return page
+def _study_page(file: Static, desk: Desk) -> Callable[[str], Response]:
+    """The page of one study: the same for every one, which its script reads from the address."""
+    page = _page(file, desk)
+
+    def of(study: Id) -> Response:
+        return page()
+
+    return of
 
 
 class _Server(uvicorn.Server):
