@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,12 +183,12 @@ class _Drawing:
             side = self._opened(Wanted("files", text, options=self.options, n=total, seed=self.seed))
             self.real = Real(source=text, prepared=side.prepared)
             return self._take(side, total, text)
-        wanted = {"role": "rows", "text": at.path, "of_run": True, "n": max(3, total), "seed": self.seed}
-        side = self._opened(Wanted(**wanted, split="held-out"))
+        wanted = Wanted("rows", at.path, split="held-out", of_run=True, n=max(3, total), seed=self.seed)
+        side = self._opened(wanted)
         split, remarks = "held-out", list(side.changes)
         if len(side) < total and not any(self._inputs):
             remarks.append(f"only {len(side)} pictures were held out, so real ones are of all data")
-            side = self._opened(Wanted(**wanted, split="all"))
+            side = self._opened(replace(wanted, split="all"))
             split = "all"
         self.real = Real(source=at.path, split=split, prepared=side.prepared, remarks=tuple(remarks))
         return self._take(side, total, at.path)
