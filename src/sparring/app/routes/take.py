@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,8 +14,9 @@ from sparring.app.bodies import Body, Id
 from sparring.app.desk import Desk, identity
 from sparring.app.door import cookie_name
 from sparring.app.studies import Studies, rater_of, sheet, standing, tally
-from sparring.app.trouble import Refused
+from sparring.app.trouble import Refused, Unknown
 from sparring.app.worker import Workers
+from sparring.errors import UsageError
 
 if TYPE_CHECKING:
     from sparring.study.store import Store
@@ -29,8 +29,10 @@ Name = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
 class Begin(Body):
-    """fresh: somebody else takes the study in this browser, as a new rater."""
+    """token: who the browser would be if it is new here; random, drawn by the page, so that twice asked is once begun.
+    fresh: somebody else takes the study in this browser, as a new rater."""
 
+    token: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
     fresh: bool = False
 
 
@@ -71,28 +73,30 @@ def raters(desk: Desk, workers: Workers) -> APIRouter:
         store = studies.store(study)
         token = request.cookies.get(_cookie(request))
         rater = rater_of(store, token)
-        if rater is None or (body.fresh and store.answered(rater)):
-            if token is None or body.fresh or not 16 <= len(token) <= 200:
-                token = secrets.token_urlsafe(24)
-            rater = store.enrol(token)
+        if token is None or rater is None or body.fresh:
+            token, rater = body.token, store.enrol(body.token)
         response = JSONResponse(sheet(store, rater))
-        response.set_cookie(_cookie(request), token or "", max_age=KEPT, httponly=True, samesite="strict", path="/")
+        response.set_cookie(_cookie(request), token, max_age=KEPT, httponly=True, samesite="strict", path="/")
         return response
 
     @router.get("/api/take/{study}/picture/{name}")
     def picture(request: Request, study: Id, name: Name) -> Response:
         store, _ = known(request, study)
-        return Response(store.picture(name).read_bytes(), media_type="image/png")
+        try:
+            return Response(store.picture(name).read_bytes(), media_type="image/png")
+        except (UsageError, OSError):
+            raise Unknown("PICTURE", "the study has no such picture", fix="reload the page") from None
 
     @router.post("/api/take/{study}/vote")
     def vote(request: Request, study: Id, body: Vote) -> dict[str, Any]:
-        """Answered once the answer is on the disk. The same may be sent again: the first answer stands."""
+        """Says so once the answer is on the disk. The same may be sent again: the first answer stands, and is told."""
         store, rater = known(request, study)
         kept = store.vote(rater, body.trial, body.answer, body.milliseconds, body.seen)
         truth = store.feedback(rater, body.trial)
         answers = store.answered(rater)
-        told = {"truth": truth, "right": answers[body.trial] == truth} if truth else None
-        return {"kept": kept, "done": len(answers), "feedback": told}
+        stands = answers[body.trial]
+        told = {"truth": truth, "right": stands == truth} if truth else None
+        return {"kept": kept, "answer": stands, "done": len(answers), "feedback": told}
 
     @router.get("/api/take/{study}/own")
     def own(request: Request, study: Id) -> dict[str, int]:

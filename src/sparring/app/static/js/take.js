@@ -253,6 +253,11 @@ async function thanks(study) {
   $("thanks-title").focus();
 }
 
+/** 128 random bits. Drawn here, so that to ask twice to begin makes one rater. */
+function random() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 function welcome(study) {
   const words = WORDS[study.protocol];
   $("title").textContent = study.title;
@@ -282,7 +287,7 @@ async function main() {
   welcome(fresh ? { ...study, done: 0 } : study);
   await going();
   listener = {};
-  const sheet = await ask(`${HOME}/begin`, { fresh }, trouble);
+  const sheet = await ask(`${HOME}/begin`, { token: random(), fresh }, trouble);
   if (fresh) sessionStorage.removeItem(HOME);
   if (sheet.trials.length) await run(study, sheet);
   await thanks(study);

@@ -1,0 +1,207 @@
+"""Taking a study: who may see what, and when; every answer is kept once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+from tests.app.conftest import ORIGIN, client_of, make_desk
+
+from benchmarks.proofs.votes import make
+from sparring.app.desk import Desk, identity
+from sparring.study import plan
+from sparring.study.store import Store
+
+VOTES = 10
+"""Of which two are practice and two are catches."""
+ONE, TWO = f"{1:032x}", f"{2:032x}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("studies") / "study", VOTES)
+
+
+@pytest.fixture
+def place(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "runs" / "study")
+    return (tmp_path / "runs" / "study").resolve()
+
+
+@pytest.fixture
+def home(place: Path) -> str:
+    return f"/api/take/{identity(place)}"
+
+
+@pytest.fixture
+def client(place: Path) -> Iterator[TestClient]:
+    with client_of(make_desk(place.parent)) as client:
+        yield client
+
+
+@pytest.fixture
+def visitor(place: Path) -> Iterator[TestClient]:
+    """Somebody who knows the address of a study that is served alone, and loaded its page."""
+    desk = make_desk(place.parent, only_study=place)
+    with client_of(desk, let_in=False) as client:
+        client.headers.update(
+            {"Origin": ORIGIN, "X-Sparring-Token": desk.page_token, "Content-Type": "application/json"}
+        )
+        yield client
+
+
+def begin(client: TestClient, home: str, token: str = ONE, *, fresh: bool = False) -> dict[str, Any]:
+    answer = client.post(f"{home}/begin", json={"token": token, "fresh": fresh})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+def vote(client: TestClient, home: str, trial: int, answer: str, **more: Any) -> dict[str, Any]:
+    body = {"trial": trial, "answer": answer, "milliseconds": 700, "seen": 1000} | more
+    said = client.post(f"{home}/vote", json=body)
+    assert said.status_code == 200, said.text
+    return dict(said.json())
+
+
+def counts(place: Path) -> dict[str, int]:
+    with Store(place) as store:
+        return store.counts()
+
+
+def test_looking_at_a_study_changes_nothing(client: TestClient, home: str, place: Path) -> None:
+    said = client.get(home).json()
+    assert said["protocol"] == "paired" and said["seconds"] == 1.0 and said["question"] == "Which one is real?"
+    assert said["done"] == 0 and said["total"] == VOTES and said["practice"] == 2
+    assert counts(place) == {"raters": 0, "finished": 0, "votes": 0}
+
+
+def test_to_begin_twice_is_to_begin_once(client: TestClient, home: str, place: Path) -> None:
+    first = client.post(f"{home}/begin", json={"token": ONE})
+    cookie = first.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=strict" in cookie
+    client.cookies.delete(cookie.split("=")[0])  # the answer was lost on its way
+    assert begin(client, home, ONE) == first.json()
+    assert begin(client, home, TWO) == first.json()  # the cookie says who this is
+    assert counts(place)["raters"] == 1
+
+
+def test_somebody_else_is_another_rater(client: TestClient, home: str, place: Path) -> None:
+    begin(client, home)
+    vote(client, home, 0, "left")
+    assert begin(client, home, TWO, fresh=True)["done"] == 0
+    assert counts(place) == {"raters": 2, "finished": 0, "votes": 1}
+
+
+def test_nothing_that_is_sent_says_what_is_real(client: TestClient, home: str, place: Path) -> None:
+    sheet = begin(client, home)
+    assert all(set(trial) == {"number", "practice", "images"} for trial in sheet["trials"])
+    said = json.dumps([sheet, client.get(home).json()])
+    assert not any(word in said for word in ('"real"', '"A"', "truth", "catch", "noise.png"))
+    headers = client.get(f"{home}/picture/{sheet['trials'][0]['images'][0]}").headers
+    assert headers["content-type"] == "image/png" and headers["cache-control"] == "no-store"
+    assert not {"etag", "last-modified", "content-disposition"} & set(headers)
+
+
+def test_practice_tells_how_it_was_and_the_trials_that_count_do_not(client: TestClient, home: str) -> None:
+    sheet = begin(client, home)
+    said = {trial["number"]: vote(client, home, trial["number"], "left") for trial in sheet["trials"]}
+    for trial in sheet["trials"]:
+        feedback = said[trial["number"]]["feedback"]
+        assert (feedback is not None) == trial["practice"]
+        if feedback is not None:
+            assert feedback["right"] == (feedback["truth"] == "left")
+
+
+def test_the_first_answer_stands_and_is_told(client: TestClient, home: str, place: Path) -> None:
+    begin(client, home)
+    assert vote(client, home, 3, "left")["kept"] is True
+    again = vote(client, home, 3, "right", milliseconds=900)
+    assert again["kept"] is False and again["answer"] == "left" and again["done"] == 1
+    assert counts(place)["votes"] == 1
+
+
+def test_one_goes_on_where_one_stopped(client: TestClient, home: str) -> None:
+    sheet = begin(client, home)
+    for number in (0, 1, 2):
+        vote(client, home, number, "right")
+    rest = begin(client, home, TWO)
+    assert rest["done"] == 3 and rest["trials"] == sheet["trials"][3:]
+    assert client.get(home).json()["done"] == 3
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_the_own_result_comes_at_the_end(client: TestClient, home: str, place: Path, knows: bool) -> None:
+    sheet = begin(client, home)
+    with Store(place) as store:
+        truths = {trial.number: trial.truth for trial in store.trials(0)}
+    for trial in sheet["trials"]:
+        assert client.get(f"{home}/own").status_code == 409
+        true = truths[trial["number"]]
+        vote(client, home, trial["number"], true if knows else {"left": "right", "right": "left"}[true])
+    scored = VOTES - 2 - 2
+    expected = {"right": scored * knows, "of": scored, "fooled": scored * (not knows), "fooled_of": scored}
+    assert client.get(f"{home}/own").json() == expected
+
+
+def test_who_has_not_begun_gets_no_pictures_and_has_no_vote(client: TestClient, home: str, place: Path) -> None:
+    name = plan.read(place).pictures[0].name
+    assert client.get(f"{home}/picture/{name}").status_code == 403
+    body = {"trial": 0, "answer": "left", "milliseconds": 700}
+    assert client.post(f"{home}/vote", json=body).json()["error"]["code"] == "RATER"
+    assert client.get(f"{home}/own").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"trial": VOTES}, {"trial": -1}, {"trial": "0; DROP TABLE votes"}, {"answer": "real"}, {"answer": "'"},
+        {"milliseconds": -1}, {"milliseconds": 1e400}, {"milliseconds": 1.5}, {"seen": 2**63}, {"more": 1},
+    ],
+)  # fmt: skip
+def test_what_cannot_be_an_answer_is_refused(client: TestClient, home: str, place: Path, wrong: dict[str, Any]) -> None:
+    begin(client, home)
+    body = json.dumps({"trial": 0, "answer": "left", "milliseconds": 700} | wrong)
+    assert client.post(f"{home}/vote", content=body).status_code == 422
+    assert counts(place)["votes"] == 0
+
+
+def test_what_is_not_there_is_not_found(client: TestClient, home: str, place: Path) -> None:
+    begin(client, home)
+    assert client.get(f"{home}/picture/{'0' * 16}").status_code == 404
+    assert client.get(f"/api/take/{'0' * 16}").status_code == 404
+    shutil.rmtree(place)
+    assert client.get(home).status_code == 404
+
+
+def test_a_study_that_is_served_alone_is_all_there_is(visitor: TestClient, home: str, place: Path) -> None:
+    assert visitor.get("/").headers["location"] == f"/take/{identity(place)}"
+    assert visitor.get(f"/take/{identity(place)}").status_code == 200
+    assert all(visitor.get(path).status_code == 404 for path in ("/play", "/study", "/playground", "/api/study"))
+    sheet = begin(visitor, home)
+    assert vote(visitor, home, sheet["trials"][0]["number"], "left")["kept"]
+
+
+def test_other_studies_are_not_served_with_it(visitor: TestClient, place: Path, made: Path) -> None:
+    shutil.copytree(place, place.parent / "second")
+    assert visitor.get(f"/api/take/{identity(place.parent / 'second')}").status_code == 404
+
+
+def test_a_vote_from_another_page_is_refused(visitor: TestClient, home: str, place: Path) -> None:
+    begin(visitor, home)
+    body = {"trial": 0, "answer": "left", "milliseconds": 700}
+    for wrong in ({"Origin": "http://evil.test"}, {"X-Sparring-Token": "0" * 64}, {"Sec-Fetch-Site": "cross-site"}):
+        assert visitor.post(f"{home}/vote", json=body, headers=wrong).status_code == 403
+    assert counts(place)["votes"] == 0
+
+
+def test_with_a_password_raters_are_asked_for_it(place: Path, home: str) -> None:
+    desk: Desk = make_desk(place.parent, only_study=place, password="a long password")
+    with client_of(desk, let_in=False) as stranger:
+        assert stranger.get(home).status_code == 403
+    with client_of(desk) as friend:
+        assert friend.get(home).status_code == 200
