@@ -64,8 +64,9 @@ def shelf_story(shelf: Shelf, run: Path) -> dict[str, Any]:
 
 
 def _chart(panel: Panel, group: str) -> dict[str, Any]:
-    from sparring.report.curves import logarithmic
+    from sparring.report.curves import bounds, logarithmic
 
+    log = logarithmic(panel)
     lines = [
         {
             "label": label, "values": values, "aside": label in panel.aside,
@@ -75,7 +76,7 @@ def _chart(panel: Panel, group: str) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "title": panel.title, "note": panel.note, "group": group, "at": panel.at, "lines": lines,
-        "hints": panel.hints, "bounds": panel.bounds, "log": logarithmic(panel),
+        "hints": panel.hints, "bounds": bounds(panel, log), "log": log,
     }  # fmt: skip
 
 
@@ -210,6 +211,21 @@ def check_result(root: Path, name: str) -> dict[str, Any]:
     from sparring.runs.offers import check_place, looked
 
     return plain(looked(check_place(root, name)))
+
+
+def check_page(root: Path, name: str) -> bytes:
+    """The page of a check as HTML. `DataError` where there is none yet."""
+    from sparring.errors import DataError
+    from sparring.runs.offers import check_place
+    from sparring.runs.shelf import LARGEST_PAGE, plain_file
+
+    place = check_place(root, name)
+    try:
+        return plain_file(place / "report.html", place, LARGEST_PAGE)
+    except OSError:
+        raise DataError(
+            "CHECK-PAGE", "there is no page of this check", where=name, fix="check the data first"
+        ) from None
 
 
 def plain(value: Any) -> Any:

@@ -150,7 +150,8 @@ def logarithmic(panel: Panel) -> bool:
     return panel.log and len(values) > 2 and min(values) > 0 and max(values) >= 20 * min(values)
 
 
-def _bounds(panel: Panel, log: bool) -> tuple[float, float]:
+def bounds(panel: Panel, log: bool) -> tuple[float, float]:
+    """Where the vertical axis begins and ends. log: by powers of ten."""
     if panel.bounds:
         return panel.bounds
     values = sorted(v for line in panel.lines.values() for v in line if v is not None)
@@ -185,7 +186,7 @@ def chart(
         return ""
     first, last = span or (panel.at[0], panel.at[-1])
     log = logarithmic(panel)
-    axes = Axes(first, last, *_bounds(panel, log), log)
+    axes = Axes(first, last, *bounds(panel, log), log)
     out = [f'<figure class="chart" data-chart="{number}"><figcaption><h3>{escape(panel.title)}</h3>']
     out.append(f'<p>{escape(panel.note)}</p></figcaption><ul class="legend">')
     inside = [_stretch(axes, since, until) for since, until in marks]

@@ -32,7 +32,7 @@ MEASURES = {
     "pixel_accuracy": "pixels of the right class", "nll": "nats per sample",
 }  # fmt: skip
 """What a run is judged by, the first one that was measured."""
-LARGEST_PICTURE = 32 * 2**20
+LARGEST_PICTURE, LARGEST_PAGE = 32 * 2**20, 64 * 2**20
 MOST_GRIDS = 500
 """Sample grids that are offered; of more an even choice with the first and the last."""
 _AT_ONCE = 1 << 20  # bytes of turns that are read at a time: of long logs an even choice
@@ -52,6 +52,7 @@ class Shelf:
     def __init__(self) -> None:
         self._tails: OrderedDict[Path, tuple[Tail, threading.Lock]] = OrderedDict()
         self._said: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._glances: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._lock = threading.Lock()
 
     def tail(self, run: Path) -> Tail:
@@ -82,6 +83,15 @@ class Shelf:
 
     def glance(self, run: Path) -> dict[str, Any]:
         """A run in a few plain values: how it stands, how far it is, what was measured last."""
+        signs = _signs(run)
+        before = self._glances.get(run)
+        if before is not None and before[0] == signs and before[1]["state"] in ("stopped", "finished", "failed"):
+            return before[1]  # whoever goes on with it touches one of these
+        found = self._glance(run)
+        self._glances[run] = signs, found
+        return found
+
+    def _glance(self, run: Path) -> dict[str, Any]:
         said, tail = self.said(run), self.tail(run)
         data, settings = _part(said, "data"), _part(said, "run")
         planned, shape = _whole(settings.get("images")), data.get("shape")
@@ -90,7 +100,7 @@ class Shelf:
         rate = rates[len(rates) // 2] if rates and now.kind == "training" else tail.rate
         probes = tail.probes.curves()
         grids = samples(run)
-        touched = max(_touched(run / "log.jsonl"), _touched(run / "recipe.yaml"), _touched(Errand(run).slip))
+        touched = max(_touched(path) for path in (run / "log.jsonl", run / "recipe.yaml", Errand(run).slip))
         return {
             "name": run.name,
             "state": now.kind, "why": now.why, "pid": now.pid, "stopping": now.stopping,
@@ -155,7 +165,7 @@ def picture(run: Path, which: int | str) -> tuple[bytes, str]:
         places = [run / PICTURES[which]] if which in PICTURES else []
     for place in places:
         with suppress(OSError):
-            data = _plain_file(place, run)
+            data = plain_file(place, run)
             kind = next((kind for magic, kind in _MAGIC if data.startswith(magic)), "")
             if kind:
                 return data, kind
@@ -163,16 +173,16 @@ def picture(run: Path, which: int | str) -> tuple[bytes, str]:
                           fix="it may have been removed; reload the page")  # fmt: skip
 
 
-def _plain_file(path: Path, home: Path) -> bytes:
+def plain_file(path: Path, home: Path, most: int = LARGEST_PICTURE) -> bytes:
     """The bytes of a file that lies in `home`, if neither it nor its folder is a link. Raises OSError."""
     if path.parent.is_symlink() or not path.parent.resolve().is_relative_to(home.resolve()):
         raise OSError("a link")
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     with open(file, "rb") as opened:
         info = os.fstat(file)
-        if not stat.S_ISREG(info.st_mode) or not 0 < info.st_size <= LARGEST_PICTURE:
-            raise OSError("no picture")
-        return opened.read(LARGEST_PICTURE)
+        if not stat.S_ISREG(info.st_mode) or not 0 < info.st_size <= most:
+            raise OSError("nothing that is shown")
+        return opened.read(most)
 
 
 # ── numbers ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,6 +264,18 @@ def _told(record: dict[str, Any]) -> str:
 
 
 # ── plain values ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _signs(run: Path) -> tuple[int, ...]:
+    """When what a glance is made of was last written, and how long it is."""
+    found = []
+    for path in (run / "log.jsonl", run / "recipe.yaml", run / "lock", run / "samples", Errand(run).slip):
+        try:
+            info = path.stat()
+            found += [info.st_mtime_ns, info.st_size]
+        except OSError:
+            found.append(0)
+    return tuple(found)
 
 
 def _part(said: Mapping[str, Any], name: str) -> dict[str, Any]:
