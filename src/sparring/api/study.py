@@ -34,11 +34,11 @@ def open_study(path: str | Path) -> Store:
 def study_result(path: str | Path) -> dict[str, Any]:
     """What the answers of a study say, in plain values: what ``sparring study result --json`` prints, of which
     `study_lines` makes a table. Loads no torch."""
-    from sparring.study import analyse
+    from sparring.study.analyse import result
     from sparring.study.store import Store
 
     with Store(path) as store:
-        return analyse.result(store.study, store.rows())
+        return result(store.study, store.rows())
 
 
 def study_lines(record: dict[str, Any]) -> list[str]:

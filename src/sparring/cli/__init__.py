@@ -42,6 +42,7 @@ def commands() -> dict[str, type[Command]]:
     from sparring.cli.reconstruct import Reconstruct
     from sparring.cli.resume import Resume
     from sparring.cli.sample import Sample
+    from sparring.cli.study import Study
     from sparring.cli.train import Train
     from sparring.cli.translate import Translate
 
@@ -65,6 +66,7 @@ def commands() -> dict[str, type[Command]]:
         "doctor": Doctor,
         "demo": Demo,
         "app": App,
+        "study": Study,
     }
 
 

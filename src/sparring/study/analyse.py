@@ -215,7 +215,7 @@ def _reliability(study: Study, by_condition: dict[str, list[dict[str, Any]]]) ->
     table = np.full((len(raters), len(pictures)), np.nan)
     row_at, column_at = ({what: k for k, what in enumerate(all_)} for all_ in (raters, pictures))
     for row in rows:
-        table[row_at[row["rater"]], column_at[row["condition"], row["item"]]] = yes(study, row)  # type: ignore[index]
+        table[row_at[row["rater"]], column_at[row["condition"], row["item"]]] = yes(study, row)
     count = (~np.isnan(table)).sum(0)
     return {
         "alpha": statistics.alpha(np.nansum(table, axis=0), count),

@@ -54,7 +54,7 @@ def new(
     which: str | int = "best",
     device: str = "auto",
     title: str = "",
-    rules: Rules | None = None,
+    rules: Rules | dict[str, Any] | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Path:
@@ -80,7 +80,7 @@ def new(
     asked: dict[str, Any] = {
         "title": title or _name(places[0], named[0]), "protocol": protocol, "trials": trials, "practice": practice,
         "seconds": seconds or None, "catch": catch, "seed": seed, "one_each": one_each,
-        "rules": (rules or Rules()).model_dump(),
+        "rules": rules.model_dump() if isinstance(rules, Rules) else rules or {},
         "models": [_model(k, at, name).model_dump() for k, (at, name) in enumerate(zip(places, named))],
         "real": {"source": str(real or named[0])} if protocol != "preference" else None,
         "made_by": sparring.__version__,

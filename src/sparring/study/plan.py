@@ -212,7 +212,7 @@ def read(folder: str | Path) -> Study:
             raise ValueError("it does not say `key: value`")
         return Study.model_validate(values)
     except ValidationError as error:
-        why = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in error.errors()[:3])
+        why = _reasons(error)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         why = " ".join(str(error).split())
     raise DataError("STUDY-DOCUMENT", "this study cannot be read", where=str(path), why=why,
@@ -224,8 +224,18 @@ def usable(values: dict[str, Any]) -> Study:
     try:
         return Study.model_validate(values)
     except ValidationError as error:
-        why = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'study'}: {e['msg']}" for e in error.errors())
-        raise UsageError("STUDY-ASKED", "there is no such study", why=why, fix="sparring study new --help") from None
+        raise UsageError(
+            "STUDY-ASKED", "there can be no such study", why=_reasons(error), fix="sparring study new --help"
+        ) from None
+
+
+def _reasons(error: ValidationError) -> str:
+    """The first three complaints, each with its place."""
+    said = []
+    for one in error.errors()[:3]:
+        place, what = ".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")
+        said.append(f"{place}: {what}" if place else what)
+    return "; ".join(said)
 
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -56,14 +56,14 @@ def votes(
     """
     draw = np.random.default_rng((seed, 3))
     skill = {name: skills(rates[name], between, (raters,), seed + k) for k, name in enumerate(study.conditions)}
-    found = []
+    found: list[dict[str, Any]] = []
     for rater in range(raters):
         hasty = rater >= raters - careless
         for trial in trials_of(study, rater):
             wrong = 0.02 if trial.kind == "catch" else float(skill[trial.condition][rater]) if trial.condition else 0.1
             yes = bool(draw.random() < (0.5 if hasty else wrong))
             if trial.truth:
-                right = study.answers.index(trial.truth)  # type: ignore[arg-type]
+                right = study.answers.index(trial.truth)
                 answer = study.answers[1 - right if yes else right]
             else:
                 answer = study.answers[int((trial.of[0] == trial.condition[0]) != yes)]
