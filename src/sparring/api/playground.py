@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from sparring.runs.playground.table import Playground
 
 
-def playground(**settings: Any) -> Playground:
+def open_playground(**settings: Any) -> Playground:
     """A live game on 2-D points: `turn`, `round`, `advance`, `change`, `collapse`, `start` play it. The settings are
     those of `runs.playground.table.Settings`; `UsageError` where one is none.
 
-    >>> table = playground(data="grid", objective="hinge", seed=3)
+    >>> table = open_playground(data="grid", objective="hinge", seed=3)
     >>> table.turn(), table.turn(), table.match.round
     ('D', 'G', 1)
     """

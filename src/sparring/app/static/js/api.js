@@ -10,11 +10,11 @@ export class Refused extends Error {
   }
 }
 
-async function ask(path, method, body, kind, signal) {
+async function ask(path, method, body, kind, signal, keepalive = false) {
   const headers = method === "GET" ? {} : { "Content-Type": kind, "X-Sparring-Token": token };
   let answer;
   try {
-    answer = await fetch(path, { method, body, headers, signal, credentials: "same-origin", redirect: "error" });
+    answer = await fetch(path, { method, body, headers, signal, keepalive, credentials: "same-origin", redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, { code: "GONE", what: "the server does not answer", fix: "is sparring still running in its terminal?" });
@@ -32,9 +32,9 @@ export async function get(path, { signal } = {}) {
   return (await ask(path, "GET", undefined, undefined, signal)).json();
 }
 
-/** Send JSON; the answer as JSON, or as a Blob if it is none. */
-export async function post(path, json = {}, { signal } = {}) {
-  return read(await ask(path, "POST", JSON.stringify(json), "application/json", signal));
+/** Send JSON; the answer as JSON, or as a Blob if it is none. `keepalive`: even if the page is being left. */
+export async function post(path, json = {}, { signal, keepalive } = {}) {
+  return read(await ask(path, "POST", JSON.stringify(json), "application/json", signal, keepalive));
 }
 
 /** Send the bytes of a Blob or File; the answer as JSON, or as a Blob if it is none. */
