@@ -44,8 +44,7 @@ def test_likelihoods_are_those_of_the_recipe(cell: str) -> None:
     theirs = game.log_weight(x.repeat(3, 1, 1, 1), Quick("cpu", 2).of(15)).view(3, 5)
     torch.testing.assert_close(ours, theirs)
     some, every = (svae.measured(game, x, 40, count, 0) for count in (2, 5))
-    many = [svae.measured(game, x, 4000, 5, seed) for seed in range(3)]  # the bound rises with the samples, on average
-    assert sum(m["log_likelihood"] - m["log_likelihood_of_ten"] for m in many) > 0
+    assert every["log_likelihood_of_ten"] == pytest.approx(every["log_likelihood"], abs=0.5)  # this posterior fits
     assert some["elbo"] == every["elbo"] and every["log_likelihood"] >= every["elbo"] - 1
     assert every["elbo"] == pytest.approx(every["reconstruction"] - every["kl"], abs=2e-3)
 
@@ -94,7 +93,8 @@ def test_early_stopping_looks_fifty_epochs_ahead_once_the_kl_has_its_weight() ->
 
 def test_tables_count_what_is_finished_alone(tmp_path: Path) -> None:
     def write(cell: str, seed: int, values: list[float]) -> None:
-        runs = [{"log_likelihood": v, "log_likelihood_of_ten": 2 * v, "elbo": v - 1, "reconstruction": v + 5, "kl": 6.0} for v in values]
+        rest = {"reconstruction": 5.0, "kl": 6.0}
+        runs = [{"log_likelihood": v, "log_likelihood_of_ten": 2 * v, "elbo": v - 1} | rest for v in values]
         one = {"cell": cell, "of": 60, "epochs": 60 if values else 7, "runs": runs}
         (tmp_path / f"{cell}-{seed}.json").write_text(json.dumps(one))
 
