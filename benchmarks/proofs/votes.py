@@ -46,13 +46,6 @@ from sparring.study import plan
 
 PATIENCE = 30.0
 """Seconds after which a rater gives up on the server: a failure."""
-_SERVE = """
-import sys
-from pathlib import Path
-from sparring.app import launch
-said = lambda text: print(text, flush=True)
-launch.app(said, lambda text: None, roots=(), only_study=Path(sys.argv[1]), port=int(sys.argv[3]), browser=False)
-"""
 
 
 def make(folder: Path, votes: int) -> Path:
@@ -92,10 +85,14 @@ class Server:
 
     def start(self) -> None:
         """Returns when it answers; raises where it ended up on another port."""
+        command = [sys.executable, "-m", "sparring", "study", "serve", str(self.study), "--port", str(self.port)]
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(self.study), "--port", str(self.port), "--no-browser"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+            [*command, "--no-browser"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         self.starts += 1
         assert self._process.stdout is not None and self._process.stderr is not None
         line = self._process.stdout.readline()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Iterator
@@ -10,10 +11,13 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.app.conftest import ORIGIN, client_of, make_desk
+from tests.app.conftest import ORIGIN, client_of, make_desk, pictures
 
 from benchmarks.proofs.votes import make
+from sparring import api
 from sparring.app.desk import Desk, identity
+from sparring.app.routes.study import counted
+from sparring.app.studies import Studies
 from sparring.study import plan
 from sparring.study.store import Store
 
@@ -205,3 +209,96 @@ def test_with_a_password_raters_are_asked_for_it(place: Path, home: str) -> None
         assert stranger.get(home).status_code == 403
     with client_of(desk) as friend:
         assert friend.get(home).status_code == 200
+
+
+# ── whoever made the study ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def page(place: Path) -> str:
+    return f"/api/study/{identity(place)}"
+
+
+def test_studies_are_listed_with_what_is_wrong_with_one(client: TestClient, home: str, place: Path) -> None:
+    begin(client, home)
+    broken = place.parent / "broken"
+    broken.mkdir()
+    (broken / "study.yaml").write_text("title: [")
+    listed = {study["name"]: study for study in client.get("/api/study").json()}
+    assert listed["study"]["raters"] == 1 and listed["study"]["title"] == "a study of noise"
+    assert "cannot be read" in listed["broken"]["trouble"]
+
+
+def test_whoever_made_it_sees_what_each_picture_is(client: TestClient, page: str, place: Path) -> None:
+    said = client.get(page).json()
+    of = {picture.name: picture.of for picture in plan.read(place).pictures}
+    assert {kind: {of[name] for name in names} for kind, names in said["shown"].items()} == {
+        "real": {"real"},
+        "A": {"A"},
+    }
+    assert client.get(f"{page}/picture/{said['shown']['A'][0]}").content.startswith(b"\x89PNG")
+    assert said["counts"] == {"raters": 0, "finished": 0, "votes": 0} and len(said["rules"]) >= 4
+
+
+def test_the_result_is_that_of_the_command(client: TestClient, home: str, page: str, place: Path) -> None:
+    for trial in begin(client, home)["trials"]:
+        vote(client, home, trial["number"], "left")
+    said = client.get(f"{page}/result").json()
+    assert said["result"] == json.loads(json.dumps(api.study_result(place)))
+    assert said["lines"] == api.study_lines(said["result"])
+
+
+def test_answers_are_handed_out_as_files(client: TestClient, home: str, page: str) -> None:
+    begin(client, home)
+    vote(client, home, 0, "left")
+    table = client.get(f"{page}/export/csv")
+    assert table.headers["content-disposition"].startswith("attachment") and len(table.text.splitlines()) == 2
+    assert len(client.get(f"{page}/export/json").json()["votes"]) == 1
+    assert client.get(f"{page}/export/exe").status_code == 422
+
+
+def test_a_study_is_made_of_a_run_of_the_desk(library: Path, tmp_path: Path) -> None:
+    shutil.copytree(library / "blobs", tmp_path / "runs" / "blobs")
+    photos = pictures(tmp_path / "photos", 24)
+    run, data = (identity(path.resolve()) for path in (tmp_path / "runs" / "blobs", photos))
+    asked = {"runs": [run], "real": data, "title": "Blobs", "trials": 8, "practice": 2, "catch": 2}
+    with client_of(make_desk(tmp_path / "runs", photos)) as client:
+        assert [one["name"] for one in client.get("/api/study/choices").json()["runs"]] == ["blobs"]
+        ids = [client.post("/api/study/new", json=asked).json()["id"] for _ in range(2)]
+        facts = [client.get(f"/api/study/{id}").json() for id in ids]
+        refused = client.post("/api/study/new", json=asked | {"protocol": "preference"})
+    assert [one["name"] for one in facts] == ["study-blobs", "study-blobs-2"]
+    assert facts[0]["seconds"] == 1.0 and facts[0]["trials"] == 8 and facts[0]["models"][0]["name"] == "blobs"
+    assert refused.status_code == 422 and "two models" in refused.text
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"runs": []}, {"runs": ["../../etc"]}, {"runs": ["0" * 16] * 2}, {"trials": 0}, {"seconds": 0}, {"path": "/"},
+        {"title": "x" * 201}, {"protocol": "duel"}, {"seed": -1},
+    ],
+)  # fmt: skip
+def test_a_study_that_cannot_be_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
+    assert client.post("/api/study/new", json={"runs": ["0" * 16]} | wrong).status_code == 422
+
+
+def test_a_study_of_a_run_that_is_not_there(client: TestClient) -> None:
+    assert client.post("/api/study/new", json={"runs": ["0" * 16]}).status_code == 404
+
+
+def test_counts_are_told_when_they_change(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparring.app.routes.study.EVERY", 0.0)
+    studies = Studies(make_desk(place.parent))
+
+    async def listen() -> list[str]:
+        told = counted(studies, identity(place))
+        first = await anext(told)
+        studies.store(identity(place)).enrol("a" * 32)
+        found = [first, await anext(told)]
+        await told.aclose()
+        return found
+
+    said = [json.loads(line.removeprefix("data: ")) for line in asyncio.run(listen())]
+    studies.close()
+    assert [one["raters"] for one in said] == [0, 1]

@@ -24,7 +24,7 @@ from sparring.app.trouble import Refused, Unknown
 from sparring.app.wire import Wire
 from sparring.app.worker import Workers
 
-ROUTERS: tuple[str, ...] = ("runs", "play", "translate", "playground")
+ROUTERS: tuple[str, ...] = ("runs", "play", "translate", "playground", "study")
 """Every module of `sparring.app.routes` with ``router(desk, workers) -> APIRouter``."""
 RATERS: tuple[str, ...] = ("take",)
 """Those with ``raters(desk, workers) -> APIRouter``: all there is where a study is served alone."""

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastapi.responses import Response
+
 from sparring.app.desk import Desk
+from sparring.app.trouble import Unknown
+from sparring.errors import SparringError
 
 if TYPE_CHECKING:
     from sparring.study.store import Store
+
+
+SHOWN = 8
+"""Pictures of each kind that the page of a study shows to whoever made it."""
 
 
 class Studies:
@@ -31,6 +41,18 @@ class Studies:
                 self._open.pop(id).close()
             self._open[id] = store = open_study(self.desk.study(id))
             return store
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Every study of the desk, the newest first; one that cannot be opened with what is wrong."""
+        found = []
+        for id, place in self.desk.studies().items():
+            try:
+                store = self.store(id)
+                about = {"title": store.study.title, "protocol": store.study.protocol, **store.counts()}
+            except SparringError as error:
+                about = {"title": place.name, "trouble": error.what}
+            found.append({"id": id, "name": place.name, **about, "made": _when(place)})
+        return sorted(found, key=lambda study: -study["made"])
 
     def close(self) -> None:
         with self._lock:
@@ -83,3 +105,50 @@ def tally(store: Store, rater: int) -> dict[str, int]:
         found["fooled"] += made and not right
         found["fooled_of"] += made
     return found
+
+
+def sight(store: Store, name: str) -> Response:
+    """A picture of a study, with nothing beside it that says where it came from."""
+    try:
+        return Response(store.picture(name).read_bytes(), media_type="image/png")
+    except (SparringError, OSError):
+        raise Unknown("PICTURE", "the study has no such picture", fix="reload the page") from None
+
+
+def facts(store: Store, id: str) -> dict[str, Any]:
+    """What whoever made a study may know of it: everything."""
+    study = store.study
+    shown: dict[str, list[str]] = {}
+    for picture in sorted(study.pictures, key=lambda one: one.item):
+        if picture.use == "scored" and len(shown.setdefault(picture.of, [])) < SHOWN:
+            shown[picture.of].append(picture.name)
+    return {
+        "id": id,
+        "name": store.path.name,
+        "place": _typed(store.path),
+        "title": study.title,
+        "question": study.question,
+        "protocol": study.protocol,
+        "seconds": study.seconds,
+        "trials": study.trials,
+        "practice": study.practice,
+        "catch": study.catch,
+        "models": [{"letter": model.letter, "name": model.name, "images": model.images} for model in study.models],
+        "rules": study.rules.lines(),
+        "remarks": [*(study.real.remarks if study.real else ()), *(r for m in study.models for r in m.remarks)],
+        "shown": shown,
+        "counts": store.counts(),
+    }
+
+
+def _typed(place: Path) -> str:
+    """A directory as one types it in the shell that started the app."""
+    here = Path.cwd()
+    return shlex.quote(str(place.relative_to(here) if place.is_relative_to(here) else place))
+
+
+def _when(place: Path) -> float:
+    try:
+        return (place / "study.yaml").stat().st_mtime
+    except OSError:
+        return 0.0

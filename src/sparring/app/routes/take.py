@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, Path, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import Field
 
 from sparring.app.bodies import Body, Id
 from sparring.app.desk import Desk, identity
 from sparring.app.door import cookie_name
-from sparring.app.studies import Studies, rater_of, sheet, standing, tally
-from sparring.app.trouble import Refused, Unknown
+from sparring.app.studies import Studies, rater_of, sheet, sight, standing, tally
+from sparring.app.trouble import Refused
 from sparring.app.worker import Workers
-from sparring.errors import UsageError
 
 if TYPE_CHECKING:
     from sparring.study.store import Store
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
 KEPT = 180 * 24 * 3600
 """Seconds for which a browser keeps the cookie of its rater, who may go on where they stopped."""
 _DAY = 86_400_000
-
-Name = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 
 
 class Begin(Body):
@@ -80,12 +77,9 @@ def raters(desk: Desk, workers: Workers) -> APIRouter:
         return response
 
     @router.get("/api/take/{study}/picture/{name}")
-    def picture(request: Request, study: Id, name: Name) -> Response:
+    def picture(request: Request, study: Id, name: Id) -> Response:
         store, _ = known(request, study)
-        try:
-            return Response(store.picture(name).read_bytes(), media_type="image/png")
-        except (UsageError, OSError):
-            raise Unknown("PICTURE", "the study has no such picture", fix="reload the page") from None
+        return sight(store, name)
 
     @router.post("/api/take/{study}/vote")
     def vote(request: Request, study: Id, body: Vote) -> dict[str, Any]:
