@@ -1,1 +1,280 @@
-// The script of this page.
+// Samples of a run, the plane through three of them, and the walk between them.
+
+import { get, post, say } from "./api.js";
+import { asked, bitmap, fill, latest, plain, put, remember, save, thousands } from "./latest.js";
+import { CELLS, Pad, row } from "./pad.js";
+import { Walk } from "./walk.js";
+
+const $ = (id) => document.getElementById(id);
+const MANY = 24;
+const NAMES = ["A", "B", "C"];
+
+let runs = [];
+let run; // of the list
+let able; // what it can do
+let version = 0; // of run, class and truncation: a lattice of an older one is left half drawn
+let first = 0; // number of the first sample that is shown
+let chosen = { seed: 0, number: 0 };
+let corners = [0, 1, 2].map((number) => ({ seed: 0, number }));
+
+const shownAs = () => ({ label: $("label").value === "" ? null : Number($("label").value), truncation: truncation() });
+const truncation = () => (able?.truncates ? Number($("truncation").value) : 1);
+const seed = () => Math.min(2 ** 31 - 1, Math.max(0, Math.trunc(Number($("seed").value) || 0)));
+const same = (a, b) => a.seed === b.seed && a.number === b.number;
+const ask = (what, json) => post(`/api/play/${run.id}/${what}`, { ...shownAs(), ...json });
+const between = (json) => ask("picture", { ...json, label: classBetween() });
+const file = (...parts) => `${[plain(run.name), ...parts].join("-")}.png`;
+
+function classOf({ number }) {
+  if (!able.classes.length) return "";
+  const label = $("label").value;
+  return able.classes[label === "" ? number % able.classes.length : Number(label)];
+}
+
+/** The class of all of the plane: the one that is asked for, or that of A. */
+function classBetween() {
+  const { label } = shownAs();
+  return label ?? (able.classes.length ? corners[0].number % able.classes.length : null);
+}
+
+const nameOf = (spot) => [`seed ${spot.seed}`, `number ${spot.number}`, classOf(spot)].filter(Boolean).join(" · ");
+
+// ── samples ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+const showSamples = latest(async () => {
+  const of = run;
+  const points = able.kind === "points";
+  const said = { seed: seed(), first, n: points ? 1 : MANY, columns: points ? 1 : MANY };
+  const sheet = await bitmap(await ask("samples", said));
+  if (of !== run) return;
+  $("tiles").classList.toggle("whole", points);
+  const [width, height] = points ? [sheet.width, sheet.height] : [sheet.width / MANY, sheet.height];
+  const tiles = Array.from({ length: said.n }, (_, k) => {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [width, height];
+    canvas.getContext("2d").drawImage(sheet, -k * width, 0);
+    return points ? cloud(canvas) : tile(canvas, { seed: said.seed, number: first + k });
+  });
+  sheet.close();
+  $("tiles").replaceChildren(...tiles);
+  $("range").textContent = points ? "" : `${first} to ${first + MANY - 1}`;
+  $("before").disabled = first === 0;
+  mark();
+});
+
+function cloud(canvas) {
+  canvas.className = "big";
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `Samples of seed ${seed()} as a cloud of points`);
+  return canvas;
+}
+
+function tile(canvas, spot) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.className = "tile";
+  canvas.className = "pixels";
+  made.append(canvas);
+  made.dataset.seed = spot.seed;
+  made.dataset.number = spot.number;
+  made.title = nameOf(spot);
+  made.addEventListener("click", () => choose(spot));
+  return made;
+}
+
+/** Which tile is chosen, and which ones are corners. */
+function mark() {
+  for (const made of $("tiles").querySelectorAll(".tile")) {
+    const spot = { seed: Number(made.dataset.seed), number: Number(made.dataset.number) };
+    const named = NAMES.filter((_, k) => able.latents && same(corners[k], spot)).join(" ");
+    made.setAttribute("aria-pressed", String(same(chosen, spot)));
+    made.setAttribute("aria-label", named ? `${nameOf(spot)}, corner ${named}` : nameOf(spot));
+    made.querySelector(".mark")?.remove();
+    if (!named) continue;
+    const badge = document.createElement("span");
+    badge.className = "mark";
+    badge.textContent = named;
+    made.append(badge);
+  }
+  $("corners").textContent = corners.map((spot, k) => `${NAMES[k]}: seed ${spot.seed}, number ${spot.number}`).join(" · ");
+}
+
+function choose(spot) {
+  chosen = spot;
+  mark();
+  showChosen();
+}
+
+const showChosen = latest(async () => {
+  if (able.kind === "points") return;
+  const [of, spot] = [run, chosen];
+  const blob = await ask("picture", { spots: [spot] });
+  if (of !== run) return;
+  await put(blob, $("chosen-picture"), $("chosen-file"), file(`seed${spot.seed}`, spot.number));
+  $("chosen-picture").alt = `Sample ${nameOf(spot)}`;
+  $("chosen-name").textContent = nameOf(spot);
+  $("chosen").hidden = false;
+});
+
+// ── the plane ────────────────────────────────────────────────────────────────────────────────────────────────
+
+const pad = new Pad($("pad"), $("ring"), (u, v) => move(u, v));
+const walk = new Walk($("walk"), $("moment"), $("moment-now"), $("play"), (spots, places) =>
+  between({ spots, places, columns: places.length }),
+);
+
+function move(u, v) {
+  for (const [name, value] of [["u", u], ["v", v]]) {
+    $(name).value = value;
+    $(`${name}-now`).textContent = value.toFixed(2);
+  }
+  showPlace();
+}
+
+const showPlace = latest(async () => {
+  const [of, u, v] = [run, pad.u, pad.v];
+  const blob = await between({ spots: corners, places: [[u, v]] });
+  if (of !== run) return;
+  await put(blob, $("shown"), $("shown-file"), file("plane", u.toFixed(2), v.toFixed(2)));
+  $("where").textContent = placeName(u, v);
+});
+
+function placeName(u, v) {
+  const corner = [[0, 0], [1, 0], [0, 1]].findIndex(([x, y]) => x === u && y === v);
+  const { seed: of, number } = corners[Math.max(0, corner)];
+  const place = corner < 0 ? `${u.toFixed(2)} towards B, ${v.toFixed(2)} towards C` : `${NAMES[corner]}: seed ${of} · number ${number}`;
+  return able.classes.length ? `${place} · ${able.classes[classBetween()]}` : place;
+}
+
+const showLattice = latest(async () => {
+  const at = version;
+  const spots = corners;
+  const [, height, width] = able.shape;
+  pad.clear(width, height);
+  for (let j = 0; j < CELLS; j += 1) {
+    const blob = await between({ spots, places: row(j), columns: CELLS });
+    if (at !== version || spots !== corners) return;
+    await pad.row(j, blob);
+  }
+});
+
+function useCorners(three) {
+  corners = three;
+  mark();
+  showPlace();
+  showLattice();
+  walk.begin(corners);
+}
+
+// ── a run ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const plural = (n, one) => `${thousands(n)} ${one}${n === 1 ? "" : "s"}`;
+
+function facts() {
+  const [channels, height, width] = able.shape;
+  const size = able.kind === "points" ? `points of ${plural(able.shape[0], "number")}` : `${width} × ${height}, ${{ 1: "grey", 3: "colour", 4: "colour with transparency" }[channels]}`;
+  const z = able.latents ? `latents of ${plural(able.latents, "number")}${able.sphere ? " on a sphere" : ""}` : "";
+  return [run.recipe, size, `${plural(able.images, "image")} seen`, z, ...able.remarks.map(short)].filter(Boolean).join(" · ");
+}
+
+const bent = () =>
+  able.latents > 2 || able.sphere
+    ? "It is bent along the sphere on which latents lie, so that every picture is one the run could have made by itself."
+    : "Latents of so few numbers lie on no sphere: it is straight.";
+
+/** A remark without what it says about the command line. */
+const short = (remark) => remark.split(";")[0];
+
+async function open(id) {
+  run = runs.find((one) => one.id === id) ?? runs[0];
+  version += 1;
+  const at = version;
+  $("run").value = run.id;
+  remember(run.id);
+  $("facts").textContent = "opening the run …";
+  walk.stop();
+  const found = await get(`/api/play/${run.id}`);
+  if (at !== version) return;
+  able = found;
+  [first, chosen] = [0, { seed: seed(), number: 0 }];
+  fill($("label"), [["", "each in turn"], ...able.classes.map((name, k) => [k, name])]);
+  $("label-field").hidden = !able.classes.length;
+  $("truncation-field").hidden = !able.truncates;
+  $("facts").textContent = facts();
+  $("bent").textContent = bent();
+  const flat = able.kind === "points";
+  $("pages").hidden = flat;
+  $("chosen").hidden = true;
+  $("put").hidden = !able.latents;
+  $("walks").hidden = !able.latents;
+  const not = { latents: "No plane and no walk", mixing: "No mixing of levels", truncation: "No truncation" };
+  $("why").textContent = Object.entries(not).filter(([name]) => able.why[name]).map(([name, text]) => `${text}: ${able.why[name]}.`).join(" ");
+  $("all").hidden = false;
+  corners = [0, 1, 2].map((number) => ({ seed: seed(), number }));
+  refresh();
+  if (able.latents) move(pad.u, pad.v);
+}
+
+/** Everything that is shown, anew. */
+function refresh() {
+  version += 1;
+  showSamples();
+  showChosen();
+  if (able.latents) useCorners([...corners]);
+}
+
+const anew = () => Math.floor(Math.random() * 1e6);
+
+function listen() {
+  $("run").addEventListener("change", () => open($("run").value).catch(say));
+  $("label").addEventListener("change", refresh);
+  $("truncation").addEventListener("input", () => {
+    $("truncation-now").textContent = truncation().toFixed(2);
+    refresh();
+  });
+  $("seed").addEventListener("change", () => {
+    $("seed").value = seed();
+    [first, chosen] = [0, { seed: seed(), number: 0 }];
+    showSamples();
+    showChosen();
+  });
+  $("dice").addEventListener("click", () => {
+    $("seed").value = anew();
+    $("seed").dispatchEvent(new Event("change"));
+  });
+  $("before").addEventListener("click", () => ((first = Math.max(0, first - MANY)), showSamples()));
+  $("after").addEventListener("click", () => ((first += MANY), showSamples()));
+  for (const button of $("put").querySelectorAll("button")) {
+    button.addEventListener("click", () => useCorners(corners.map((old, k) => (k === Number(button.dataset.corner) ? chosen : old))));
+  }
+  for (const name of ["u", "v"]) {
+    $(name).addEventListener("input", () => {
+      pad.place(Number($("u").value), Number($("v").value));
+      move(pad.u, pad.v);
+    });
+  }
+  $("three").addEventListener("click", () => {
+    const other = anew();
+    useCorners([0, 1, 2].map((number) => ({ seed: other, number })));
+  });
+  $("film").addEventListener("click", async () => {
+    $("film").disabled = true;
+    try {
+      save(await ask("film", { spots: corners, frames: 60, label: classBetween() }), file("walk"));
+    } catch (error) {
+      say(error);
+    }
+    $("film").disabled = false;
+  });
+}
+
+async function begin() {
+  listen();
+  runs = await get("/api/play");
+  $("none").hidden = runs.length > 0;
+  fill($("run"), runs.length ? runs.map((one) => [one.id, one.name]) : [["", "none yet"]]);
+  $("run").disabled = !runs.length;
+  if (runs.length) await open(asked() ?? runs[0].id);
+}
+
+begin().catch(say);
