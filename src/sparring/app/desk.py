@@ -177,3 +177,16 @@ def _below(root: Path, mark: str) -> Iterator[Path]:
             yield folder
         elif depth < _DEEP:
             waiting += [(place, depth + 1) for place in _children(folder, folders=True)]
+
+
+def read(home: Path, *names: str, most: int = 2**26) -> bytes:
+    """The bytes of a file below a folder of ours, at most `most` of them. `Unknown` where there is none, where it is no
+    plain file, and where a link leads out of the folder (the folder may come from a stranger)."""
+    missing = Unknown("FILE", "there is no such file (any longer)", fix="reload the page")
+    try:
+        place = home.joinpath(*names).resolve(strict=True)
+        if not place.is_relative_to(home.resolve()) or not place.is_file() or place.stat().st_size > most:
+            raise missing
+        return place.read_bytes()
+    except (OSError, ValueError, RuntimeError):
+        raise missing from None

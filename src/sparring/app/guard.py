@@ -40,7 +40,8 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "referrer-policy": "no-referrer",
 }
-"""On every answer, together with the policy above. A route may set only a policy that begins with "sandbox"."""
+"""On every answer, together with the policy above. A route may set a policy of its own only if it is
+a sandbox, a page without an origin. Nobody else's page is ever let in (access-control-…)."""
 
 
 class Guard:
@@ -169,7 +170,9 @@ def dress(scope: Scope, message: Message) -> None:
     """Put the headers on an answer, whatever it says of them itself."""
     headers = MutableHeaders(raw=message.setdefault("headers", []))
     policies = headers.getlist("content-security-policy")
-    boxed = len(policies) == 1 and policies[0].startswith("sandbox")
+    boxed = len(policies) == 1 and policies[0].startswith("sandbox") and "allow-same-origin" not in policies[0]
+    for name in [name for name in headers if name.startswith("access-control-")]:
+        del headers[name]
     headers["content-security-policy"] = policies[0] if boxed else POLICY
     for name, value in HEADERS.items():
         headers[name] = value
