@@ -109,7 +109,7 @@ class Study(_Said):
     """
 
     format: Literal[1] = 1
-    title: str
+    title: str = Field(min_length=1, max_length=200)
     protocol: Protocol
     seconds: float | None = Field(default=None, gt=0, le=60)
     trials: int = Field(ge=1, le=2000)

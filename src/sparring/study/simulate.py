@@ -7,11 +7,14 @@ raters (the intraclass correlation ρ): 0 where all raters are alike, 0.05 where
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
+from sparring.study import statistics
 from sparring.study.plan import Study
 from sparring.study.trials import trials_of
 
@@ -35,6 +38,29 @@ def shares(rate: float, between: float, *, studies: int, raters: int, trials: in
     """How often raters are fooled in simulated studies, (studies, raters) shares of `trials` answers each."""
     of = skills(rate, between, (studies, raters), seed)
     return np.random.default_rng((seed, 2)).binomial(trials, of) / trials
+
+
+def d_primes(d: float, spread: float, *, studies: int, raters: int, trials: int, seed: int = 0) -> Array:
+    """d′ of raters as it is measured in simulated paired studies, (studies, raters), of raters whose own d′ is normal
+    with mean `d` and standard deviation `spread`."""
+    draw = np.random.default_rng((seed, 4))
+    right = stats.norm.cdf(draw.normal(d, spread, (studies, raters)) / math.sqrt(2))
+    found: Array = statistics.d_prime_paired(draw.binomial(trials, right), trials)
+    return found
+
+
+def intervals(x: Array, *, answers: int = 0, resamples: int = 999) -> tuple[Array, Array]:
+    """Ends (S,), (S,) of what `statistics.mean` says of each of S studies, x (S, R) with R ≥ 8, all at once.
+
+    answers: of all raters of a study, where x are shares in [0, 1]; 0: x are not bounded.
+    """
+    low, high = statistics.studentised(x, resamples=resamples)
+    if answers:
+        low, high = np.maximum(low, 0.0), np.minimum(high, 1.0)
+        for k in np.flatnonzero(np.ptp(x, axis=1) < 1e-12):
+            found = statistics.mean(x[k], bounds=(0, 1), answers=answers)
+            low[k], high[k] = found.low, found.high
+    return low, high
 
 
 def coverage(low: Array, high: Array, truth: float) -> float:
