@@ -14,8 +14,9 @@ from sparring.generate.landscape import arrows, lattice, view
 from sparring.metrics.energy import energy_distance
 from sparring.metrics.modes import WITHIN, modes
 from sparring.runs.board import equilibrium, reading
-from sparring.runs.playground.table import Playground, Round
+from sparring.runs.playground.table import Playground
 from sparring.runs.playground.words import Sight, sentences
+from sparring.types import Landscape
 
 CELLS = 64
 """Cells of the heat map per side."""
@@ -24,7 +25,6 @@ SIDE, FEW = 17, 80
 NEAR = 0.2
 """A sample is near a mode within this share of the distance from one mode to the next."""
 _MARGIN = 1.3  # of the plane around the data
-_RECENT = 20  # rounds over which D's skill is averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,9 @@ def scene(table: Playground, *, field: str = "plane", averaged: bool = False) ->
     strength = np.nan_to_num(np.linalg.norm(seen.pull, axis=1))
     measured = measure(table.dataset, made)
     sight = Sight(
-        measured=measured, modes=modes_of(table.dataset), right=right(list(table.rounds)), round=table.match.round,
-        strength=float(np.median(strength[len(places) :])), collapsed=table.collapsed, trouble=table.trouble,
+        measured=measured, modes=modes_of(table.dataset), right=ranked(table.game, real, inside),
+        strength=float(np.median(strength[len(places) :])), round=table.match.round, collapsed=table.collapsed,
+        trouble=table.trouble,
     )  # fmt: skip
     return Scene(
         belief=np.nan_to_num(seen.belief, nan=0.5),
@@ -110,11 +111,12 @@ def radius(dataset: Dataset) -> float:
     return NEAR * float(np.sort(apart, axis=1)[:, 1].min())
 
 
-def right(rounds: list[Round]) -> float | None:
-    """How often D was right of late, in [0, 1]; None before it was asked."""
-    shares = [0.5 * (r.seen["true_positive"] + r.seen["true_negative"]) for r in rounds if "true_positive" in r.seen]
-    recent = shares[-_RECENT:]
-    return sum(recent) / len(recent) if recent else None
+@torch.no_grad()
+def ranked(game: Landscape, real: Tensor, made: Tensor) -> float:
+    """How often D, shown a real and a generated point, finds the real one: in [0, 1], 0.5 by chance, over all pairs of
+    real (N, 2) and made (M, 2). It needs no zero of s, so that it means the same in every game."""
+    s, t = game.score(real)[:, None], game.score(made)[None]
+    return float((s > t).float().mean() + 0.5 * (s == t).float().mean())
 
 
 def costs(table: Playground) -> dict[str, float]:

@@ -32,7 +32,7 @@ SAMPLES = 500
 """What is drawn of the data and of G: always of the same latents."""
 ROUNDS = 5000
 """Rounds of which the costs are remembered."""
-SEEN = ("D(x)", "D(G(z))", "true_positive", "true_negative")
+SEEN = ("D(x)", "D(G(z))")
 """What is observed of D in a round."""
 _PRESET, _D_FOURIER = "gan-points", (32, 0.5, 8.0)
 _TIGHT = 0.05  # root mean square of a heap that is put where the data has no modes, at unit scale

@@ -11,25 +11,27 @@ STARVED = 0.25
 HEAP = 0.9
 """Share of the near samples in one mode that is a collapse."""
 GUESSING, SURE = 0.6, 0.95
-"""How often D is right, up to which it guesses and from which it is sure."""
+"""How often D finds the real one of two, up to which it guesses and from which it is sure."""
 CLOSE, APART = 0.004, 0.04
 """Energy distances at unit scale: what chance leaves of 500 samples, and what one sees at a glance."""
 WEAK = 0.02
 """A pull on G's samples, in cost per unit of the plane, that moves nothing."""
+LONG = 1000
+"""Rounds after which a collapse that has healed is no news."""
 
 
 @dataclass(frozen=True)
 class Sight:
     """What words are found for.
 
-    measured: of `scene.measure`.   modes: of the data, 0 where there are none.   right: how often D is, None if it was
-    not asked yet.   strength: median |−∇ₓ| of what G pays at its samples.   round: how many were played.
+    measured: of `scene.measure`.   modes: of the data, 0 where there are none.   right: how often D finds the real one
+    of a real and a generated point.   strength: median |−∇ₓ| of what G pays at its samples.   round: rounds played.
     collapsed: the round in which a collapse was put in by hand.   trouble: why the game is over.
     """
 
     measured: dict[str, float]
     modes: int
-    right: float | None
+    right: float
     strength: float
     round: int
     collapsed: int | None = None
@@ -79,30 +81,30 @@ def _of_shape(distance: float) -> str:
 
 def of_d(sight: Sight) -> str:
     """How well D tells real from generated."""
-    if sight.right is None:
-        return ""
-    often = f"{sight.right:.0%} of the time"
+    finds = f"f a real and a generated point, it finds the real one {sight.right:.0%} of the time"
     if sight.right >= SURE:
-        return f"D is sure of itself: it is right {often}."
+        return f"D is sure of itself: o{finds}."
     if sight.right > GUESSING:
-        return f"D tells real from generated {often}."
+        return f"D tells them apart: o{finds}."
     if sight.right >= 1 - GUESSING:
-        return f"D can hardly tell them apart: it is right {often}, and 50% is guessing."
-    return f"D is mistaken more often than not: it is right {often}. G has moved, and D must follow."
+        return f"D can only guess: o{finds}."
+    return f"D is mistaken: o{finds}. G has moved, and D must follow."
 
 
 def _follows(sight: Sight) -> str:
     right, since = sight.right, sight.collapsed
     if since is not None and sight.modes:
         ago, count = sight.round - since, int(sight.measured["modes"])
+        back = count == sight.modes and sight.measured["near"] >= FAR
         rounds = f"{ago} round{'s' * (ago != 1)} ago"
         if ago == 0:
             return "A collapse was put in just now. Play on: does G recover?"
-        if count == sight.modes and sight.measured["near"] >= FAR:
+        if count <= 1:
+            return f"A collapse was put in {rounds}; so far no other mode is back."
+        if not back:
+            return f"A collapse was put in {rounds}; {count} of {sight.modes} modes are back so far."
+        if ago <= LONG:
             return f"A collapse was put in {rounds}; all modes are back."
-        return f"A collapse was put in {rounds}; {count} of {sight.modes} modes are back so far."
-    if right is None:
-        return ""
     if right >= SURE and sight.strength < WEAK:
         return "Where G's points lie, D is so sure that its slope is gone: nothing draws G."
     if right <= GUESSING and right >= 1 - GUESSING and _good(sight):
