@@ -37,7 +37,8 @@ def app(
     """
     from sparring.app.server import serve
 
-    check(host, password, data_roots)
+    alone = only_study is not None
+    check(host, password, data_roots, study=alone)
     if only_study is None:
         Path(roots[0]).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="sparring-") as folder, listen(host, port) as listener:
@@ -52,13 +53,13 @@ def app(
             password=password,
             only_study=only_study,
         )
-        for line in warnings(host):
+        for line in warnings(host, bound, study=alone):
             say(line)
         url = address(desk, host, bound)
 
         def ready() -> None:
             data(url)
-            say("Ctrl-C ends the page; training goes on.")
+            say("Ctrl-C ends the page; " + ("every answer is on the disk." if alone else "training goes on."))
             if browser:
                 show(url, Path(folder))
 
@@ -67,13 +68,15 @@ def app(
     return 0
 
 
-def check(host: str, password: str | None, data_roots: Sequence[Path]) -> None:
-    """Refuse what cannot be meant."""
+def check(host: str, password: str | None, data_roots: Sequence[Path], *, study: bool = False) -> None:
+    """Refuse what cannot be meant. study: nothing but a study is served."""
     if not loopback(host) and password is None:
+        what = "study serve STUDY" if study else "app"
         raise UsageError(
             "HOST", "others than you could reach this", where=f"--host {host}",
-            why="whoever opens the page sees all runs and can start trainings on this machine",
-            fix="SPARRING_PASSWORD=… sparring app --host …, or without --host for this machine alone",
+            why="whoever opens the page can answer" if study
+            else "whoever opens the page sees all runs and can start trainings on this machine",
+            fix=f"SPARRING_PASSWORD=… sparring {what} --host …, or without --host for this machine alone",
         )  # fmt: skip
     if password is not None and len(password) < SHORTEST:
         raise UsageError("PASSWORD", f"at least {SHORTEST} characters", fix="several words are easy to keep")
@@ -165,15 +168,18 @@ def own_name_for(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def warnings(host: str) -> list[str]:
-    """What it means that others reach this."""
+def warnings(host: str, port: int = 8123, *, study: bool = False) -> list[str]:
+    """What it means that others reach this. study: nothing but a study is served."""
     if loopback(host):
         return []
-    others = ", ".join(sorted(own_names())) if everywhere(host) else host
+    names = sorted(own_names()) if everywhere(host) else [host]
+    others = ", ".join(f"http://{f'[{name}]' if ':' in name else name}:{port}/" for name in names)
+    may = "answer." if study else "see all runs and start trainings on this machine."
     return [
-        f"! Whoever in the network knows the password can open this page (at {others}), see all runs and start",
-        "! trainings on this machine. Nothing is encrypted on its way: the password and all pictures can be read by",
-        "! whoever listens. In a network that is not your own use a tunnel instead: ssh -L 8123:127.0.0.1:8123 MACHINE",
+        f"! Whoever in the network knows the password can open this page and {may} For them it is at",
+        f"! {others}",
+        "! Nothing is encrypted on its way: the password and all pictures can be read by whoever listens. In a network",
+        "! that is not your own use a tunnel instead: ssh -L 8123:127.0.0.1:8123 MACHINE",
     ]
 
 

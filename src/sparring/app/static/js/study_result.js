@@ -1,7 +1,7 @@
 // What a study found: a sentence for each model, where its interval lies, and the table behind it.
 
 const SVG = "http://www.w3.org/2000/svg";
-const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 const between = ({ low, high }) => (low === null ? "" : ` (95 %: ${percent(low)} to ${percent(high)})`);
 const chance = (p) => (p < 0.0001 ? "p < 0.0001" : `p = ${p.toPrecision(2)}`);
 

@@ -49,7 +49,7 @@ export function steps(study) {
   ];
 }
 
-const percent = (part, whole) => `${Math.round((100 * part) / whole)} %`;
+const percent = (part, whole) => `${Math.round((100 * part) / whole)}\u00a0%`;
 
 /** The last screen: {text, meaning, share (of 1, drawn as a bar) or null}. said: {right, of} of the trials in earnest. */
 export function own(study, said) {
