@@ -172,7 +172,7 @@ def warnings(host: str, port: int = 8123, *, study: bool = False) -> list[str]:
     """What it means that others reach this. study: nothing but a study is served."""
     if loopback(host):
         return []
-    names = sorted(own_names()) if everywhere(host) else [host]
+    names = [name for name in sorted(own_names()) if not loopback(name)] if everywhere(host) else [host]
     others = ", ".join(f"http://{f'[{name}]' if ':' in name else name}:{port}/" for name in names)
     may = "answer." if study else "see all runs and start trainings on this machine."
     return [
