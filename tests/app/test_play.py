@@ -8,6 +8,7 @@ from PIL import Image
 from tests.app.conftest import client_of, make_desk
 
 from sparring import api
+from sparring.app.jobs import play as jobs
 from sparring.generate.grid import to_bytes
 
 
@@ -104,3 +105,25 @@ def test_what_is_no_run_is_not_found(client):
     for address in ("/api/play/0123456789abcdef", "/api/play/0123456789abcdef/picture"):
         answer = client.post(address, json={}) if address.endswith("picture") else client.get(address)
         assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    "recipe", ["", "recipe: 3", "recipe: gan\ndata: []", "a: [", "recipe: /x/own.py:Game\ndata: {}"]
+)
+def test_folders_that_hold_anything_else_are_passed_over(tmp_path, library, recipe):
+    (tmp_path / "recipe.yaml").write_text(recipe)
+    nothing, blobs = jobs.uses([str(tmp_path), str(library / "blobs")])
+    assert nothing is None
+    assert blobs["samples"] and blobs["ready"] and not blobs["translates"]
+
+
+def test_a_few_runs_stay_open(library, monkeypatch):
+    monkeypatch.setattr(jobs, "KEPT", 1)
+    jobs.picture(str(library / "blobs"), spots=[(0, 0)])
+    kept = jobs._open[str(library / "blobs")]
+    jobs.picture(str(library / "blobs"), spots=[(1, 0)])
+    assert jobs._open[str(library / "blobs")] is kept
+    jobs.samples(str(library / "ring"), n=1)
+    assert list(jobs._open) == [str(library / "ring")]
+    jobs.opened(str(library / "blobs"))
+    assert jobs._open[str(library / "blobs")] is not kept  # the best checkpoint of now

@@ -45,7 +45,12 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
         if request.headers.get("content-type") != "application/octet-stream":
             raise Refused(415, "CONTENT-TYPE", "send the bytes of an image as application/octet-stream")
         given = await workers.picture(await request.body())
-        how = {"back": back, "deterministic": not noise, "seed": seed, "size": "train" if size == "train" else None}
+        how: dict[str, Any] = {
+            "back": back,
+            "deterministic": not noise,
+            "seed": seed,
+            "size": "train" if size == "train" else None,
+        }
         answer = await worker.call("translated", path=place, picture=given, half="whole", **how)
         return Response(answer, media_type="image/png")
 

@@ -64,7 +64,7 @@ export function say(error) {
   if (error?.name === "AbortError") return;
   const place = document.querySelector("#say");
   if (!place) return;
-  const text = typeof error === "string" ? error : [error?.what ?? String(error), error?.where].filter(Boolean).join(": ");
+  const text = typeof error === "string" ? error : [error?.what ?? String(error), error?.where, error?.why].filter(Boolean).join(": ");
   const fix = error?.fix ? ` To mend it: ${error.fix}.` : "";
   place.textContent = text ? `${text}${/[.!?]$/.test(text) ? "" : "."}${fix}` : "";
   place.classList.toggle("bad", typeof error !== "string");

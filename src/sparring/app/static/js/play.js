@@ -43,31 +43,23 @@ const nameOf = (spot) => [`seed ${spot.seed}`, `number ${spot.number}`, classOf(
 
 const showSamples = latest(async () => {
   const of = run;
-  const points = able.kind === "points";
-  const said = { seed: seed(), first, n: points ? 1 : MANY, columns: points ? 1 : MANY };
+  if (able.kind === "points") return;
+  const said = { seed: seed(), first, n: MANY, columns: MANY };
   const sheet = await bitmap(await ask("samples", said));
   if (of !== run) return;
-  $("tiles").classList.toggle("whole", points);
-  const [width, height] = points ? [sheet.width, sheet.height] : [sheet.width / MANY, sheet.height];
-  const tiles = Array.from({ length: said.n }, (_, k) => {
+  const [width, height] = [sheet.width / MANY, sheet.height];
+  const tiles = Array.from({ length: MANY }, (_, k) => {
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [width, height];
     canvas.getContext("2d").drawImage(sheet, -k * width, 0);
-    return points ? cloud(canvas) : tile(canvas, { seed: said.seed, number: first + k });
+    return tile(canvas, { seed: said.seed, number: first + k });
   });
   sheet.close();
   $("tiles").replaceChildren(...tiles);
-  $("range").textContent = points ? "" : `${first} to ${first + MANY - 1}`;
+  $("range").textContent = `${first} to ${first + MANY - 1}`;
   $("before").disabled = first === 0;
   mark();
 });
-
-function cloud(canvas) {
-  canvas.className = "big";
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `Samples of seed ${seed()} as a cloud of points`);
-  return canvas;
-}
 
 function tile(canvas, spot) {
   const made = document.createElement("button");
@@ -105,14 +97,15 @@ function choose(spot) {
   showChosen();
 }
 
+/** The chosen sample, large; of a run on points a cloud of them. */
 const showChosen = latest(async () => {
-  if (able.kind === "points") return;
-  const [of, spot] = [run, chosen];
-  const blob = await ask("picture", { spots: [spot] });
+  const [of, spot, points] = [run, chosen, able.kind === "points"];
+  const name = points ? `seed ${spot.seed}` : nameOf(spot);
+  const blob = points ? await ask("samples", { seed: spot.seed, n: 1 }) : await ask("picture", { spots: [spot] });
   if (of !== run) return;
-  await put(blob, $("chosen-picture"), $("chosen-file"), file(`seed${spot.seed}`, spot.number));
-  $("chosen-picture").alt = `Sample ${nameOf(spot)}`;
-  $("chosen-name").textContent = nameOf(spot);
+  await put(blob, $("chosen-picture"), $("chosen-file"), file(`seed${spot.seed}`, ...(points ? [] : [spot.number])));
+  $("chosen-picture").alt = points ? `Many samples of ${name} as a cloud of points` : `Sample ${name}`;
+  $("chosen-name").textContent = name;
   $("chosen").hidden = false;
 });
 
@@ -174,7 +167,7 @@ function facts() {
   const [channels, height, width] = able.shape;
   const size = able.kind === "points" ? `points of ${plural(able.shape[0], "number")}` : `${width} × ${height}, ${{ 1: "grey", 3: "colour", 4: "colour with transparency" }[channels]}`;
   const z = able.latents ? `latents of ${plural(able.latents, "number")}${able.sphere ? " on a sphere" : ""}` : "";
-  return [run.recipe, size, `${plural(able.images, "image")} seen`, z, ...able.remarks.map(short)].filter(Boolean).join(" · ");
+  return [run.recipe, size, `${plural(able.images, able.kind === "points" ? "point" : "image")} seen`, z, ...able.remarks.map(short)].filter(Boolean).join(" · ");
 }
 
 const bent = () =>
@@ -203,7 +196,8 @@ async function open(id) {
   $("facts").textContent = facts();
   $("bent").textContent = bent();
   const flat = able.kind === "points";
-  $("pages").hidden = flat;
+  $("pages").hidden = $("tiles").hidden = flat;
+  $("samples").classList.toggle("whole", flat);
   $("chosen").hidden = true;
   $("put").hidden = !able.latents;
   $("walks").hidden = !able.latents;

@@ -202,7 +202,7 @@ async function anew() {
   $("example").hidden = back();
   if (back()) answer();
   else await example().catch(() => (($("example").hidden = true), answer())); // its data are not there any more
-  translate();
+  if (!given().legend.length) translate(); // of what is no label map nothing can be made
 }
 
 function listen() {
