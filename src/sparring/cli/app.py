@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -19,16 +19,16 @@ class App(Command):
 
     directory: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUNS_DIR")] = Path("runs")
     """the folder in which runs are looked for, and in which new ones are made"""
-    data: tuple[Path, ...] = ()
-    """folders whose data sets may be trained on from the page; built-in data always may"""
+    data: Annotated[list[Path], tyro.conf.arg(metavar="DIR"), tyro.conf.UseAppendAction] = field(default_factory=list)
+    """a folder whose data sets may be trained on from the page; may be said again. Built-in data always may"""
     port: int = 8123
     """where the page is; the next free one if it is taken, any free one with 0"""
     host: str = "127.0.0.1"
     """the address to listen on; another one than this machine's own needs --password"""
     password: str = ""
     """what people from elsewhere are asked for; better in SPARRING_PASSWORD, which no list of processes shows"""
-    name: tuple[str, ...] = ()
-    """further names under which this machine is reached with --host, such as lab.example.org"""
+    name: Annotated[list[str], tyro.conf.arg(metavar="HOST"), tyro.conf.UseAppendAction] = field(default_factory=list)
+    """a further name under which this machine is reached with --host, such as lab.example.org; may be said again"""
     no_browser: Flag = False
     """print the address and open nothing"""
 
