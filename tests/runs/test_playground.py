@@ -17,7 +17,7 @@ from sparring.runs import plan as plans
 from sparring.runs.playground.record import about, frame, packed
 from sparring.runs.playground.scene import CELLS, FEW, SIDE, extent, measure, radius, ranked, scene
 from sparring.runs.playground.table import SAMPLES, Playground, Round, Settings, _recipe
-from sparring.runs.playground.words import Sight, of_d, of_g, sentences
+from sparring.runs.playground.words import WEAK, Sight, of_d, of_g, sentences
 from sparring.train.engine import Engine
 from sparring.train.loop import Loop, Pace
 from sparring.train.match import Match
@@ -224,6 +224,18 @@ def test_a_scene_has_what_was_asked_for() -> None:
     assert set(plane.measured) == {"energy_distance"}
 
 
+def test_arrows_are_short_where_nothing_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A field a million times weaker has arrows a thousand times shorter than the longest."""
+    table = Playground()
+    plain = scene(table)
+    pull = type(table.game).pull
+    monkeypatch.setattr(type(table.game), "pull", lambda game, x, real: 1e-6 * pull(game, x, real))
+    weak = scene(table)
+    assert weak.strong == pytest.approx(1e-6 * plain.strong, rel=1e-3)
+    ratio = np.linalg.norm(weak.arrows) / np.linalg.norm(plain.arrows)
+    assert ratio == pytest.approx(math.sqrt(weak.strong / WEAK), rel=1e-2)
+
+
 def test_samples_near_modes_are_counted() -> None:
     """Of data itself all are near, in fair shares; a sample between two modes is near none."""
     ring = open_data("ring")
@@ -256,6 +268,7 @@ def test_a_frame_is_plain_and_small() -> None:
     assert [row[0] for row in said["rounds"]] == [2, 3] and said["round"] == 3 and said["turn"] == "D"
     assert len(base64.b64decode(said["belief"])) == CELLS**2
     assert len(base64.b64decode(said["samples"])) == len(base64.b64decode(fixed["real"])) == 4 * SAMPLES
+    assert said["outside"] <= said["samples_drawn"] == SAMPLES
     assert fixed["levels"]["D"] == pytest.approx(math.log(2)) and fixed["belief"] == "σ(s − median)"
     values = np.frombuffer(base64.b64decode(packed(np.array([[0.5, math.nan], [math.inf, -9]]), 1.0)), "<i2")
     assert values.tolist() == [16384, 32767, 32767, -32767]

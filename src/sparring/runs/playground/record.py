@@ -45,7 +45,8 @@ def frame(table: Playground, scene: Scene, since: int = 0) -> dict[str, Any]:
 
     belief: (cells, cells) bytes, 255 is "real", the first row the lowest.   samples, places: as `packed`.
     arrows: as `packed`, from `places` on.   rounds: ``[number, D's cost, G's cost, D(x), D(G(z))]``, None for what was
-    not paid or seen.   turn: who moves next, "" if D's skill decides; left: who still moves in the open round.
+    not paid or seen.   outside: how many of the `samples_drawn` lie outside the plane.
+    turn: who moves next, "" if D's skill decides; left: who still moves in the open round.
     """
     edge = extent(table)
     fresh = [r for r in table.rounds if r.number > since]
@@ -63,6 +64,8 @@ def frame(table: Playground, scene: Scene, since: int = 0) -> dict[str, Any]:
         "rounds": rows,
         "belief": _coded((255 * scene.belief.clip(0, 1)).round().astype(np.uint8)),
         "samples": packed(scene.samples, edge),
+        "samples_drawn": len(scene.samples),
+        "outside": int((~(np.abs(scene.samples) <= edge).all(axis=1)).sum()),
         "places": packed(scene.places, edge),
         "arrows": packed(scene.arrows, edge),
         "strong": _known(scene.strong),

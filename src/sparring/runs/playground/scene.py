@@ -15,7 +15,7 @@ from sparring.metrics.energy import energy_distance
 from sparring.metrics.modes import WITHIN, modes
 from sparring.runs.board import equilibrium, reading
 from sparring.runs.playground.table import Playground
-from sparring.runs.playground.words import Sight, sentences
+from sparring.runs.playground.words import WEAK, Sight, sentences
 from sparring.types import Landscape
 
 CELLS = 64
@@ -31,7 +31,7 @@ _MARGIN = 1.3  # of the plane around the data
 class Scene:
     """belief: (CELLS, CELLS), the first row is the lowest.   samples: (N, 2) at unit scale.
     places, arrows: (A, 2) of the field, drawn with their tails at `places`; `strong` is |−∇ₓ| of what G pays that one
-    of the longest stands for (nine in ten are weaker).
+    of the longest stands for (nine in ten are weaker); where that is next to nothing, all of them are short.
     measured: on these samples.   said: what is seen, in sentences.
     """
 
@@ -61,6 +61,8 @@ def scene(table: Playground, *, field: str = "plane", averaged: bool = False) ->
     )  # fmt: skip
     pull = seen.pull[: len(places)]
     strength = np.nan_to_num(np.linalg.norm(seen.pull, axis=1))
+    strong = float(np.quantile(strength[: len(places)], 0.9)) if len(pull) else 0.0
+    longest = 0.92 * 2 * edge / SIDE * min(1.0, (strong / WEAK) ** 0.5)
     measured = measure(table.dataset, made)
     sight = Sight(
         measured=measured, modes=modes_of(table.dataset), right=ranked(table.game, real, inside),
@@ -71,8 +73,8 @@ def scene(table: Playground, *, field: str = "plane", averaged: bool = False) ->
         belief=np.nan_to_num(seen.belief, nan=0.5),
         samples=made.numpy(),
         places=places.numpy(),
-        arrows=arrows(pull, longest=0.92 * 2 * edge / SIDE) if len(pull) else np.zeros((0, 2)),
-        strong=float(np.quantile(strength[: len(places)], 0.9)) if len(pull) else 0.0,
+        arrows=arrows(pull, longest) if len(pull) else np.zeros((0, 2)),
+        strong=strong,
         measured=measured,
         said=sentences(sight),
     )

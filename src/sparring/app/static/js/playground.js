@@ -118,10 +118,12 @@ function words(moved) {
   const facts = [`round ${frame.round.toLocaleString("en")}`, `${frame.points.toLocaleString("en")} points seen`];
   if (about.modes) facts.push(`${measured.modes} of ${about.modes} modes`, `${percent(measured.near)} near one`, `${percent(measured.high_quality)} within 3 σ`);
   else if (measured.energy_distance !== null) facts.push(`energy distance ${measured.energy_distance.toPrecision(2)}`);
-  find("numbers").textContent = facts.join(" · ");
   find("follows").textContent = frame.strong ? `what G follows, up to ${frame.strong.toPrecision(2)}` : "what G follows";
-  const said = (value) => (value === null ? "nothing yet" : value.toFixed(2));
-  const level = Object.entries(about.levels).map(([player, value]) => `${player} ${value.toFixed(2)}`).join(", ");
+  if (frame.outside) facts.push(`${frame.outside} of ${frame.samples_drawn} dots outside, drawn on the border`);
+  find("numbers").textContent = facts.join(" · ");
+  const two = (value) => (Math.abs(value) < 0.005 ? 0 : value).toFixed(2);
+  const said = (value) => (value === null ? "nothing just now" : two(value));
+  const level = Object.entries(about.levels).map(([player, value]) => `${player} ${two(value)}`).join(", ");
   find("costs-now").textContent = `D (orange) pays ${said(history.recent(1))}, G (blue) ${said(history.recent(2))}${level ? `; at the equilibrium (dashed) ${level}` : ""}.`;
   const what = about.probable ? "½ (dashed) is guessing" : "no probabilities here: only the gap counts";
   find("beliefs-now").textContent = `D(x) of data (orange) ${said(history.recent(3))}, D(G(z)) of samples (blue) ${said(history.recent(4))}; ${what}.`;

@@ -61,7 +61,7 @@ class Chart {
       cursor: { show: false },
       legend: { show: false },
       scales: {
-        x: { time: false },
+        x: { time: false, range: (plot, low, high) => (low === null ? [0, 10] : [low, Math.max(high, low + 10)]) },
         y: { range: () => this.fixed ?? range(this.columns.map((k) => history.columns[k]), this.levels) },
       },
       axes: [{ ...axis, size: 26 }, axis],
