@@ -2,10 +2,14 @@
 
 import { say } from "./api.js";
 
-/** A function that runs `task` one call at a time: of the calls made while it runs only the last is kept. */
+/**
+ * A function that runs `task` one call at a time: of the calls made while it runs only the last is kept. What goes wrong
+ * is said, until it goes well again.
+ */
 export function latest(task) {
   let busy = false;
   let next;
+  let failed = false;
   return async (...asked) => {
     next = asked;
     if (busy) return;
@@ -15,8 +19,11 @@ export function latest(task) {
       next = undefined;
       try {
         await task(...now);
+        if (failed) say("");
+        failed = false;
       } catch (error) {
         say(error);
+        failed = true;
       }
     }
     busy = false;

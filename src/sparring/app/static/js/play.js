@@ -172,7 +172,7 @@ function facts() {
 
 const bent = () =>
   able.latents > 2 || able.sphere
-    ? "It is bent along the sphere on which latents lie, so that every picture is one the run could have made by itself."
+    ? "It is bent along the sphere near which latents lie: a straight plane would cut through places that the run was never trained on."
     : "Latents of so few numbers lie on no sphere: it is straight.";
 
 /** A remark without what it says about the command line. */
@@ -220,7 +220,7 @@ function refresh() {
 const anew = () => Math.floor(Math.random() * 1e6);
 
 function listen() {
-  $("run").addEventListener("change", () => open($("run").value).catch(say));
+  $("run").addEventListener("change", () => open($("run").value).catch(failed));
   $("label").addEventListener("change", refresh);
   $("truncation").addEventListener("input", () => {
     $("truncation-now").textContent = truncation().toFixed(2);
@@ -262,6 +262,11 @@ function listen() {
   });
 }
 
+function failed(error) {
+  $("facts").textContent = "";
+  say(error);
+}
+
 async function begin() {
   listen();
   runs = await get("/api/play");
@@ -271,4 +276,4 @@ async function begin() {
   if (runs.length) await open(asked() ?? runs[0].id);
 }
 
-begin().catch(say);
+begin().catch(failed);

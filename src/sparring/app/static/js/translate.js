@@ -31,7 +31,6 @@ const answer = latest(async () => {
   if (of !== run) return;
   await put(blob, $("answer"), $("answer-file"), `${plain(run.name)}-sketch.png`);
   $("took").textContent = `${Math.round(performance.now() - start)} ms`;
-  say("");
 });
 
 const tone = (pixels, at) => (pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2];
@@ -185,6 +184,7 @@ async function open(id) {
   $("way-field").hidden = !able.back;
   $("noise-field").hidden = !able.noise;
   $("result").hidden = true;
+  $("doing").textContent = "";
   $("all").hidden = false;
   await anew();
 }
@@ -206,7 +206,7 @@ async function anew() {
 }
 
 function listen() {
-  $("run").addEventListener("change", () => open($("run").value).catch(say));
+  $("run").addEventListener("change", () => open($("run").value).catch(failed));
   $("way").addEventListener("change", () => anew().catch(say));
   for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => setTool(button.dataset.tool));
   $("size").addEventListener("input", () => setSize($("size").value));
@@ -273,6 +273,11 @@ function listenToFiles() {
   $("compare").addEventListener("pointermove", (event) => $("compare").hasPointerCapture(event.pointerId) && follow(event));
 }
 
+function failed(error) {
+  $("facts").textContent = "";
+  say(error);
+}
+
 async function start() {
   listen();
   runs = await get("/api/translate");
@@ -282,4 +287,4 @@ async function start() {
   if (runs.length) await open(asked() ?? runs[0].id);
 }
 
-start().catch(say);
+start().catch(failed);
