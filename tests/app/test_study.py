@@ -182,6 +182,17 @@ def test_what_is_not_there_is_not_found(client: TestClient, home: str, place: Pa
     assert client.get(home).status_code == 404
 
 
+def test_a_link_out_of_the_study_is_no_picture(client: TestClient, home: str, place: Path) -> None:
+    name = begin(client, home)["trials"][0]["images"][0]
+    file, secret = place / plan.PICTURES / f"{name}.png", place.parents[1] / "secret.png"
+    file.rename(secret)
+    file.symlink_to(secret)
+    assert client.get(f"{home}/picture/{name}").status_code == 404
+    file.unlink()
+    file.write_bytes(b"<script>")
+    assert client.get(f"{home}/picture/{name}").status_code == 404
+
+
 def test_a_study_that_is_served_alone_is_all_there_is(visitor: TestClient, home: str, place: Path) -> None:
     assert visitor.get("/").headers["location"] == f"/take/{identity(place)}"
     assert visitor.get(f"/take/{identity(place)}").status_code == 200

@@ -108,11 +108,14 @@ def tally(store: Store, rater: int) -> dict[str, int]:
 
 
 def sight(store: Store, name: str) -> Response:
-    """A picture of a study, with nothing beside it that says where it came from."""
+    """A picture of a study, with nothing beside it that says where it came from. A link out of the study is none."""
     try:
-        return Response(store.picture(name).read_bytes(), media_type="image/png")
-    except (SparringError, OSError):
-        raise Unknown("PICTURE", "the study has no such picture", fix="reload the page") from None
+        file = store.picture(name).resolve()
+        if file.is_relative_to(store.path.resolve()) and (data := file.read_bytes()).startswith(b"\x89PNG"):
+            return Response(data, media_type="image/png")
+    except (SparringError, OSError, RuntimeError):
+        pass
+    raise Unknown("PICTURE", "the study has no such picture", fix="reload the page")
 
 
 def facts(store: Store, id: str) -> dict[str, Any]:
