@@ -1,7 +1,8 @@
 """How often intervals over raters hold the truth, and the worked example of docs/study.md.
 
     python -m benchmarks.study            writes benchmarks/results/study.json, in about five minutes of one core
-    python -m benchmarks.study --example  the example alone, as docs/study.md shows it; writes nothing
+    python -m benchmarks.study --example  the example alone; writes nothing
+    python -m benchmarks.study --page     writes the tables and the example of docs/study.md anew from the results
 
 Coverage: studies of simulated raters whose mean rate of being fooled is known, over rates, spreads of skill (the share
 ρ of the variance of an answer that lies between raters) and numbers of raters; four ways to an interval of the same
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import time
 from itertools import product
@@ -26,6 +28,7 @@ from sparring.study import analyse, simulate, statistics, words
 from sparring.study.plan import Kind, Model, Picture, Real, Study
 
 OUT = Path(__file__).parent / "results" / "study.json"
+PAGE = Path(__file__).parents[1] / "docs" / "study.md"
 STUDIES, RESAMPLES, TRIALS, PIECE = 4000, 4999, 40, 1000
 RATERS, BETWEEN, RATES = (10, 20, 30, 50), (0.0, 0.02, 0.05, 0.1, 0.2), (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 TRUTH = {"A": 0.189, "B": 0.1}
@@ -108,7 +111,52 @@ def example() -> tuple[Study, dict[str, Any]]:
     return study, analyse.result(study, simulate.votes(study, TRUTH, raters=44, careless=4, between=0.05, seed=1))
 
 
+def page(document: dict[str, Any], text: str) -> str:
+    """The page with what stands between ``<!-- NAME -->`` and ``<!-- end -->`` as the results say."""
+    blocks = {
+        "coverage": _coverage(document["summary"]), "width": _width(document["cells"]),
+        "bias": _bias(document["d_prime"]), "example": ["```text", *document["example"]["lines"], "```"],
+    }  # fmt: skip
+    for name, lines in blocks.items():
+        block = f"<!-- {name} -->\n" + "\n".join(lines) + "\n<!-- end -->"
+        text = re.sub(f"<!-- {name} -->\n.*?<!-- end -->", lambda _, block=block: block, text, flags=re.S)  # type: ignore[misc]
+    return text
+
+
+def _coverage(summary: list[dict[str, Any]]) -> list[str]:
+    ways = list(dict.fromkeys(one["way"] for one in summary))
+    found = {(one["raters"], one["way"]): one for one in summary}
+    rows = ["| raters | " + " | ".join(f"{way}: mean (least)" for way in ways) + " |", "|---" * (1 + len(ways)) + "|"]
+    for raters in RATERS:
+        cells = [f"{found[raters, way]['mean']:.1%} ({found[raters, way]['least']:.1%})" for way in ways]
+        rows.append(f"| {raters} | " + " | ".join(cells).replace("%", " %") + " |")
+    return rows
+
+
+def _width(cells: list[dict[str, Any]]) -> list[str]:
+    half = {(one["raters"], one["rate"]): one["width"]["studentised"] / 2 for one in cells if one["between"] == 0.05}
+    rates = (0.05, 0.1, 0.2, 0.35, 0.5)
+    rows = ["| raters | " + " | ".join(f"at {100 * rate:.0f} %" for rate in rates) + " |", "|---" * 6 + "|"]
+    return rows + [
+        f"| {raters} | " + " | ".join(f"± {100 * half[raters, rate]:.1f} %" for rate in rates) + " |"
+        for raters in RATERS
+    ]
+
+
+def _bias(d_prime: list[dict[str, Any]]) -> list[str]:
+    by_d = {d: [one for one in d_prime if one["d_prime"] == d] for d in (0, 0.5, 1, 2)}
+    held = [
+        f"at d′ = {d} by {abs(float(np.mean([one['bias'] for one in some]))):.2f} (held in "
+        f"{100 * float(np.mean([one['coverage'] for one in some])):.1f} %)" for d, some in by_d.items() if d
+    ]  # fmt: skip
+    return [", ".join(held) + "."]
+
+
 def main() -> None:
+    if "--page" in sys.argv:
+        text = page(json.loads(OUT.read_text(encoding="utf-8")), PAGE.read_text(encoding="utf-8"))
+        PAGE.write_text(text, encoding="utf-8")
+        return
     study, record = example()
     if "--example" in sys.argv:
         print("\n".join([*study.lines(), "", *words.lines(record)]))

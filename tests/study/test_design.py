@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from sparring import api
 from sparring.cli import main
-from sparring.errors import DataError, UsageError
+from sparring.errors import DataError, MachineError, UsageError
 from sparring.study import design, plan
 from sparring.study.plan import Study
 
@@ -204,3 +205,25 @@ def test_slips_on_the_command_line(
     assert main(line.split()) == exit_code
     heard = capsys.readouterr()
     assert f"[{code}]" in heard.err and "fix: " in heard.err
+
+
+def test_what_fails_half_way_leaves_nothing(folders: tuple[Path, Path], tmp_path: Path, monkeypatch: Any) -> None:
+    dark, bright = folders
+
+    def full(study: Study, folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(plan, "write", full)
+    with pytest.raises(MachineError, match="No space left"):
+        design.new(bright, dark, out=tmp_path / "study", **SMALL)
+    assert not list(tmp_path.iterdir())
+
+
+def test_broken_files_are_passed_over(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    dark, bright = folders
+    mixed = Path(shutil.copytree(bright, tmp_path / "mixed"))
+    for k in range(14):
+        (mixed / f"{k}.png").write_bytes((mixed / f"{k}.png").read_bytes()[:90])
+    study = plan.read(design.new(mixed, dark, out=tmp_path / "study", **SMALL))
+    used = {str(p.source) for p in study.pictures if p.of == "A"}
+    assert len(used) == 10 and not used & {f"{k}.png" for k in range(14)}
