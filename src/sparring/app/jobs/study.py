@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sparring.app.jobs.play import uses
+
+__all__ = ["create", "uses"]
+
 
 def create(runs: list[str], names: list[str], home: str, **asked: Any) -> str:
     """Make a study of runs in a new folder of `home`; its directory. asked: as of `api.new_study`.

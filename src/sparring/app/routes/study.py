@@ -71,7 +71,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
     @made.get("/choices")
     async def choices() -> dict[str, Any]:
         """Runs that make pictures, and data that may stand for what is real."""
-        found = [run for use in ("samples", "translates") for run in await listing.able(workers.named("play"), use)]
+        found = [run for use in ("samples", "translates") for run in await listing.able(workers.named("study"), use)]
         runs = {run["id"]: run["name"] for run in found if run["kind"] == "images"}
         data = [{"id": id, "name": path.name} for id, path in desk.data().items()]
         return {
