@@ -30,22 +30,20 @@ export function period(count = 12) {
  *
  * Both are measured by the clock of the frames (what was drawn between them is what was seen), so a timer's delay does
  * not matter. A page that is put away meanwhile hides at once. began: told the moment of onset.
- * Resolves to {shown: milliseconds that it was there, whole: whether nothing interrupted it, late: the longest frame}.
+ * Resolves to the milliseconds for which it was there.
  */
 export function expose({ show, hide, milliseconds, frame: length = IDLE, began = () => {} }) {
   return new Promise((done) => {
     let onset = null;
-    let last = null;
-    let late = 0;
-    const end = (now, whole) => {
+    const end = (now) => {
       hide();
       document.removeEventListener("visibilitychange", away);
-      done({ shown: onset === null ? 0 : now - onset, whole, late });
+      done(now - onset);
     };
     const away = () => {
-      if (document.visibilityState === "hidden") {
+      if (onset !== null && document.visibilityState === "hidden") {
         cancelAnimationFrame(handle);
-        end(performance.now(), false);
+        end(performance.now());
       }
     };
     const step = (now) => {
@@ -53,11 +51,9 @@ export function expose({ show, hide, milliseconds, frame: length = IDLE, began =
         show();
         onset = now;
         began(now);
-      } else {
-        late = Math.max(late, now - last);
-        if (now - onset >= milliseconds - length / 2) return end(now, true);
+      } else if (now - onset >= milliseconds - length / 2) {
+        return end(now);
       }
-      last = now;
       handle = requestAnimationFrame(step);
     };
     let handle = requestAnimationFrame(step);

@@ -150,9 +150,9 @@ async function look(pictures, seconds, frame, onset) {
     hide();
     return { ...answer, shown: answer.milliseconds };
   }
-  const seen = await expose({ show, hide, milliseconds: seconds * 1000, frame, began });
+  const lasted = await expose({ show, hide, milliseconds: seconds * 1000, frame, began });
   speak("Your answer?");
-  return { ...(await answered), shown: Math.round(seen.shown) };
+  return { ...(await answered), shown: Math.round(lasted) };
 }
 
 /** Practice says how it was: the buttons show it, a line says it. */
