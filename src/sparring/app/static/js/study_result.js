@@ -77,7 +77,7 @@ function reliability(result) {
 }
 
 function table(found, what) {
-  const head = ["Model", "Raters", "Answers", `${what === "fooled" ? "Fooled" : "Preferred"} (95 %)`, "d′ (0: guessing)", "Against 50 %"];
+  const head = ["Model", "Raters", "Answers", `${what === "fooled" ? "Fooled" : "Preferred"}, 95 %`, "d′ (0: guessing)", "Against 50 %"];
   const row = made("tr");
   row.append(...head.map((text) => Object.assign(made("th", text), { scope: "col" })));
   const body = found.map((one) => {
@@ -85,7 +85,7 @@ function table(found, what) {
     const prime = one.d_prime;
     const sure = prime && prime.value !== null
       ? `${prime.value.toFixed(2)}${prime.low === null ? "" : ` (${prime.low.toFixed(2)} to ${prime.high.toFixed(2)})`}` : "";
-    const cells = [one.raters, one.answers.toLocaleString("en"), `${percent(one[what].value)}${between(one[what])}`, sure, chance(one.against_half.raters)];
+    const cells = [one.raters, one.answers.toLocaleString("en"), inPaper(one[what]), sure, chance(one.against_half.raters)];
     line.append(Object.assign(made("th", one.name), { scope: "row" }), ...cells.map((text) => made("td", text)));
     return line;
   });
@@ -99,6 +99,12 @@ function table(found, what) {
   box.setAttribute("aria-label", "The result as a table");
   box.append(whole);
   return box;
+}
+
+/** As papers print it, with the ends: the interval need not lie evenly about its mean. */
+function inPaper({ value, half, low, high }) {
+  if (low === null) return percent(value);
+  return `${percent(value)} ± ${percent(half)} (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
 }
 
 /** A line for each model from 0 to 100 %, with its mean and its interval, and a dashed one at guessing. */
