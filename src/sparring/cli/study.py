@@ -18,7 +18,7 @@ from sparring.errors import UsageError
 _OF = {
     "new": [
         "against", "real", "protocol", "trials", "seconds", "practice", "catch", "seed", "images", "matched",
-        "one_each", "which", "device", "title", "fast", "catch_wrong", "least", "out",
+        "one_each", "which", "device", "heading", "fast", "catch_wrong", "least", "out",
     ],
     "serve": ["host", "port", "password", "name", "no_browser"],
     "result": ["json"],
@@ -65,7 +65,7 @@ class Study(Command):
     """new: the checkpoint of each run"""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
     """new: cpu, cuda, mps or auto"""
-    title: Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: the name of RUN)")] = ""
+    heading: Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: the name of RUN)")] = ""
     """new: what raters read"""
     fast: Annotated[int, tyro.conf.arg(metavar="MS")] = 200
     """new: answers sooner than this are not counted"""
@@ -119,7 +119,7 @@ class Study(Command):
             [self.place, *self.against], real=self.real, protocol=self.protocol, trials=self.trials,
             seconds=self.seconds, practice=self.practice, seed=self.seed, catch=self.catch,
             matched=self.matched or None, one_each=self.one_each, images=self.images, which=self.which,
-            device=self.device, title=self.title, rules=rules, out=self.out, progress=talk.progress,
+            device=self.device, title=self.heading, rules=rules, out=self.out, progress=talk.progress,
         )  # fmt: skip
         with api.open_study(out) as store:
             talk.say("\n".join(store.study.lines()))
