@@ -25,6 +25,7 @@ from sparring.metrics.extractors import PixelFeatures
 from sparring.metrics.likelihood import PARZEN_WARNING
 from sparring.runs.evaluate import likelihood
 from sparring.runs.evaluate.opening import Wanted, open_side
+from sparring.runs.evaluate.point_rows import PointRows
 from sparring.runs.evaluate.sides import Rows
 from sparring.types import Dice, HasLikelihood, HasPosterior, Outcome, Samples
 
@@ -240,6 +241,93 @@ def test_a_kernel_estimate_comes_only_by_name_and_with_its_warning(gan: Path, mo
     lines = "\n".join(api.evaluation_lines(record))
     assert "should generally be avoided" in lines and "parzen " in lines
     assert "parzen" not in api.evaluate(gan, features="tiny", n=20)["metrics"]
+
+
+# ── points ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "ring"
+    api.train("ring", recipe="vae", set=["hidden=[8]", "batch=64"], out=out, budget="640", device="cpu")
+    return out
+
+
+def test_points_have_a_density_in_nats_a_point(ring: Path) -> None:
+    record = api.evaluate(ring, metrics="nll", n=200, importance=20)
+    found, said = record["metrics"], record["likelihood"]
+    assert list(found) == ["nll", "elbo", "reconstruction", "kl"] and found["nll"]["n_real"] == 200
+    assert (said["outcome"], said["dimensions"], said["unit"]) == ("continuous", 2, "point")
+    assert found["nll"]["interval"][0] < found["nll"]["value"] < found["nll"]["interval"][1]
+    assert found["nll"]["value"] <= -found["elbo"]["value"] + 0.1 and "a density of points" in found["nll"]["features"]
+    lines = "\n".join(api.evaluation_lines(record))
+    assert "200 points, coordinates divided by 0.707" in lines and "nats a point" in lines and "image" not in lines
+    bits = api.evaluate(ring, metrics="bits_per_dim,parzen", n=50, importance=2)["metrics"]
+    assert "length of code" in bits["bits_per_dim"]["refused"] and "logistic" not in bits["bits_per_dim"]["refused"]
+    assert "points" in bits["parzen"]["refused"]
+
+
+def test_a_density_that_is_known_comes_out_of_points() -> None:
+    class Flat(Coin):
+        def log_likelihood(self, x: Tensor, dice: Dice) -> Tensor:
+            return -0.5 * (x.square() + math.log(2 * math.pi)).sum(1)
+
+    dataset = open_data("ring")
+    side = PointRows(dataset, "held-out", 500, 0)
+    again = PointRows(dataset, "held-out", 500, 0)
+    found = likelihood.measured(Opened(Flat("continuous")), side, None, ["nll"]).figures  # type: ignore[arg-type]
+    values = torch.cat([points for _, points in side.groups(0, 500)]).double()
+    expected = 0.5 * float(values.square().sum(1).mean()) + math.log(2 * math.pi)
+    assert found["nll"].value == pytest.approx(expected, abs=1e-5) and list(found) == ["nll"]
+    assert side.key == again.key != PointRows(dataset, "held-out", 500, 1).key
+    refused = likelihood.measured(Opened(Coin()), side, None, ["nll"]).figures["nll"]  # type: ignore[arg-type]
+    assert "decoder=gaussian" in refused.refused
+
+
+def test_who_judges_points_by_images_hears_what_can_be_done(ring: Path) -> None:
+    with pytest.raises(UsageError, match="EVALUATE-POINTS") as told:
+        api.evaluate(ring)
+    assert "--metrics nll" in told.value.fix
+
+
+# ── what is bounded, and by what ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def pixelcnn(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "pixelcnn"
+    return trained(photos, out, "pixelcnn", "width=4", "blocks=1", binarise="static")
+
+
+def test_a_bound_is_marked_as_one(vae: Path, pixelcnn: Path) -> None:
+    found = api.evaluate(vae, metrics="nll", importance=7)["metrics"]
+    assert [found[name].get("bound") for name in likelihood.NAMES] == ["at most", "at least", None, None, "at most"]
+    assert found["nll"]["importance"] == 7 and "importance" not in found["elbo"]
+    exact = api.evaluate(pixelcnn, metrics="nll")
+    assert "bound" not in exact["metrics"]["nll"] and not exact["warnings"]
+
+
+def test_weights_that_nobody_draws_are_told(vae: Path, pixelcnn: Path) -> None:
+    said = api.evaluate(pixelcnn, metrics="nll", importance=10)["warnings"]
+    assert any("--importance 10 changes nothing here: this recipe computes log p(x) itself" in line for line in said)
+    said = api.evaluate(vae, metrics="elbo", importance=10)["warnings"]
+    assert any("--importance 10 changes nothing here: only nll" in line for line in said)
+
+
+def test_an_exported_folder_says_what_it_can(vae: Path, pixelcnn: Path, photos: Path, tmp_path: Path) -> None:
+    api.export(pixelcnn, out=tmp_path / "p")
+    record = api.evaluate(photos, tmp_path / "p", metrics="nll")
+    run = api.evaluate(photos, pixelcnn, metrics="nll")
+    assert record["metrics"]["nll"]["value"] == run["metrics"]["nll"]["value"] and record["fake"]["kind"] == "export"
+    api.export(vae, out=tmp_path / "v")
+    with pytest.raises(UsageError, match="the decoder alone") as told:
+        api.evaluate(photos, tmp_path / "v", metrics="nll")
+    assert "encoder" in told.value.why and "IMAGES RUN" in told.value.fix
+    with pytest.raises(UsageError, match="neither data nor a run"):
+        api.evaluate(photos, tmp_path / "p")
+    with pytest.raises(UsageError, match="neither data nor a run") as told:
+        api.evaluate(tmp_path / "p", metrics="nll")
+    assert "IMAGES" in told.value.fix
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class Figure:
     n_real, n_fake: samples on either side.
     features:  identity of the extractor, such as "efficientnet-lite0 2 at 112 px".
     warning:   what makes the number doubtful, and which one to read instead.
+    bound:     where `value` is a bound: whether what it bounds is at most or at least that.
 
     >>> print(Figure("precision", 0.5, 0.41, 0.59, "Wilson", "higher", 100, 100))
     precision 0.5000 [0.4100, 0.5900]
@@ -57,6 +58,7 @@ class Figure:
     features: str = ""
     warning: str = ""
     refused: str = ""
+    bound: Literal["at most", "at least", ""] = ""
 
     def __post_init__(self) -> None:
         if (self.value is None) != bool(self.refused):
@@ -100,7 +102,7 @@ class Figure:
         return cls(name, float(measured.value), low, high, how, better, n_real, n_fake, features, warning)
 
     def record(self) -> dict[str, Any]:
-        """As plain JSON values; warning and refusal only where there is one.
+        """As plain JSON values; bound, warning and refusal only where there is one.
 
         >>> Figure("kid", 0.3, 0.2, 0.4, "jackknife", "lower", 500, 400, "pixels").record()
         {'value': 0.3, 'interval': [0.2, 0.4], 'method': 'jackknife', 'better': 'lower', 'n_real': 500, 'n_fake': 400,
@@ -116,6 +118,7 @@ class Figure:
             "n_fake": self.n_fake,
             "features": self.features,
         }
+        record |= {"bound": self.bound} if self.bound and self.value is not None else {}
         record |= {"warning": self.warning} if self.warning else {}
         return record | ({"refused": self.refused} if self.refused else {})
 

@@ -40,6 +40,7 @@ from sparring.runs.evaluate.pairs import Translated
 from sparring.runs.evaluate.seen import Seen
 from sparring.runs.evaluate.sides import Drawn, Rows, Side
 from sparring.runs.evaluate.stream import seen_of
+from sparring.runs.release import is_release
 from sparring.runs.values import unknown
 
 
@@ -109,6 +110,7 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
     began = time.monotonic()
     _check(ask)
     real_place, fake_place = place(ask.real), place(ask.fake if ask.fake is not None else ask.real)
+    _refuse_exported(ask, real_place, fake_place)
     if ask.fake is None and real_place.kind == "data":
         refuse_points(ask.real)
         raise UsageError(
@@ -149,6 +151,7 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         record["metrics"] |= likelihood.found_metrics(likely, real_side, ask)
         record["likelihood"] = likely.record
         said = remarks.of(real_side, fake_side, real.n, fake.n) + likelihood.greys(real_side, fake_side)
+        said += likelihood.idle_weights(ask, likely)
         record |= {"warnings": said, "command": ask.command()}
         rows: list[list[int]] = []
         if library is not None:
@@ -159,6 +162,21 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         if ask.out is not None:
             write_atomically(Path(ask.out), json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     return record
+
+
+def _refuse_exported(ask: Ask, real: Place, fake: Place) -> None:
+    """`UsageError` for an exported folder, which is no data: it draws, and knows none of its data. Some say how likely
+    images are."""
+    for one in (real, fake):
+        if one.kind != "data" or not is_release(one.path) or (one is fake and likelihood.alone(ask.metrics)):
+            continue
+        raise UsageError(
+            "EVALUATE-EXPORTED", "an exported folder is neither data nor a run", where=one.path,
+            why="it holds what makes images, and none of its data to hold them against",
+            fix=f"sparring evaluate IMAGES {shlex.quote(one.path)} --metrics nll" if likelihood.alone(ask.metrics)
+            else f"draw some: sparring sample {shlex.quote(one.path)} -n 5000 --out samples, then sparring evaluate "
+            "IMAGES samples; or name the run that it was exported from",
+        )  # fmt: skip
 
 
 def _check(ask: Ask) -> None:
@@ -179,7 +197,7 @@ def _check(ask: Ask) -> None:
             fix="`sparring info RUN` lists the checkpoints; without --which it is the best one",
         )  # fmt: skip
     if ask.n is not None and ask.n < 3:
-        raise UsageError("EVALUATE-N", "at least 3 images are needed", where=str(ask.n), fix="--n 5000")
+        raise UsageError("EVALUATE-N", "at least 3 images are needed", where=str(ask.n), fix="-n 5000")
     if not 1 <= ask.importance <= 10**6:
         raise UsageError("EVALUATE-IMPORTANCE", "between 1 and 1,000,000 importance weights are possible",
                          where=str(ask.importance), fix=f"--importance {WEIGHTS}, as is usual")  # fmt: skip

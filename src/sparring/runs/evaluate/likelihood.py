@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,8 +23,10 @@ from sparring.generate.sample import device_of
 from sparring.metrics import likelihood as measures
 from sparring.metrics.figure import Better, Figure
 from sparring.runs.directory import RunDirectory, write_atomically
-from sparring.runs.evaluate.opening import Place, Progress, Wanted, at_least, open_side, options_of_run, use_raw
+from sparring.runs.evaluate.opening import Place, Progress, Wanted, at_least, open_side, options_of, use_raw
+from sparring.runs.evaluate.point_rows import PointRows
 from sparring.runs.evaluate.sides import CHUNK, Drawn, Rows, Side
+from sparring.runs.release import Release, is_release, refuse_which
 from sparring.runs.run import Run
 from sparring.types import HasLikelihood, HasPosterior, Outcome, Samples
 
@@ -40,6 +42,8 @@ ABOUT: dict[str, tuple[str, Better]] = {
 }
 """What ``--metrics nll`` asks for, and what is better."""
 NAMES = tuple(ABOUT)
+OF_WEIGHTS = ("nll", "bits_per_dim")
+"""Those that importance weights bound, of a model with latents."""
 OF_SAMPLES = ("parzen",)
 USUAL = 1000
 """Images that are measured when nobody asked for likelihoods."""
@@ -68,28 +72,25 @@ def alone(names: Sequence[str]) -> bool:
 def evaluate(ask: Ask, real: Place, fake: Place, progress: Progress | None) -> dict[str, Any]:
     """The record of a run, measured on images of its own data, or on those of `real`."""
     began = time.monotonic()
-    if fake.kind == "data":
-        raise UsageError(
-            "EVALUATE-LIKELIHOOD", "a likelihood is what a run says of images, and no run is judged here",
-            where=ask.fake or ask.real, fix="sparring evaluate RUN --metrics nll, or sparring evaluate IMAGES RUN …",
-        )  # fmt: skip
     run = opened(ask, fake)
-    side = open_side(_wanted(ask, real, fake), progress)
+    side = open_side(_wanted(ask, real, fake, run), progress)
     try:
         at_least(len(side), side)
-        assert isinstance(side, Rows)
-        drawn = _drawn(ask, run) if "parzen" in ask.metrics and isinstance(run.game, Samples) else None
+        assert isinstance(side, Rows | PointRows)
+        parzen = "parzen" in ask.metrics and isinstance(run.game, Samples) and isinstance(side, Rows)
+        drawn = _drawn(ask, run) if parzen else None
         found = measured(run, side, drawn, ask.metrics, importance=ask.importance, seed=ask.seed, progress=progress)
     finally:
         side.close()
     seconds = round(time.monotonic() - began, 1)
     record = {
         "real": side.record(len(side)),
-        "fake": {"what": str(run.path), "kind": fake.kind, "split": "", "n": None, "weights": ask.weights,
-                 "seed": ask.seed, "images": run.images},
+        "fake": {"what": str(run.path), "kind": "export" if isinstance(run, Release) else fake.kind, "split": "",
+                 "n": None, "weights": ask.weights, "seed": ask.seed, "images": run.images},
         "metrics": found_metrics(found, side, ask),
         "likelihood": found.record,
-        "warnings": [*run.remarks, *side.changes], "command": ask.command(), "seconds": seconds,
+        "warnings": [*run.remarks, *side.changes, *idle_weights(ask, found)], "command": ask.command(),
+        "seconds": seconds,
     }  # fmt: skip
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     if ask.fake is None:
@@ -100,18 +101,51 @@ def evaluate(ask: Ask, real: Place, fake: Place, progress: Progress | None) -> d
 
 
 def opened(ask: Ask, place: Place) -> Run:
-    """The run that is asked how likely images are."""
+    """The run, or the exported folder, that is asked how likely images are."""
+    if place.kind == "data":
+        return _exported(ask, place)
     run = Run(place.path, which=str(place.checkpoint) if place.checkpoint is not None else ask.which, device=ask.device)
     if ask.weights == "raw":
         use_raw(run)
     return run
 
 
-def _wanted(ask: Ask, real: Place, fake: Place) -> Wanted:
+def _exported(ask: Ask, place: Place) -> Release:
+    """An exported folder that holds all that a likelihood needs: a VAE leaves its encoder behind."""
+    if not is_release(place.path):
+        raise UsageError(
+            "EVALUATE-LIKELIHOOD", "a likelihood is what a run says of images, and no run is judged here",
+            where=ask.fake or ask.real, fix="sparring evaluate RUN --metrics nll, or sparring evaluate IMAGES RUN …",
+        )  # fmt: skip
+    run = Release(place.path, device=ask.device)
+    refuse_which(ask.which, run)
+    if isinstance(run.game, HasPosterior):
+        raise UsageError(
+            "EVALUATE-EXPORTED", "an exported folder of this recipe holds the decoder alone, which makes images",
+            where=f"{place.path}, recipe {run.document['recipe']}",
+            why="how likely an image is takes the encoder too, which is in the run and was not exported",
+            fix="name the run that it was exported from: sparring evaluate IMAGES RUN --metrics nll",
+        )  # fmt: skip
+    if ask.weights == "raw":
+        raise UsageError("EVALUATE-EXPORTED", "an exported folder holds one set of weights", where="--weights raw",
+                         fix="leave --weights out, or name the run")  # fmt: skip
+    return run
+
+
+def idle_weights(ask: Ask, found: Likelihoods) -> list[str]:
+    """What is to be said of ``--importance`` where no weights were drawn."""
+    if ask.importance == measures.SAMPLES or "importance" in found.record or "refused" in found.record:
+        return []
+    exact = found.record.get("exact")
+    why = "this recipe computes log p(x) itself" if exact else "only nll and bits_per_dim take weights"
+    return [f"--importance {ask.importance} changes nothing here: {why}"]
+
+
+def _wanted(ask: Ask, real: Place, fake: Place, run: Run) -> Wanted:
     """Rows of the data of a run; or of other data, prepared (and made binary) as those of the run that is judged."""
     own = real.kind != "data"
     split = ask.split if ask.split != "auto" else ("held-out" if own else "all")
-    options = None if own else options_of_run(fake.path)
+    options = None if own else options_of(run.document, fake.path)
     return Wanted("rows", real.path, options=options, split=split, of_run=own, n=ask.n, seed=ask.seed)
 
 
@@ -122,7 +156,11 @@ def _drawn(ask: Ask, run: Run) -> Drawn:
 def found_metrics(found: Likelihoods, side: Side, ask: Ask) -> dict[str, Any]:
     """Figures as the JSON has them."""
     carried = {"split": side.split, "seed": ask.seed, "weights": ask.weights, "resize": OWN_SIZE}
-    return {name: figure.record() | carried for name, figure in found.figures.items()}
+    weighed = {"importance": found.record["importance"]} if "importance" in found.record else {}
+    return {
+        name: figure.record() | (weighed if figure.bound and name in OF_WEIGHTS else {}) | carried
+        for name, figure in found.figures.items()
+    }
 
 
 OWN_SIZE = "none: the values as the run is given them"
@@ -140,7 +178,7 @@ def usual(run: Run) -> tuple[str, ...]:
 
 @torch.no_grad()
 def measured(
-    run: Run, side: Rows, drawn: Drawn | None, names: Iterable[str], *, importance: int = measures.SAMPLES,
+    run: Run, side: Rows | PointRows, drawn: Drawn | None, names: Iterable[str], *, importance: int = measures.SAMPLES,
     seed: int = 0, most: int | None = None, progress: Progress | None = None,
 ) -> Likelihoods:  # fmt: skip
     """The likelihoods among `names` of the first `most` images of a side; "nll" stands for all that belongs to it.
@@ -148,7 +186,9 @@ def measured(
     drawn: samples, for a kernel estimate.   importance: weights of each image.
     """
     asked = set(names)
-    wanted = asked | set(NAMES) if "nll" in asked else asked
+    points = isinstance(side, PointRows)
+    belong = set(NAMES) - ({"bits_per_dim"} if points else set())  # points have densities alone
+    wanted = asked | belong if "nll" in asked else asked
     figures: dict[str, Figure] = {}
     record: dict[str, Any] = {}
     if wanted & set(NAMES):
@@ -161,18 +201,28 @@ def measured(
             figures |= found.figures([name for name in NAMES if name in wanted])
             record = found.record(figures)
     if "parzen" in wanted:
-        figures["parzen"] = parzen(side, drawn, seed)
+        figures["parzen"] = (
+            Figure("parzen", None, n_real=len(side), refused="it is of images, and these are points")
+            if isinstance(side, PointRows)
+            else parzen(side, drawn, seed)
+        )
     return Likelihoods(figures, record)
 
 
-def cannot(run: Run, side: Rows) -> str:
+def cannot(run: Run, side: Rows | PointRows) -> str:
     """Why a run says nothing of how likely images are, and what would mend that; "" where it does."""
     game, recipe = run.game, run.document["recipe"]
     if not isinstance(game, HasLikelihood):
         if isinstance(game, Samples):
             said = measures.NO_LIKELIHOOD if "D" in game.players else "no likelihood: it assigns none to an image"
+            if isinstance(side, PointRows):
+                return f"recipe {recipe}: {said}; vae and svae have one. The report of the run compares samples"
             return f"recipe {recipe}: {said}; vae, svae and pixelcnn have one. kid and coverage compare samples"
         return f"a run of recipe {recipe} makes no images of its own, so none is likely under it"
+    if isinstance(side, PointRows):
+        if game.outcome == "continuous":
+            return ""
+        return f"its decoder is one of {game.outcome} values, and these are points: train with --set decoder=gaussian"
     if game.outcome == "binary" and not _binary(side):
         return (
             "its decoder is one of black and white (bernoulli), and these images are grey: the cross-entropy that it "
@@ -190,8 +240,8 @@ def _binary(side: Rows) -> bool:
     return bool(((images == 0) | (images == 255)).all())
 
 
-def _pieces(side: Rows, n: int) -> Iterator[tuple[int, Tensor]]:
-    """Positions of the first, and images (b, C, H, W) uint8, of the first n of a side."""
+def _pieces(side: Rows | PointRows, n: int) -> Iterator[tuple[int, Tensor]]:
+    """Positions of the first, and images (b, C, H, W) uint8 or points (b, D) float32, of the first n of a side."""
     for start in range(0, n, CHUNK):
         for at, images in side.groups(start, min(start + CHUNK, n)):
             yield at[0], images
@@ -201,7 +251,7 @@ class _Measuring:
     """The likelihoods of n images under a run."""
 
     def __init__(
-        self, run: Run, side: Rows, n: int, importance: int, seed: int, progress: Progress | None
+        self, run: Run, side: Rows | PointRows, n: int, importance: int, seed: int, progress: Progress | None
     ) -> None:  # fmt: skip
         self.game: Any = run.game
         self.side, self.importance, self.seed, self.progress = side, importance, seed, progress
@@ -209,7 +259,12 @@ class _Measuring:
         self.n, self.dimensions = len(self.x), int(np.prod(self.x.shape[1:]))
         self.device = device_of(run.game)
         self.outcome = cast(Outcome, self.game.outcome)
-        self.of = measures.of_what(self.outcome, side.dataset.binarise)
+        self.unit = "point" if isinstance(side, PointRows) else "image"
+        self.of = (
+            f"a density of points as the run is given them ({side.prepared}): to be compared on the same points alone"
+            if isinstance(side, PointRows)
+            else measures.of_what(self.outcome, side.dataset.binarise)
+        )
         self.warning = ""
         self.weighted: measures.Weighted | None = None
 
@@ -229,7 +284,7 @@ class _Measuring:
         """What the numbers are of."""
         said: dict[str, Any] = {
             "of": self.of, "outcome": self.outcome, "binarise": self.side.dataset.binarise, "exact": self.game.exact,
-            "n": self.n, "dimensions": self.dimensions, "names": list(figures),
+            "n": self.n, "dimensions": self.dimensions, "unit": self.unit, "names": list(figures),
         }  # fmt: skip
         if self.weighted is not None:
             said["importance"] = self.importance
@@ -238,15 +293,22 @@ class _Measuring:
 
     def _figure(self, name: str, values: Tensor) -> Figure:
         warning = self.warning if name == "nll" else ""
-        return Figure.of(name, measures.average(values, self.seed), ABOUT[name][1], self.n, 0, self.of, warning)
+        made = Figure.of(name, measures.average(values, self.seed), ABOUT[name][1], self.n, 0, self.of, warning)
+        return self._bounded(made)
+
+    def _bounded(self, figure: Figure) -> Figure:
+        """The figure, marked where it is a bound: of log p(x) from below, of minus log p(x) from above."""
+        if self.game.exact or figure.name not in ("elbo", *OF_WEIGHTS):
+            return figure
+        return replace(figure, bound="at least" if figure.name == "elbo" else "at most")
 
     def _bits(self, nll: Tensor) -> Figure:
         if self.outcome == "continuous":
             why = "a density is no probability: without dequantisation (uniform noise on each level) its logarithm is "\
-                "no length of code. Train with --set decoder=logistic"  # fmt: skip
+                "no length of code" + ". Train with --set decoder=logistic" * (self.unit == "image")  # fmt: skip
             return Figure("bits_per_dim", None, n_real=self.n, features=self.of, refused=why)
         bits = measures.average(measures.bits_per_dimension(-nll, self.dimensions), self.seed)
-        return Figure.of("bits_per_dim", bits, "lower", self.n, 0, self.of)
+        return self._bounded(Figure.of("bits_per_dim", bits, "lower", self.n, 0, self.of))
 
     def _parts(self) -> dict[str, Tensor]:
         """(n,) float64 each: the ELBO and its parts from one z an image, or log p itself."""
@@ -305,8 +367,9 @@ class _Measuring:
         return "; ".join(said)
 
     def _inside(self, images: Tensor) -> Tensor:
-        """uint8 → [-1, 1] as games take them."""
-        return images.to(self.device).float() / 127.5 - 1.0
+        """uint8 → [-1, 1] as games take them; points as they are."""
+        placed = images.to(self.device).float()
+        return placed if self.unit == "point" else placed / 127.5 - 1.0
 
 
 def greys(real: Side, fake: Side) -> list[str]:

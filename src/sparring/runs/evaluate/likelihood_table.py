@@ -14,10 +14,11 @@ def head(record: dict[str, Any]) -> list[str]:
     """What was measured on what, where nothing but likelihoods was asked for."""
     real, model = record["real"], record["fake"]
     split = f", {real['split']}" if real["split"] != "all" else ""
+    many = "points" if real["kind"] == "points" else "images"
     prepared = real["prepared"].replace(", then resized by the judge", "")
     return [
-        f"real   {shown(str(real['what']))} ({real['kind']}{split}): {real['n']:,} images, {prepared}",
-        f"model  {shown(str(model['what']))} ({model['weights']} weights, {model['images']:,} images seen)",
+        f"real   {shown(str(real['what']))} ({real['kind']}{split}): {real['n']:,} {many}, {prepared}",
+        f"model  {shown(str(model['what']))} ({model['weights']} weights, {model['images']:,} {many} seen)",
         "",
     ]
 
@@ -32,13 +33,14 @@ def lines(record: dict[str, Any]) -> list[str]:
     if said and metrics:
         how = "log p(x) itself" if said["exact"] else "bounds of log p(x)"
         if "importance" in said:
-            count = f"{said['effective']:.3g} count in the median image"
+            count = f"{said['effective']:.3g} count in the median {said.get('unit', 'image')}"
             how += f"; nll is at most that, by {said['importance']:,} importance weights, of which {count}"
-        found += [f"likelihood of {said['n']:,} images of {said['dimensions']:,} values: {said['of']}", f"{how}", ""]
+        one_of = said.get("unit", "image")
+        found += [f"likelihood of {said['n']:,} {one_of}s of {said['dimensions']:,} values: {said['of']}", f"{how}", ""]
         wide = max(map(len, metrics))
         found.append(f"{'':{wide}}  {'value':>9}  {'95 % interval':<20}  {'better':<6}  in")
         for name, one in metrics.items():
-            unit = "bits a value" if name == "bits_per_dim" else "nats an image"
+            unit = "bits a value" if name == "bits_per_dim" else f"nats {'an' if one_of == 'image' else 'a'} {one_of}"
             found.append(f"{name:{wide}}  {_number(one['value']):>9}  {_bounds(one):<20}  {one['better']:<6}  {unit}")
         found.append("")
     kernel = record["metrics"].get("parzen", {})

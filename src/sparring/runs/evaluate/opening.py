@@ -22,6 +22,7 @@ from sparring.generate.sample import MOST
 from sparring.runs import session
 from sparring.runs.directory import RunDirectory
 from sparring.runs.evaluate import pairs
+from sparring.runs.evaluate.point_rows import PointRows
 from sparring.runs.evaluate.sides import Drawn, Files, Rows, Side
 from sparring.runs.recipe import game_class
 from sparring.runs.run import Run
@@ -136,7 +137,8 @@ def _points(what: str, where: str) -> UsageError:
     return UsageError(
         "EVALUATE-POINTS", f"{what}, and evaluate judges images", where=where,
         why="points need no judge network: what is wrong with samples of them can be counted",
-        fix="a run on points measures itself: see its report.html, or `sparring doctor RUN`",
+        fix="a run on points measures itself: see its report.html, or `sparring doctor RUN`; how likely its held-out "
+        "points are: sparring evaluate RUN --metrics nll",
     )  # fmt: skip
 
 
@@ -147,6 +149,10 @@ def _rows(wanted: Wanted, progress: Progress | None) -> Side:
     hashes, changes = None, list[str]()
     if wanted.of_run:
         dataset, hashes, changes = data_of(wanted.text, progress)
+        if dataset.kind == "points":
+            points_side = PointRows(dataset, wanted.split, wanted.n, wanted.seed)
+            points_side.what, points_side.kind, points_side.changes = dataset.report.source, "points", changes
+            return points_side
         options = _options_of(RunDirectory(wanted.text).document())
     else:
         refuse_points(wanted.text)
@@ -187,9 +193,13 @@ def _options_of(document: dict[str, Any]) -> Options:
 
 def options_of_run(run: str | Path) -> dict[str, Any]:
     """How images are prepared to be held against samples of a run: as its training data were."""
-    document = RunDirectory(run).document()
+    return options_of(RunDirectory(run).document(), str(run))
+
+
+def options_of(document: dict[str, Any], where: str) -> dict[str, Any]:
+    """The same, of what a run or an exported folder says of itself."""
     if document["data"]["kind"] != "images":
-        raise _points("this is a run on 2-D points", str(run))
+        raise _points("this is a run on 2-D points", where)
     data = document["data"]
     options = replace(_options_of(document), channels=int(data["shape"][0]))
     if data.get("sides"):  # files that are held against what it makes are no pairs
@@ -205,7 +215,7 @@ def options_of_run(run: str | Path) -> dict[str, Any]:
 def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
     n = SAMPLES if wanted.n is None else wanted.n
     if not 3 <= n <= MOST:
-        raise UsageError("EVALUATE-N", f"between 3 and {MOST:,} samples are possible", where=str(n), fix="--n 5000")
+        raise UsageError("EVALUATE-N", f"between 3 and {MOST:,} samples are possible", where=str(n), fix="-n 5000")
     run = Run(wanted.text, which=wanted.which, device=wanted.device)
     if isinstance(run.game, Translates):
         return _translated(wanted, run, progress)
