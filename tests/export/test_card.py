@@ -51,6 +51,31 @@ def test_every_recipe_has_a_card_that_the_hub_can_read(name: str, tmp_path: Path
     assert len(body.splitlines()) < 90
 
 
+KINDS = {"dcgan": "gan", "vae": "vae", "svae": "vae", "pixelcnn": "density-estimation", "classifier": "computer-vision"}
+
+
+@pytest.mark.parametrize(("name", "tag"), KINDS.items())
+def test_the_tag_says_what_kind_of_model_it_is(name: str, tag: str, tmp_path: Path) -> None:
+    metadata, _ = parts(card.text(safetensors.described(run_of(name, tmp_path / "run")), "runs/x"))
+    assert metadata["tags"] == list(dict.fromkeys(["sparring", tag, name]))
+
+
+def test_a_bound_is_called_one_with_its_weights(tmp_path: Path) -> None:
+    run = run_of("vae", tmp_path / "run")
+    common = {"interval": [-560.1, -549.0], "n_real": 50, "n_fake": 0, "features": "a density"}
+    metrics = {"nll": common | {"value": -554.6, "better": "lower", "bound": "at most", "importance": 500},
+               "elbo": common | {"value": 550.0, "better": "higher", "bound": "at least"}}  # fmt: skip
+    evaluation = {"fake": {"images": run.images, "weights": "ema"}, "metrics": metrics}
+    (tmp_path / "run" / "evaluation.json").write_text(json.dumps(evaluation))
+    said = safetensors.described(run)
+    assert said["measures"]["nll"]["bound"] == "at most"
+    _, body = parts(card.text(said, "runs/x"))
+    assert "| nll | at most -554.6 | -560.1 to -549 | lower | 50 / 0 | a density |" in body
+    assert ("- nll: −log p(x), nats an image; a bound: the true number is at most this, by 500 importance weights of "
+            "each image") in body  # fmt: skip
+    assert "- elbo: log p(x), nats an image, by one code of each; a bound: the true number is at least this" in body
+
+
 def test_measures_are_those_of_this_checkpoint(tmp_path: Path) -> None:
     run = run_of("dcgan", tmp_path / "run")
     assert run.images == 16

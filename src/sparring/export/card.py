@@ -24,9 +24,10 @@ from sparring.generate.grid import picture
 from sparring.generate.pairs import side_by_side, visible
 from sparring.runs import session
 from sparring.runs.exhibits import exhibits_of
+from sparring.runs.recipe import game_class
 from sparring.runs.release import CONFIG, WEIGHTS, Release
 from sparring.runs.run import Run
-from sparring.types import Samples, Translates
+from sparring.types import HasLikelihood, HasPosterior, Samples, Translates
 
 PICTURE, CARD = "samples.png", "README.md"
 ANYWHERE = "hf:owner/name"
@@ -39,6 +40,14 @@ _LICENCES = {
     "fashion": ("MIT", "Fashion-MNIST, © 2017 Zalando SE"),
 }
 """Of data that come with sparring: the licence, and whom it names."""
+LIKELIHOODS = {
+    "nll": "−log p(x), nats {unit}",
+    "elbo": "log p(x), nats {unit}, by one code of each",
+    "reconstruction": "log p(x | z), nats {unit}",
+    "kl": "KL(q(z | x) ‖ p(z)), nats {unit}",
+    "bits_per_dim": "−log p(x) in bits for each value",
+}
+"""What each number of a likelihood is."""
 _FEW = 1000  # images of data
 _AT_ONCE = 8
 _VISIBLE = 64  # pixels of a side up to which pictures are enlarged in whole steps
@@ -66,8 +75,7 @@ def text(
 
 def _metadata(said: Mapping[str, Any], licence: str) -> str:
     """What the hub reads: YAML between two lines of dashes."""
-    plays = {"sample", "translate"} & set(said["can"]) and "segment" not in said["can"]
-    tags = ["sparring", "gan" if plays else "computer-vision", said["recipe"]]
+    tags = ["sparring", _field(said), said["recipe"]]
     images = said["data"]["kind"] == "images"
     task = next((task for ability, task in _TASKS if ability in said["can"] and images), None)
     values: dict[str, Any] = {"library_name": "sparring", "license": licence or "unknown",
@@ -77,6 +85,15 @@ def _metadata(said: Mapping[str, Any], licence: str) -> str:
     if said["trained_on"]["name"].startswith("hf:"):
         values["datasets"] = [said["trained_on"]["name"][3:].partition("@")[0]]
     return f"---\n{yaml.safe_dump(values, sort_keys=False, allow_unicode=True)}---\n\n"
+
+
+def _field(said: Mapping[str, Any]) -> str:
+    """The tag that says what kind of model it is."""
+    kind = game_class(str(said["recipe"]))
+    if issubclass(kind, HasLikelihood):
+        return "vae" if issubclass(kind, HasPosterior) else "density-estimation"
+    plays = {"sample", "translate"} & set(said["can"]) and "segment" not in said["can"]
+    return "gan" if plays else "computer-vision"
 
 
 def _summary(said: Mapping[str, Any]) -> str:
@@ -199,14 +216,29 @@ def _measures(said: Mapping[str, Any]) -> str:
     measures = said["measures"]
     if not measures:
         return "## Measures\n\nThis checkpoint was not evaluated (`sparring evaluate RUN`, then export again)."
-    rows = ["| measure | value | 95 % interval | better | n real / made | judge |", "|---|---|---|---|---|---|"]
+    rows = [
+        "| measure | value | 95 % interval | better | n real / made | judge, or what it is of |",
+        "|---|---|---|---|---|---|",
+    ]
     for name, one in measures.items():
         interval = f"{one['interval'][0]:.4g} to {one['interval'][1]:.4g}" if one.get("interval") else "–"
         n = f"{one.get('n_real', 0):,} / {one.get('n_fake', 0):,}"
-        rows.append(f"| {name} | {one['value']:.4g} | {interval} | {one.get('better', '')} | {n} | "
+        bound = f"{one['bound']} " if one.get("bound") else ""
+        rows.append(f"| {name} | {bound}{one['value']:.4g} | {interval} | {one.get('better', '')} | {n} | "
                     f"{one.get('features', '')} |")  # fmt: skip
-    warned = [f"- {name}: {one['warning']}" for name, one in measures.items() if one.get("warning")]
-    return "## Measures\n\n" + "\n".join(rows) + ("\n\n" + "\n".join(warned) if warned else "")
+    noted = [f"- {name}: {_stands_for(name, one, said)}" for name, one in measures.items() if name in LIKELIHOODS]
+    noted += [f"- {name}: {one['warning']}" for name, one in measures.items() if one.get("warning")]
+    return "## Measures\n\n" + "\n".join(rows) + ("\n\n" + "\n".join(noted) if noted else "")
+
+
+def _stands_for(name: str, one: Mapping[str, Any], said: Mapping[str, Any]) -> str:
+    """What a likelihood is, in which unit, and where it is a bound, of what and by how many weights."""
+    unit = "point" if said["data"]["kind"] == "points" else "image"
+    what = LIKELIHOODS[name].format(unit=f"{'a' if unit == 'point' else 'an'} {unit}")
+    if one.get("bound"):
+        weights = f", by {one['importance']:,} importance weights of each {unit}" if one.get("importance") else ""
+        what += f"; a bound: the true number is {one['bound']} this{weights}"
+    return what
 
 
 def _limits(said: Mapping[str, Any], licence: str) -> str:

@@ -120,6 +120,17 @@ def _measures(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     for name, one in (evaluation.get("metrics") or {}).items():
         value = one.get("value")
         if isinstance(value, (int, float)) and math.isfinite(value):
-            keys = ("value", "interval", "better", "n_real", "n_fake", "features", "split", "warning")
+            keys = (
+                "value",
+                "interval",
+                "better",
+                "n_real",
+                "n_fake",
+                "features",
+                "split",
+                "warning",
+                "bound",
+                "importance",
+            )
             found[name] = {key: one[key] for key in keys if one.get(key) not in (None, "")}
     return found
