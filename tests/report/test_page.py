@@ -414,3 +414,9 @@ def test_a_phone_is_told_its_width_and_no_part_asks_for_more(measured):
     assert viewport == "width=device-width, initial-scale=1"
     widths = [float(rem) for rem in re.findall(r"min-width: ([\d.]+)rem", page.read_text("utf-8"))]
     assert all(width * 16 <= 330 for width in widths)
+
+
+def test_a_learned_scale_is_said_of_what_was_seen(run):
+    (run / "log.jsonl").write_text(turn(64, **{"M/scale": 0.1, "M/r1": 1.0}) + turn(128, **{"M/scale": 0.2}))
+    text = write(run).read_text("utf-8")
+    assert "how far values of images are from what is decoded" in text and "{unit}" not in text

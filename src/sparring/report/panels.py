@@ -188,7 +188,8 @@ def paid(facts: Facts) -> list[Panel]:
     for name, keys in groups.items():
         title, note = OTHERS.get(name, (name, ""))
         log = name in ("gradient", "r1", "r2")
-        panels.append(panel(title.replace("{unit}", facts.unit), note, _by_player(keys), log=log))
+        title, note = (text.replace("{unit}", facts.unit) for text in (title, note))
+        panels.append(panel(title, note, _by_player(keys), log=log))
     return panels
 
 
