@@ -7,6 +7,7 @@ from sparring.runs import recipe as recipes
 from sparring.runs.observe import solo
 from sparring.runs.settings import plain
 
+BOTH = ("vae", "r3gan-minutes", "pixelcnn")
 PLANNED = 200_000
 MOMENTS = [round(4_000 * 1.5**k) for k in range(10)]  # 4,000 … 153,773
 
@@ -163,6 +164,9 @@ def situations_of_one(name="vae"):
     yield "HEALTHY", "fine", probes(), turns, of
     yield "NOT-FINITE", "hard", probes(), shouting(turns, 1, M_gradient=float("nan")), of
     yield "OVERFITS", "warn", probes(3, nll=80.0, nll_train=60.0), turns, of
+    yield "OVERFITS", "warn", probes(1, nll=72.0, nll_train=60.0, nll_gap=1.5), turns, of
+    yield "OUTPUT-RANGE", "note", probes(3, contrast=0.2), turns, of
+    yield "LOW-DIVERSITY", "note", probes(3, duplicates=0.35), turns, of
     if "beta" in of.settings:
         yield "CODE-UNUSED", "warn", probes(), silent, of
     yield "LOW-DIVERSITY", "note", probes(3, diversity=0.2), turns, of

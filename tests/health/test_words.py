@@ -7,8 +7,9 @@ import pytest
 from tests.health import histories
 
 from sparring.budget import parse_budget
-from sparring.health import advice, rules
+from sparring.health import advice
 from sparring.health.rules import judge
+from sparring.health.table import table
 from sparring.health.verdict import HARD, LEVELS, TITLES, Context, Verdict
 from sparring.health.words import count, number, percent
 from sparring.recipes import RECIPES
@@ -163,13 +164,13 @@ def test_commands_in_advice_are_ours():
 
 
 def test_the_table_explains_what_it_shows():
-    rows = rules.table(histories.healthy_probe(9), histories.context())
+    rows = table(histories.healthy_probe(9), histories.context())
     assert len(rows) >= 10
     for what, now, fine in rows:
         assert re.search(r"\d", now) and fine
         assert not any(word in what for word in JARGON), what
-    assert rules.table({}, histories.context()) == []
-    assert [row[0] for row in rules.table({"modes": 25.0, "high_quality": 0.9}, histories.context())] == [
+    assert table({}, histories.context()) == []
+    assert [row[0] for row in table({"modes": 25.0, "high_quality": 0.9}, histories.context())] == [
         "modes that are found", "samples near a mode",
     ]  # fmt: skip
 

@@ -141,6 +141,8 @@ def average(context: Context) -> str:
 
 def smaller(context: Context) -> str:
     """Both players at half width: fewer numbers in which data can be learnt by heart."""
+    if context.settings.get("network") == "mlp" and (half := _hidden(context, 0.5)):
+        return half
     parts = []
     for name in ("width", "d_width"):
         value = context.settings.get(name)
@@ -152,10 +154,20 @@ def smaller(context: Context) -> str:
 
 def larger(context: Context) -> str:
     """Networks of twice the width."""
+    if context.settings.get("network") == "mlp" and (twice := _hidden(context, 2)):
+        return twice
     width = context.settings.get("width")
     if isinstance(width, int) and context.settings.get("network") != "mlp":
         return setting("width", str(2 * width))
     return slower(context)
+
+
+def _hidden(context: Context, factor: float) -> str:
+    """Hidden layers of other sizes; "" if the recipe says none."""
+    sizes = context.settings.get("hidden")
+    if not isinstance(sizes, list | tuple) or not sizes or min(sizes) < 2:
+        return ""
+    return setting("hidden", f"[{','.join(str(round(factor * size)) for size in sizes)}]")
 
 
 def say_more(context: Context) -> str:

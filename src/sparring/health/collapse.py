@@ -95,7 +95,7 @@ def _collapsed(h: History, index: int) -> bool | None:
     return averaged and raw
 
 
-def _doubles(h: History, index: int) -> bool | None:
+def doubles(h: History, index: int) -> bool | None:
     value, real = h.at(index, "duplicates"), h.at(index, "duplicates_real")
     if value is None:
         return None
@@ -106,7 +106,7 @@ def _poor(h: History, index: int) -> bool | None:
     late = h.context.alone or h.probes[index][0] >= h.t.late * h.context.planned
     covered = _below(h, index, "coverage", _self(h, index, h.t.low_coverage)) if late else None
     return _any(
-        _below(h, index, "diversity", h.t.low_diversity), covered, _doubles(h, index), averaged_gone(h, index)
+        _below(h, index, "diversity", h.t.low_diversity), covered, doubles(h, index), averaged_gone(h, index)
     )  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def mode_collapse(h: History) -> Verdict | None:
     return Verdict(
         "MODE-COLLAPSE", "hard" if confirmed else "note", streak.since,
         "possible" if not confirmed else "certain" if both and not h.context.alone else "likely",
-        _variety(h, last, h.t.collapse_diversity),
+        variety(h, last, h.t.collapse_diversity),
         f"G has found a few {h.context.what} that D accepts, and makes little else. It seldom recovers by itself.",
         f"a new run with {advice.spread_out(h.context)}",
     )  # fmt: skip
@@ -137,7 +137,7 @@ def mode_collapse(h: History) -> Verdict | None:
 def _unmistakable(h: History, index: int) -> bool:
     """Samples that repeat each other, or next to no variety: what no young G shows."""
     diversity = h.at(index, "diversity")
-    return bool(_doubles(h, index)) or (diversity is not None and diversity < h.t.alone_diversity)
+    return bool(doubles(h, index)) or (diversity is not None and diversity < h.t.alone_diversity)
 
 
 def _classes_gone(h: History) -> Verdict | None:
@@ -154,12 +154,12 @@ def _classes_gone(h: History) -> Verdict | None:
     apart, rarest = h.now("share_kl"), h.now("share_least")
     if not streak.confirmed or apart is None or rarest is None:
         return None
-    variety = _variety(h, len(h.probes) - 1, h.t.low_diversity)
+    seen = variety(h, len(h.probes) - 1, h.t.low_diversity)
     return Verdict(
         "MODE-COLLAPSE", "hard", streak.since, "likely",
         f"as a classifier reads the samples, one class comes {percent(rarest)} as often as in the data (healthy: above "
         f"{percent(h.t.class_rare)}), and the classes differ by {number(apart)} nats beyond chance (healthy: below "
-        f"{number(h.t.class_shares)})" + (f"; {variety}" if variety else ""),
+        f"{number(h.t.class_shares)})" + (f"; {seen}" if seen else ""),
         f"G makes some kinds of {h.context.what} far too often and others hardly ever, however right each looks.",
         f"a new run with {advice.spread_out(h.context)}",
     )  # fmt: skip
@@ -174,14 +174,14 @@ def low_diversity(h: History) -> Verdict | None:
     confirmed = _any(raw_gone(h, last))
     return Verdict(
         "LOW-DIVERSITY", "warn", streak.since, "likely" if confirmed and not h.context.alone else "possible",
-        _variety(h, last, h.t.low_diversity),
+        variety(h, last, h.t.low_diversity),
         "Some kinds of samples are missing or too alike. It may be the beginning of a collapse, or a G that is too "
         "small or too young.",
         f"a new run with {advice.spread_out(h.context)}",
     )  # fmt: skip
 
 
-def _variety(h: History, index: int, healthy: float) -> str:
+def variety(h: History, index: int, healthy: float) -> str:
     """What is seen of variety, in numbers."""
     parts = []
     coverage, real = h.at(index, "coverage"), h.at(index, "coverage_self")
@@ -194,7 +194,7 @@ def _variety(h: History, index: int, healthy: float) -> str:
         usual = h.t.collapse_coverage if h.context.kind == "points" else h.t.low_coverage
         parts.append(f"G covers {percent(min(1.0, coverage / real))} of what the data covers (healthy: above "
                      f"{percent(usual)}{was})")  # fmt: skip
-    if _doubles(h, index):
+    if doubles(h, index):
         value, usual_share = h.at(index, "duplicates") or 0.0, h.at(index, "duplicates_real") or 0.0
         parts.append(f"{percent(value)} of the samples have a near-double (in the data: {percent(usual_share)})")
     return "; ".join(parts)

@@ -7,11 +7,12 @@ was not measured. Worse numbers never take a verdict away; at most it becomes a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sparring.health import collapse, duel, likely, pictures, trend
 from sparring.health.history import History
+from sparring.health.table import outside
 from sparring.health.thresholds import Thresholds, usual
 from sparring.health.verdict import HARD, Context, Verdict, order
 from sparring.health.words import count, number, percent, plus_minus, without_g
@@ -53,6 +54,7 @@ SOLO: tuple[Callable[[History], Verdict | None], ...] = (
     likely.overfits,
     likely.code_unused,
     likely.low_variety,
+    likely.output_range,
     collapse.average_lags,
     collapse.average_frozen,
     duel.gradient_jump,
@@ -87,7 +89,7 @@ def judge(
     found = [verdict for verdict in found if not hard & set(SUPERSEDED.get(verdict.code, ()))]
     found = [_with_kept(verdict, context) for k, verdict in enumerate(found) if not _said(found[:k], verdict)]
     if h.probes and not any(v.level in ("warn", "hard") or v.code in HARD for v in found):
-        found += [verdict] if (verdict := healthy(h)) is not None else []
+        found += [verdict] if (verdict := healthy(h, {v.code for v in found})) is not None else []
     return sorted(map(of_one, found) if context.solo else found, key=order)
 
 
@@ -96,8 +98,19 @@ def of_one(verdict: Verdict) -> Verdict:
     return replace(verdict, seen=without_g(verdict.seen), means=without_g(verdict.means))
 
 
-def healthy(h: History) -> Verdict | None:
-    """Nothing is wrong, with the numbers that say so; nothing where no number says it."""
+SIGN_OF = {
+    "auc_train": "D-OVERFITS", "duplicates": "LOW-DIVERSITY", "contrast": "OUTPUT-RANGE", "saturated": "OUTPUT-RANGE",
+    "constant": "OUTPUT-RANGE", "checkerboard": "CHECKERBOARD", "copies": "MEMORISING", "leak": "AUGMENT-LEAK",
+    "class_diversity": "CLASS-COLLAPSE", "varied": "IGNORES-INPUT", "changed": "COPIES-INPUT", "nll_gap": "OVERFITS",
+}  # fmt: skip
+"""Which verdict speaks of a signal that is out of its range; what `healthy` says of others it says in other words."""
+GROWS = ("LOW-DIVERSITY", "OUTPUT-RANGE", "CHECKERBOARD")
+"""Notes of what may want mending."""
+
+
+def healthy(h: History, told: Collection[str] = ()) -> Verdict | None:
+    """Nothing is wrong, with the numbers that say so; nothing where no number says it. What is out of its range, and is
+    told by no verdict, is named here: nobody is to find it in the table. told: the codes of the verdicts there are."""
     c, parts, last, young = h.context, [], len(h.probes) - 1, False
     if (auc := h.now("auc")) is not None:
         fine = "any" if c.translates else f"{percent(h.t.d_fooled)} to {percent(h.t.d_wins)}"
@@ -128,6 +141,10 @@ def healthy(h: History) -> Verdict | None:
         parts.append(f"{trend.said(score)}{_way(h)}")
     if not parts:
         return None
+    odd = [row for row in outside(h.probes[last][1], c, h.t) if SIGN_OF.get(row.name, "HEALTHY") not in told]
+    if odd := [row for row in odd if row.name in SIGN_OF]:
+        listed = ", ".join(f"{row.what} {row.now} (healthy: {row.fine})" for row in odd)
+        parts.append(f"out of its range, which is told once it lasts: {listed}")
     if c.translates and c.alone and matched is None and auc is None:
         return None  # one distance alone, of images that nobody can call right or wrong, is no sign of health
     once = c.alone or last == 0
@@ -135,6 +152,8 @@ def healthy(h: History) -> Verdict | None:
     means = f"It has only begun: what G lacks is judged from image {count(h.warm)} on."
     if begun:
         means = "One look says nothing of where it is going." if once else "Nothing here wants mending."
+        if noted := sorted(set(told) & set(GROWS)):
+            means = f"Nothing is worse than what is noted as {' and '.join(noted)}."
         if young:
             means = f"No sign of a failure, but G is not grown yet: give it more time.{' ' + means if once else ''}"
     return Verdict("HEALTHY", "fine", h.probes[last][0], "likely", "; ".join(parts), means)
@@ -168,60 +187,3 @@ def _with_kept(verdict: Verdict, context: Context) -> Verdict:
         return verdict
     kept = context.kept.rstrip(".")
     return replace(verdict, means=f"{verdict.means} {kept[:1].upper()}{kept[1:]}.")
-
-
-def table(
-    values: Mapping[str, float], context: Context, thresholds: Thresholds | None = None
-) -> list[tuple[str, str, str]]:
-    """(what, now, healthy) in words for what was measured at one probe."""
-    t = thresholds or usual()
-    rows: list[tuple[str, str, str]] = []
-
-    def add(name: str, what: str, shown: Callable[[float], str], fine: str) -> None:
-        if name in values:
-            rows.append((what, shown(values[name]), fine))
-
-    if "kid" in values:
-        rows.append((trend.NAMES["kid"].replace("G's samples", "samples"),
-                     plus_minus(values["kid"], values.get("kid_se")), "falling"))  # fmt: skip
-    if "pair_distance" in values:
-        rows.append((trend.NAMES["pair_distance"].replace("G's ", ""),
-                     plus_minus(values["pair_distance"], values.get("pair_distance_se")), "falling"))  # fmt: skip
-    add("l1", "mean difference from the truth, in [0, 1]", number, "falling, then flat")
-    add("matched", "comparisons in which a translation is nearest to its own truth", percent,
-        f"above {percent(t.matched)}")  # fmt: skip
-    for name, how in pictures.AHEAD.items():
-        if name in values:
-            what = f"how much nearer to the truth than what was given, {how}"
-            rows.append((what, plus_minus(values[name], values.get(f"{name}_se")), "above 0, rising"))
-    add("varied", "difference of two translations beside that of real images", number, f"above {number(t.varied)}")
-    add("changed", "difference from what was given beside that of real images", number, f"above {number(t.changed)}")
-    add("pixel_accuracy", "pixels of held-out images that are called by their class", percent, "rising")
-    add("pixel_accuracy_train", "the same of training images", percent, "not far above")
-    add("energy_distance", trend.NAMES["energy_distance"], number, "falling")
-    add("nll", "what a held-out sample costs, in nats", number, "falling")
-    add("nll_train", "the same of training samples", number, "not far below")
-    add("accuracy", "held-out samples that are called by their class", percent, "rising")
-    add("accuracy_train", "the same of training samples", percent, "not far above")
-    fine = "above 50 %" if context.translates else f"{percent(t.d_fooled)} to {percent(t.d_wins)}"
-    add("auc", "pairs that D orders rightly", percent, fine)
-    add("auc_train", "the same with training data", percent, f"at most {percent(t.d_gap)} more")
-    add("diversity", "variety of the samples beside the data's", percent, f"above {percent(t.low_diversity)}")
-    if "coverage" in values and (real := values.get("coverage_self")):
-        low = t.collapse_coverage if context.kind == "points" else t.low_coverage
-        shown = percent(min(1.0, values["coverage"] / real))
-        rows.append(("data that the samples cover, beside real data", shown, f"above {percent(low)}, rising"))
-    add("precision", "samples that lie among the data", percent, "rising")
-    add("duplicates", "samples with a near-double", percent,
-        f"below {percent(max(t.duplicates, t.duplicates_times * values.get('duplicates_real', 0.0)))}")  # fmt: skip
-    add("copies", "copies of training data among the samples", percent, f"below {percent(t.copies)}")
-    add("contrast", "contrast beside the data's", number, f"{number(t.contrast_low)} to {number(t.contrast_high)}")
-    add("saturated", "more pixels at the limit than in the data", percent, f"below {percent(t.saturated)}")
-    add("constant", "samples of one flat value", percent, f"below {percent(t.constant)}")
-    add("class_diversity", "variety of the poorest class beside the middle one", percent,
-        f"above {percent(t.class_diversity)}")  # fmt: skip
-    add("checkerboard", "finest pattern beside the data's", number, f"below {number(t.checkerboard)}")
-    add("leak", "more samples with traces of augmentation", percent, f"below {percent(t.leak)}")
-    add("modes", "modes that are found", number, "rising")
-    add("high_quality", "samples near a mode", percent, "rising")
-    return [(without_g(what), now, fine) for what, now, fine in rows] if context.solo else rows

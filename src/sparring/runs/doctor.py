@@ -19,8 +19,9 @@ from sparring.contest import ContestConfig
 from sparring.data import Dataset, stream_of
 from sparring.errors import CheckpointError, SparringError, UsageError
 from sparring.health.history import History
-from sparring.health.rules import judge, table
+from sparring.health.rules import judge
 from sparring.health.signals import signals
+from sparring.health.table import table
 from sparring.health.thresholds import usual
 from sparring.health.trend import when_to_stop
 from sparring.health.verdict import Context, Verdict

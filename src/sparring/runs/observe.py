@@ -178,8 +178,22 @@ class Observer:
                     made.append(game.sample(dice).float())
         if self.dataset.kind == "points":
             return Sight(torch.cat(made).cpu(), None, labels)
+        if isinstance(game, HasLikelihood) and game.outcome == "binary" and self._black_or_white:
+            made = [self._drawn(match, piece, k * PIECE) for k, piece in enumerate(made)]
         images = torch.cat([quantise(piece).cpu() for piece in made])
         return Sight(self._embed(images), images, labels)
+
+    @cached_property
+    def _black_or_white(self) -> bool:
+        """Whether every value of the real images is 0 or 255."""
+        images = self._real.images
+        return images is not None and bool(((images == 0) | (images == 255)).all())
+
+    def _drawn(self, match: Match, means: Tensor, first: int) -> Tensor:
+        """Black and white, drawn from the grey means (n, C, H, W) that a decoder of black and white shows: beside data
+        that are black and white, greys would be judged by what they are not. What is none or all stays as it is."""
+        dice = self._dice(match, "probe/black or white", range(first, first + len(means)))
+        return torch.where(dice.uniform(*means.shape[1:]).to(means) < (means + 1) / 2, 1.0, -1.0)
 
     def _asked(self, game: object) -> Tensor | None:
         """(samples,) the class that each sample is asked for, if the game can be asked: those of training samples."""
@@ -252,8 +266,9 @@ class Observer:
     @torch.no_grad()
     def _costs(self, match: Match, game: HasLikelihood) -> dict[str, float]:
         """`nll`: −log p(x) of held-out samples in nats, or its bound, by the averages, with the same dice at every
-        look; `nll_se`: its standard error; `nll_train`: of as many training samples."""
-        values = {}
+        look; `nll_train`: of as many training samples; `…_se`: their standard errors; `nll_gap`: their difference in
+        standard deviations of a held-out sample, so that it needs no unit."""
+        values, spread = {}, 0.0
         with match.averages.applied(), resting(match.game):
             for name, reals in (("nll", self._real if self.apart else None), ("nll_train", self._trained)):
                 if reals is None or not len(reals):
@@ -267,8 +282,11 @@ class Observer:
                     costs.append(-game.log_likelihood(batch.x, dice).double().cpu())
                 found = torch.cat(costs)
                 values[name] = float(found.mean())
-                if name == "nll" and len(found) > 1:
-                    values["nll_se"] = float(found.std()) / len(found) ** 0.5
+                if len(found) > 1:
+                    values[f"{name}_se"] = float(found.std()) / len(found) ** 0.5
+                    spread = spread or float(found.std())  # of held-out ones, which come first
+        if self.apart and "nll_train" in values and spread > 0:
+            values["nll_gap"] = (values["nll"] - values["nll_train"]) / spread
         return values
 
     def _segmented(self, match: Match, game: Translates | Segments) -> dict[str, float]:
