@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import pytest
 from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
 from tests.app.conftest import HOST, own_cookies, own_headers
 
 from sparring.app.desk import Desk
+from sparring.app.worker import Worker
+from sparring.errors import SparringError
 
 Pairs = list[tuple[str, str]]
 
@@ -102,6 +105,18 @@ async def _exchange(app: FastAPI, asked: Ask) -> Said:
 
     await app(scope, receive, send)
     return said
+
+
+@contextlib.contextmanager
+def idle_workers() -> Iterator[None]:
+    """Workers that answer nothing: where it matters what the server does, not what a child process finds."""
+
+    async def call(worker: Worker, function: str, /, *, timeout: float = 0, **arguments: Any) -> Any:
+        raise SparringError("IDLE", f"{worker.module} was asked {function}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "call", call)
+        yield
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str, RouteContext]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.app.conftest import HOST, ORIGIN, client_of, make_desk
-from tests.app.raw import Ask, ask, cookies, filled, ours, routes
+from tests.app.raw import Ask, ask, cookies, filled, idle_workers, ours, routes
 
 from sparring.app.guard import HEADERS, POLICY
 from sparring.app.server import create
@@ -31,7 +31,8 @@ def desk(home):
 @pytest.fixture(scope="module")
 def app(desk):
     app = create(desk)
-    yield app
+    with idle_workers():
+        yield app
     app.state.workers.close()
 
 

@@ -74,7 +74,7 @@ def receive(stream: IO[bytes]) -> bytes | None:
 
 
 def main(module: str, limits: str) -> None:
-    """Answer questions about one module of `sparring.app.jobs`."""
+    """Answer questions about one module of `sparring.app.jobs`, or one with a dotted name of its own."""
     import importlib
 
     answers = os.fdopen(os.dup(1), "wb")
@@ -84,7 +84,7 @@ def main(module: str, limits: str) -> None:
     threading.Thread(target=_end_with_the_server, args=(answers.fileno(),), daemon=True).start()
     bounds = json.loads(limits)
     confine(bounds)
-    jobs = importlib.import_module(f"sparring.app.jobs.{module}")
+    jobs = importlib.import_module(module if "." in module else f"sparring.app.jobs.{module}")
     while (message := receive(questions)) is not None:
         asked = unpack(message)
         _allow_seconds(bounds.get("cpu_seconds"))
