@@ -57,7 +57,7 @@ def shelf_story(shelf: Shelf, run: Path) -> dict[str, Any]:
             "backs": [{"since": back.since, "to": back.to} for back in facts.backs],
             "alarms": [{"images": told.images, "code": told.code, "message": told.message} for told in facts.alarms],
             "samples": samples(run), "pictures": pictures(run), "troubles": troubles,
-            "facts": [[name, value] for name, value in known.items() if isinstance(value, (str, int, float))],
+            "facts": [[name, value] for name, value in known.items() if isinstance(value, (str, int)) and value != ""],
             "log": log_lines(run), "console": Errand(run).said(),
         }
     )  # fmt: skip
@@ -110,7 +110,9 @@ def run_verdicts(path: str | Path) -> dict[str, Any]:
     found = diagnose(run, look=False)
     facts = read(run, Tail(run / "log.jsonl", 1 << 20))
     rest = equilibrium_terms(facts.said("config"))
-    return plain({**found.record(), "table": found.table, "sentence": sentence(facts), "equilibrium": rest})
+    verdicts = [{**verdict.record(), "title": verdict.title} for verdict in found.verdicts]
+    more = {"verdicts": verdicts, "table": found.table, "sentence": sentence(facts), "equilibrium": rest}
+    return plain({**found.record(), **more})
 
 
 def run_page(path: str | Path) -> str:
@@ -128,15 +130,17 @@ def run_page(path: str | Path) -> str:
 
 def begin_run(
     root: Path, data: str | Path, *, into: str | Path | None = None, recipe: str = "auto", budget: str = "10m",
-    size: int | None = None, seed: int = 0, name: str = "", key: str = "",
+    size: int | None = None, seed: int = 0, name: str = "", key: str = "", check: str = "",
 ) -> Path:  # fmt: skip
     """Begin ``sparring train`` below `root` in a process of its own, which outlives this one; the run's directory.
 
-    name: of the run, else one that is free.   key: of the wish; with the same key nothing is begun twice.
+    name: of the run, else one that is free.   key: of the wish; with the same key nothing is begun twice.   check: the
+    id of a check of these data, whose proposed flags are taken.
     """
-    from sparring.runs.offers import Wish, begin
+    from sparring.runs.offers import Wish, begin, check_place, proposed
 
-    wish = Wish(str(data), None if into is None else str(into), recipe, budget, size, seed, name)
+    more = proposed(check_place(root, check)) if check else ()
+    wish = Wish(str(data), None if into is None else str(into), recipe, budget, size, seed, name, more)
     return begin(root, wish, key)
 
 

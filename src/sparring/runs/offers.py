@@ -6,6 +6,7 @@ import json
 import os
 import re
 import threading
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,8 @@ _beginning = threading.Lock()
 
 @dataclass(frozen=True)
 class Wish:
-    """A run that somebody wants. data, into: paths, or a built-in name; budget: as after ``--budget``; size: pixels."""
+    """A run that somebody wants. data, into: paths, or a built-in name; budget: as after ``--budget``; size: pixels.
+    more: further flags, those that a check has proposed; what is said here goes before them."""
 
     data: str
     into: str | None = None
@@ -41,15 +43,32 @@ class Wish:
     size: int | None = None
     seed: int = 0
     name: str = ""
+    more: tuple[str, ...] = ()
 
     def words(self, out: Path) -> list[str]:
         """The command line of it, checked for form. Raises `UsageError`."""
         check_begins(parse_budget(self.budget))
         check_seed(self.seed)
         data = [self.data] if self.into is None else [self.data, self.into]
-        size = ["--size", str(self.size)] if self.size is not None else []
-        return ["train", *data, "--recipe", self.recipe, "--out", str(out), "--budget", self.budget.replace(" ", ""),
-                "--seed", str(self.seed), *size]  # fmt: skip
+        said = {"--out": str(out), "--budget": self.budget.replace(" ", ""), "--seed": str(self.seed)}
+        said |= {"--recipe": self.recipe} if self.recipe != "auto" else {}
+        said |= {"--size": str(self.size)} if self.size is not None else {}
+        flags = [word for pair in said.items() for word in pair]
+        return ["train", *data, *flags, *_without(self.more, said)]
+
+
+def _without(words: Sequence[str], known: Mapping[str, str]) -> list[str]:
+    """Flags with their values, less those that are known.
+
+    >>> _without(["--size", "64", "--drop-unpaired", "--set", "flip=false"], {"--size": "32"})
+    ['--drop-unpaired', '--set', 'flip=false']
+    """
+    left: list[str] = []
+    dropping = False
+    for word in words:
+        dropping = word in known if word.startswith("--") else dropping
+        left += [] if dropping else [word]
+    return left
 
 
 def begin(root: Path, wish: Wish, key: str) -> Path:
@@ -125,6 +144,17 @@ def looked(place: Path) -> dict[str, Any]:
             found = json.loads((place / "report.json").read_text("utf-8"))
             report = found if isinstance(found, dict) else None
     return {"running": running, "said": errand.said(12), "report": report}
+
+
+def proposed(place: Path) -> tuple[str, ...]:
+    """The flags that a check has proposed to train with; none where it has not, or would refuse."""
+    report = looked(place)["report"] or {}
+    proposal = report.get("proposal")
+    command = proposal.get("command") if isinstance(proposal, dict) else None
+    if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+        return ()
+    first = next((k for k, word in enumerate(command) if word.startswith("--")), len(command))
+    return tuple(command[first:])
 
 
 # ── what there is ─────────────────────────────────────────────────────────────────────────────────────────────────

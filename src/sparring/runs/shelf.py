@@ -107,7 +107,7 @@ class Shelf:
             "recipe": _text(settings.get("preset")) or _text(said.get("recipe")),
             "data": Path(_text(data.get("source"))).name or _text(data.get("source")),
             "shape": shape if isinstance(shape, list) and all(isinstance(side, int) for side in shape) else [],
-            "unit": "points" if data.get("kind") == "points" else "images",
+            "unit": "points" if data.get("kind") == "points" else "images", "translates": "sides" in data,
             "images": tail.seen, "planned": planned, "rate": rate,
             "left": (planned - tail.seen) / rate if now.kind == "training" and rate and planned > tail.seen else None,
             "touched": touched,

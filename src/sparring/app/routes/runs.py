@@ -204,7 +204,7 @@ def _changes(made: APIRouter, stand: _Stand, desk: Desk, worker: Any) -> None:
 
     def started(body: _Begin, asked: dict[str, Any]) -> str:
         data, into = _sources(desk, body)
-        return identity(api.begin_run(desk.roots[0], data, into=into, **asked))
+        return identity(api.begin_run(desk.roots[0], data, into=into, check=_check_of(body), **asked))
 
 
 def _data(made: APIRouter, stand: _Stand, desk: Desk, worker: Any) -> None:
@@ -227,7 +227,7 @@ def _data(made: APIRouter, stand: _Stand, desk: Desk, worker: Any) -> None:
     @made.post("/api/checks")
     def check(body: _Data) -> dict[str, str]:
         source, into = _sources(desk, body)
-        name = hashlib.sha256(f"{body.data} {body.into or ''}".encode()).hexdigest()[:16]
+        name = _check_of(body)
         api.begin_check(desk.roots[0], name, source, into, body.key)
         return {"id": name}
 
@@ -241,6 +241,11 @@ def _data(made: APIRouter, stand: _Stand, desk: Desk, worker: Any) -> None:
             return _boxed(api.check_page(desk.roots[0], check))
         except SparringError as error:
             raise Unknown(error.code, error.what, fix=error.fix) from None
+
+
+def _check_of(body: _Data) -> str:
+    """The id of the check of these data."""
+    return hashlib.sha256(f"{body.data} {body.into or ''}".encode()).hexdigest()[:16]
 
 
 def _sources(desk: Desk, body: _Data) -> tuple[str, str | None]:
