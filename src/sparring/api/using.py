@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sparring.export.classic import Converted
     from sparring.export.folder import Exported
     from sparring.export.hub import Pushed
-    from sparring.runs.reconstruction import Reconstructed
+    from sparring.runs.reconstruction_files import Reconstructed
     from sparring.runs.run import Run
     from sparring.runs.translation_files import Translated
 
@@ -140,17 +140,18 @@ def save_reconstructions(
     """Encode and decode pictures with a run (opened, or its directory): a PNG for each in the folder `out` (default:
     ``RUN/reconstructed``), of the same stem, and ``sheet.png``: given | reconstruction.
 
-    images: files, folders, zips, patterns, anything that data are opened from; none: the first n held-out pictures of
-    the run (64).   seed: as of `Run.reconstruct`. Returns the paths, what was skipped, and how near each came.
+    images: files, folders, zips, patterns, anything that data are opened from; none: held-out pictures of the run.
+    n: the first so many; default: all that are named, 64 held-out ones.   seed: as of `Run.reconstruct`. Returns the
+    paths, what was skipped, and how near each came. In the directory of the run what an earlier call wrote is replaced.
     """
-    from sparring.runs.reconstruction import HELD_OUT, Reconstruction, reconstruct
+    from sparring.runs.reconstruction import Reconstruction
+    from sparring.runs.reconstruction_files import HELD_OUT, reconstruct
 
     goal = Path(out).expanduser() if out is not None else None
     sources = [str(image) for image in images]
-    most = HELD_OUT if n is None else n
-    if most < 1:
+    if n is not None and n < 1:
         raise UsageError("RECONSTRUCT-N", "at least one picture", where=str(n), fix=f"-n {HELD_OUT}")
-    return reconstruct(Reconstruction(_opened(run), seed), sources, goal, most=most, progress=progress)
+    return reconstruct(Reconstruction(_opened(run), seed), sources, goal, most=n, progress=progress)
 
 
 def _opened(run: Run | str | Path) -> Run:

@@ -26,8 +26,8 @@ class Reconstruct(Command):
     """pictures, folders, zips, patterns in quotes, anything that data are read from; none: held-out pictures of RUN"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: RUN/reconstructed)")] = None
     """where to put them, and sheet.png: given | reconstruction; outside of RUN no file is ever overwritten"""
-    n: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N", help_behavior_hint="(default: 64)")] = None
-    """how many held-out pictures, where none are named"""
+    n: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N", help_behavior_hint="(default: all; 64)")] = None
+    """only the first N; default: all that are named, 64 held-out pictures where none are"""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """of the code that is drawn for each picture; the same picture and seed always give the same"""
     which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
@@ -45,5 +45,7 @@ class Reconstruct(Command):
         talk.data("\n".join(str(path) for path in [*done.paths, done.sheet]))
         lines = [f"left out {name}: {why}" for name, why in done.skipped]
         talk.remark(lines[:_NAMED] + [f"and {len(lines) - _NAMED:,} more"] * (len(lines) > _NAMED))
+        odd = [f"training and evaluate leave out {name}: {why}" for name, why in done.odd]
+        talk.remark(odd[:_NAMED] + [f"and {len(odd) - _NAMED:,} more"] * (len(odd) > _NAMED))
         talk.say(done.line())
         return 3 if done.skipped else 0

@@ -16,7 +16,8 @@ _INK = (38, 70, 140)
 _REAL = (214, 140, 40)
 _PAPER = (255, 255, 255)
 
-_VISIBLE = 48  # pixels: smaller tiles are enlarged
+VISIBLE = 48
+"""Pixels: smaller tiles are enlarged."""
 
 
 def to_bytes(images: Tensor) -> np.ndarray:
@@ -108,7 +109,7 @@ def picture(
     """A grid of images (N, C, H, W), small ones enlarged in whole steps until one can see them; or a cloud of points
     (N, D) over the `real` ones, where numbers (N, 1) lie on a line. columns, rows: of `grid`."""
     if samples.dim() == 4:
-        sheet, factor = grid(samples, columns=columns, rows=rows), -(-_VISIBLE // min(samples.shape[-2:]))
+        sheet, factor = grid(samples, columns=columns, rows=rows), -(-VISIBLE // min(samples.shape[-2:]))
         return (
             sheet
             if factor == 1

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sparring.generate.grid import grid
+from sparring.generate.grid import VISIBLE, grid
+
+_WITHIN, _BETWEEN = 2, 8  # pixels of paper in a pair, and between pairs
 
 
 def visible(images: Tensor, palette: NDArray[np.uint8] | None = None) -> Tensor:
@@ -41,3 +43,17 @@ def side_by_side(columns: Sequence[Tensor], *, across: int | None = None) -> Ima
     together = torch.stack(list(columns), dim=1)  # (N, columns, 3, H, W)
     fit = max(1, round((n * height / (width * len(columns))) ** 0.5)) if across is None else across
     return grid(together.flatten(0, 1), columns=min(fit, n) * len(columns))
+
+
+def in_pairs(first: Tensor, second: Tensor) -> Image.Image:
+    """Number k of `first` beside number k of `second`, (N, 3, H, W) in [-1, 1] each, about as wide as high; small ones
+    enlarged in whole steps. Between pairs there is more room than in them.
+
+    >>> in_pairs(torch.zeros(3, 3, 16, 16), torch.zeros(3, 3, 16, 16)).size
+    (114, 176)
+    """
+    factor = -(-VISIBLE // min(first.shape[-2:]))
+    a, b = (images.repeat_interleave(factor, 2).repeat_interleave(factor, 3) for images in (first, second))
+    pairs = torch.cat([a, a.new_ones(len(a), 3, a.shape[2], _WITHIN), b], dim=3)
+    across = max(1, round((len(pairs) * pairs.shape[2] / pairs.shape[3]) ** 0.5))
+    return grid(pairs, columns=across, padding=_BETWEEN)

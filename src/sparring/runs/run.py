@@ -176,7 +176,7 @@ class Run:
     def reconstruct(self, image: Any, *, seed: int = 0) -> Any:
         """What a picture becomes when the run encodes and decodes it (the mean of the decoder at one code of it): of
         the same kind as `image`, in the size and the channels of the run. A PIL image (of a path too), an array (H, W,
-        C) of uint8 or of floats in [0, 1], a tensor (C, H, W) or (N, C, H, W) of either.
+        C) of uint8 or of floats in [0, 1], a tensor (C, H, W) of either, or a batch of arrays or tensors (N, …).
 
         seed: of the code that is drawn, and of black and white where the run was trained on drawn bits.
         """
