@@ -47,9 +47,10 @@ function inTurn(job) {
 async function failed(error) {
   pause();
   if (session && GONE.includes(error?.code)) {
+    await post(`/api/playground/${session}/end`).catch(() => {});
     session = null;
-    await begin();
-    say("The game was over, and a new one has begun with the same settings.");
+    say("That game is over. A new one begins with the same settings.");
+    await begin().then(() => say("That game is over; this is a new one with the same settings."), say);
     return;
   }
   say(error);
@@ -102,7 +103,7 @@ function show(moved = "", always = false) {
   beliefs.show(history, about.probable ? [0.5] : []);
   for (const [id, player] of [["turn-d", "D"], ["turn-g", "G"]]) find(id).classList.toggle("due", frame.turn === player);
   const now = performance.now();
-  if (always || !playing || now - spoken > CALM) {
+  if (always || moved || !playing || now - spoken > CALM) {
     spoken = now;
     words(moved);
   }
