@@ -162,7 +162,7 @@ def test_no_run_is_begun_that_cannot_be_named_or_is_there(tmp_path):
 # ── a whole life ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def wait(done, seconds=60):
+def wait(done, seconds=180):
     until = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < until, "this takes too long"

@@ -44,11 +44,11 @@ def shelf_story(shelf: Shelf, run: Path) -> dict[str, Any]:
     groups = {"game": panels.paid(facts), "measured": main, "more": rest}
     charts = [_chart(panel, group) for group, found in groups.items() for panel in found if panel.drawn and panel.at]
     troubles = facts.troubles if (run / "recipe.yaml").exists() else []
-    settings = facts.said("run")
+    settings, classes = facts.said("run"), facts.said("data").get("classes")
     known = {
         "Recipe": glance["recipe"], "Data": facts.said("data").get("source"), "Trained on": facts.data.get("used"),
         "Held out": facts.data.get("held_out"), "Device": settings.get("device"), "Seed": settings.get("seed"),
-        "Budget": settings.get("budget"),
+        "Classes": ", ".join(map(str, classes[:20])) + " …" * (len(classes) > 20) if isinstance(classes, list) else "",
     }  # fmt: skip
     best = {"images": facts.best[0], "value": facts.best[1], "measure": facts.best[2]} if facts.best else None
     return plain(

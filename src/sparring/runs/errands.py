@@ -45,7 +45,9 @@ class Process:
         state, born = _stat(self.pid)
         if state:
             return state not in "ZX" and self.born in (0, born)
-        return not Path("/proc/self/stat").exists() and alive(self.pid)
+        if Path("/proc/self/stat").exists():
+            return False
+        return sys.platform == "win32" or alive(self.pid)  # there to ask would end it
 
     @classmethod
     def of(cls, pid: int) -> Process:

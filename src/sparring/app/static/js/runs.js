@@ -1,9 +1,9 @@
 // The page of all runs: a list that lives; one run (#run=ID); a new run (#new).
 
-import { events, get, post, say } from "/static/js/api.js";
+import { post, say } from "/static/js/api.js";
 import { oneRun } from "/static/js/runs_one.js";
 import { newRun } from "/static/js/runs_new.js";
-import { far, fill, make, measured, newKey, pace, pill, progress, short, spark } from "/static/js/runs_parts.js";
+import { far, fill, live, make, measured, newKey, pace, pill, progress, short, spark } from "/static/js/runs_parts.js";
 
 const view = document.querySelector("#view");
 let leave = () => {};
@@ -78,7 +78,7 @@ function allRuns() {
     fill(shown, ids.length ? list : empty());
   }
 
-  const source = events("/api/live", ({ runs, order: now }) => {
+  const end = live("/api/live", ({ runs, order: now }) => {
     view.setAttribute("aria-busy", "false");
     for (const row of runs) {
       rows.set(row.id, row);
@@ -94,7 +94,7 @@ function allRuns() {
     ids = now;
     order();
   });
-  return () => source.close();
+  return end;
 }
 
 function show() {

@@ -1,8 +1,8 @@
 // One run: how it stands, what the doctor says, its samples over time, charts, what happened, its log.
 
-import { events, get, picture, post, say } from "/static/js/api.js";
+import { get, picture, post, say } from "/static/js/api.js";
 import { Charts } from "/static/js/runs_charts.js";
-import { ago, far, fill, make, marked, measured, newKey, pace, pill, progress, short, whole } from "/static/js/runs_parts.js";
+import { ago, far, fill, live, make, marked, measured, newKey, pace, pill, progress, short, whole } from "/static/js/runs_parts.js";
 
 const MORE = [["", "as planned"], ["+5m", "5 more minutes"], ["+20m", "20 more minutes"], ["+1h", "one more hour"], ["+8h", "eight more hours"], ["+100k", "100k more images"]];
 const NOTES = { points: "Samples over the data, from the same latents each time.", images: "From the same latents each time, so that one sees the same picture come into being." };
@@ -73,7 +73,7 @@ export function oneRun(view, id) {
     fill(parts.foot, facts(story));
   }
 
-  const source = events(`/api/live/${id}`, (row) => {
+  const end = live(`/api/live/${id}`, (row) => {
     if (row.state === "gone") return say("This run is no longer there.");
     if (state.story) head.show(state.story = { ...state.story, ...row });
     if (row.version === state.version) return;
@@ -84,7 +84,7 @@ export function oneRun(view, id) {
   return () => {
     state.ended = true;
     clearTimeout(state.timer);
-    source.close();
+    end();
     charts.end();
     frames.end();
   };

@@ -1,5 +1,7 @@
 // Small parts that the views of this page are made of. Text is only ever put in as text.
 
+import { events } from "/static/js/api.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** An element: make("p", { class: "soft", text: "…" }, ...children). Handlers are functions: { onclick }. */
@@ -107,4 +109,21 @@ export function spark(said) {
 /** Replace what an element holds, without losing the focus of what stays the same. */
 export function fill(place, ...children) {
   place.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+}
+
+/** Events while the page is looked at (browsers have few connections for all of their tabs); returns what ends them. */
+export function live(path, onMessage) {
+  let source = null;
+  const turn = () => {
+    if (document.visibilityState === "hidden") {
+      source?.close();
+      source = null;
+    } else source ??= events(path, onMessage);
+  };
+  document.addEventListener("visibilitychange", turn);
+  turn();
+  return () => {
+    document.removeEventListener("visibilitychange", turn);
+    source?.close();
+  };
 }
