@@ -39,6 +39,18 @@ def test_auto_size_rounds_the_median_side_down(
     assert any(f"{enlarged:,} of" in warning for warning in found.report.warnings) == bool(enlarged)
 
 
+def test_small_images_may_keep_their_size(tmp_path: Path, noise: Callable[..., Image.Image]) -> None:
+    for number in range(3):
+        noise(number, 25, 20).save(tmp_path / f"{number}.png")
+    assert open_data(tmp_path, small=True).shape == (3, 20, 20)
+    assert open_data(tmp_path, small=True, size=(8, 8)).shape == (3, 8, 8) and open_data(tmp_path).shape == (3, 32, 32)
+    noise(3, 64, 64).save(tmp_path / "large.png")
+    noise(4, 64, 64).save(tmp_path / "larger.png")
+    noise(5, 64, 64).save(tmp_path / "largest.png")
+    noise(6, 64, 64).save(tmp_path / "most.png")
+    assert open_data(tmp_path, small=True).shape == (3, 64, 64)
+
+
 def test_the_majority_decides_between_grey_and_colour(tmp_path: Path, noise: Callable[..., Image.Image]) -> None:
     for number in range(5):
         noise(number, channels=1 if number < 3 else 3).save(tmp_path / f"{number}.png")

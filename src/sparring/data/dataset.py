@@ -161,6 +161,7 @@ def open_data(
     progress: Progress | None = None,
     beside: bool = True,
     needs: Collection[str] = (),
+    small: bool = False,
     **settings: Any,
 ) -> Dataset:
     """Open images (a folder, a zip, idx files, shards, "hf:owner/name", "emoji", …) or 2-D points ("ring", "grid", …).
@@ -169,6 +170,7 @@ def open_data(
     progress: called with (stage, done, total).
     beside: whether files that say something about the images (metadata.jsonl, dataset.json) are read.
     needs: "pair" or "unpaired" where whoever trains on it needs that (`Game.needs`); settles pairs="auto".
+    small: whether single images below 32 pixels keep their size where none is asked for; else they are enlarged to 32.
 
     Raises `DataError` (nothing usable, all images equal, no such file), `UsageError` (arguments), `MachineError`.
 
@@ -187,6 +189,8 @@ def open_data(
             if one.described is not None:
                 one.described[0].beside = []
     if len(opened) == 1:
+        if small and options.size is None and not opened[0].pairs:
+            options = replace(options, size=Preparation(opened[0], root, options, progress).scan().small_size())
         return binarised(prepared(opened[0], options, root, progress, warning), options.binarise)
     return binarised(unpaired(opened, options, root, progress, warning), options.binarise)
 

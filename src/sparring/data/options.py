@@ -40,7 +40,8 @@ def flag(name: str) -> str:
 class Options:
     """What may be said about a data set.
 
-    size:       (H, W) in pixels; None: the median shorter side, rounded down to 256, 128, 64 or 32, square.
+    size:       (H, W) in pixels; None: the median shorter side, rounded down to 256, 128, 64 or 32, square; smaller
+                images are enlarged to 32, but for recipes that take any size.
     channels:   1, 3 or 4; None: 1 where most images are grey, else 3. Transparency is kept only with 4.
     crop:       "center" cuts to the aspect of `size`, "squeeze" distorts, "pad" adds `background`.
     background: sRGB, under transparent pixels and around padded images.

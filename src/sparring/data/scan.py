@@ -91,6 +91,12 @@ class Scan:
         side = next((side for side in _SIDES if side <= median), _SIDES[-1])
         return side, side
 
+    def small_size(self) -> tuple[int, int] | None:
+        """A square of the median shorter side where that is less than `auto_size` gives, which would enlarge; else
+        None."""
+        median = int(np.median(self.sides.min(axis=1)))
+        return (median, median) if median < _SIDES[-1] else None
+
     def auto_channels(self, *, given: bool = False) -> int:
         """1 where most images are grey, else 3. given: of what is given with them."""
         return 1 if 2 * int((self.given_grey if given else self.grey).sum()) > len(self) else 3

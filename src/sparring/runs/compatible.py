@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sparring.autoencoder import AutoencoderConfig
 from sparring.budget import check_begins, check_seed
 from sparring.data import Options
 from sparring.data.options import flag
@@ -103,6 +104,18 @@ def check_kind(kind: str, options: Options, recipe: Recipe, data: str) -> None:
             "POINTS-RECIPE", f"--recipe {recipe.preset or recipe.name} is for images, and these data are points",
             where=data, fix="--recipe gan-points, or leave --recipe out; or train on images",
         )  # fmt: skip
+    decoder = _decoder(recipe)
+    if decoder not in ("", "gaussian"):
+        values = "black and white" if decoder == "bernoulli" else "the 256 levels of an image"
+        raise UsageError(
+            "POINTS-DECODER", f"decoder={decoder} is a law of {values}, and these data are points of real numbers",
+            where=data, fix="--set decoder=gaussian",
+        )  # fmt: skip
+
+
+def _decoder(recipe: Recipe) -> str:
+    """The law of x given z of a recipe that has one, else ""."""
+    return recipe.config.decoder if isinstance(recipe.config, AutoencoderConfig) else ""
 
 
 def check_pairs(recipe: Recipe, space: Space, data: str) -> None:
@@ -139,8 +152,18 @@ def check_pairs(recipe: Recipe, space: Space, data: str) -> None:
 
 
 def unlikely(recipe: Recipe, binarise: str) -> list[str]:
-    """What keeps a recipe that could say how likely images are from saying so of these."""
-    if getattr(recipe.config, "decoder", "") != "bernoulli" or binarise != "none":
+    """What keeps a recipe that could say how likely images are from saying so of these, or makes it say what nobody
+    asks."""
+    decoder = _decoder(recipe)
+    if binarise != "none":
+        if getattr(recipe.config, "outcome", "") == "levels":
+            return [f"outcome=levels is a law of 256 levels, and --binarise {binarise} leaves black and white: its "
+                    "likelihood compares with no other; outcome=binary is of these images"]  # fmt: skip
+        if decoder not in ("", "bernoulli"):
+            law = "a density of real numbers" if decoder == "gaussian" else "a law of 256 levels"
+            return [f"decoder={decoder} is {law}, and --binarise {binarise} leaves black and white: its likelihood "
+                    "compares with no other; decoder=bernoulli is of these images"]  # fmt: skip
+    if decoder != "bernoulli" or binarise != "none":
         return []
     return ["decoder=bernoulli takes grey values for probabilities, which trains and samples, and gives no likelihood; "
             "--binarise dynamic makes images of black and white that have one"]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -166,7 +166,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     device = choose_device(request.device)
     compatible.check_processes(device)
     threads = set_threads(request.threads)
-    dataset = open_dataset(request, progress, needs=asked.game.needs if asked else ())
+    dataset = open_dataset(request, progress, asked)
     recipe = auto.recipe_for(
         asked, dataset.kind, dataset.shape, len(dataset.train), device.type, budget=request.budget, changes=request.set,
         binary=dataset.binarise != "none",
@@ -229,8 +229,10 @@ def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) 
     return tuple(transfer.lines(origin, transfer.adopt(game, origin), game))
 
 
-def open_dataset(request: Request, progress: Callable[..., None] | None = None, needs: Collection[str] = ()) -> Dataset:
-    return open_data(request.data, request.options, progress=progress, needs=needs)
+def open_dataset(request: Request, progress: Callable[..., None] | None = None, asked: Recipe | None = None) -> Dataset:
+    """The data of a request, prepared as the recipe that was asked for needs them."""
+    needs, small = (asked.game.needs, asked.name in auto.ANY_SIZE) if asked else ((), False)
+    return open_data(request.data, request.options, progress=progress, needs=needs, small=small)
 
 
 def settled(options: Options, dataset: Dataset) -> Options:
