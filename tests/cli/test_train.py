@@ -10,8 +10,10 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from tests.train.arena import EVERY, match_of
 
 from sparring.cli import main
+from sparring.cli.follow import following
 from sparring.health.verdict import Verdict
 
 SMALL = ["--set", "width=8", "--set", "batch=16"]
@@ -45,6 +47,19 @@ def test_the_end_says_where_everything_is_and_what_to_type_next(tmp_path, capsys
     assert str(out / "report.html") in said.err
     assert f"sparring sample '{out}' -n 64 --grid" in said.err
     assert "\x1b" not in said.err  # plain when not a terminal
+
+
+@pytest.mark.parametrize(("name", "offered"), [
+    ("vae", {"interpolate", "reconstruct", "evaluate"}), ("pixelcnn", {"evaluate"}), ("gan", {"interpolate"}),
+    ("vae-points", {"interpolate", "evaluate"}),
+])  # fmt: skip
+def test_what_to_type_next_fits_the_game(name, offered, tmp_path):
+    recipe, shape, _ = EVERY[name]
+    game = match_of(name).game
+    said = following(tmp_path, False, game, "images" if len(shape) == 3 else "points")
+    found = {line.split()[1] for line in said if line.startswith("  sparring")}
+    assert found == offered | {"sample", "resume"}
+    assert (f"  sparring evaluate {tmp_path} --metrics nll" in said) == ("evaluate" in offered)
 
 
 def test_json_gives_the_plan_and_the_events_on_stdout(tmp_path, capsys):

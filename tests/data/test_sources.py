@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from sparring.data import Dataset, open_data
-from sparring.data.sources import FolderSource, Unreadable
+from sparring.data.sources import FolderSource, Unreadable, open_source
 from sparring.errors import DataError, UsageError
 
 
@@ -163,6 +163,9 @@ def test_missing_empty_and_foreign_sources_explain_themselves(tmp_path: Path, fo
         open_data(tmp_path / "fotographs")
     with pytest.raises(DataError, match=r"did you mean emoji\?"):
         open_data("emoij")
+    with pytest.raises(DataError, match=r"DATA-POINTS.*points, and here images") as told:
+        open_source("ring")
+    assert "mean" not in told.value.fix
     with pytest.raises(DataError, match="one single image"):
         open_data(root / "0000.png")
     (tmp_path / "empty" / "sub").mkdir(parents=True)

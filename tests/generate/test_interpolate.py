@@ -87,10 +87,12 @@ def test_points_walk_as_a_cloud_in_one_frame():
 def test_what_cannot_be_is_explained(tmp_path):
     with pytest.raises(UsageError, match="WALK-FORMAT"):
         save_film(film(walk(Trained(Toy()), 3)), tmp_path / "walk.mp4")
-    with pytest.raises(UsageError, match="WALK-FRAMES"):
+    with pytest.raises(UsageError, match="WALK-FRAMES") as told:
         list(walk(Trained(Toy()), 1))
-    with pytest.raises(UsageError, match="WALK-CANNOT"):
+    assert told.value.fix == "--frames 60"
+    with pytest.raises(UsageError, match="WALK-CANNOT") as told:
         list(walk(Trained(nn.Identity()), 8))
+    assert "latents" in told.value.what and told.value.fix
 
 
 class Told(Bare, HasLatentsByClass, SamplesByClass):

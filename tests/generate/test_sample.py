@@ -11,7 +11,7 @@ from torch import nn
 
 from sparring.errors import UsageError
 from sparring.generate.grid import to_bytes
-from sparring.generate.sample import draw, files, refuse_taken, save
+from sparring.generate.sample import class_of, draw, files, refuse_taken, save
 
 
 @pytest.mark.parametrize("channels", [3, 0])
@@ -78,3 +78,10 @@ def test_outside_of_the_run_no_file_is_taken(tmp_path):
         refuse_taken(files(other, 3), run)
     with pytest.raises(UsageError, match="SAMPLE-OUT"):
         refuse_taken(files(run / ".." / "other", 3), run)
+
+
+@pytest.mark.parametrize("classes", [(), ("cat", "dog")])
+def test_who_cannot_be_asked_for_a_class_says_who_can(classes):
+    with pytest.raises(UsageError, match="SAMPLE-LABEL") as told:
+        class_of(Trained(Toy()), "cat", classes)
+    assert "cgan" in told.value.fix and "pixelcnn" in told.value.fix

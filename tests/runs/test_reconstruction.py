@@ -159,7 +159,7 @@ def test_what_training_leaves_out_is_told_of(grey: Path, tmp_path: Path) -> None
 
 
 def test_points_and_missing_folders_say_so(grey: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="RECONSTRUCT-POINTS"):
+    with pytest.raises(DataError, match="these are points"):
         api.save_reconstructions(grey, ["ring"])
     with pytest.raises(UsageError, match="RECONSTRUCT-OUT") as told:
         (tmp_path / "file").write_text("")

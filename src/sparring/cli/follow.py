@@ -13,7 +13,7 @@ from sparring.cli.live import Live
 from sparring.cli.talk import Talk
 from sparring.cli.trouble import record
 from sparring.errors import MachineError, SparringError
-from sparring.types import Classifies, HasLatents, Samples, Segments, Translates
+from sparring.types import Classifies, HasLatents, HasLikelihood, Reconstructs, Samples, Segments, Translates
 
 if TYPE_CHECKING:
     from sparring.runs.session import Session
@@ -52,7 +52,8 @@ def _end(session: Session, talk: Talk, seconds: float, *, as_json: bool) -> int:
             talk.say(f"! {sentence}")
         game = session.loop.match.game if session.loop is not None else None
         failed = session.lost is not None or session.trouble is not None
-        talk.say("\n".join(places(path, page) + (following(path, stopped, game) if not failed else [])))
+        next_ = [] if failed else following(path, stopped, game, session.directory.document()["data"]["kind"])
+        talk.say("\n".join(places(path, page) + next_))
     if session.trouble is not None:
         if leads:
             talk.trouble(str(session.trouble))
@@ -112,8 +113,8 @@ def places(path: Path, page: Path | None) -> list[str]:
     return [f"  {name:<5} {place}" for name, place in found.items() if place is not None and place.exists()]
 
 
-def following(path: Path, stopped: bool, game: object = None) -> list[str]:
-    """What to type next, for a run of this game; None: one that makes samples."""
+def following(path: Path, stopped: bool, game: object = None, kind: str = "images") -> list[str]:
+    """What to type next, for a run of this game; None: one that makes samples. kind: of its data."""
     from sparring import api
 
     run, trust = quote(str(path)), api.trust(path)
@@ -126,6 +127,8 @@ def following(path: Path, stopped: bool, game: object = None) -> list[str]:
         case None | Samples():
             walk = [f"  sparring interpolate {run}"] * (game is None or isinstance(game, HasLatents))
             use = [f"  sparring sample {run} -n 64 --grid", *walk]
+            use += [f"  sparring reconstruct {run}"] * (isinstance(game, Reconstructs) and kind == "images")
+            use += [f"  sparring evaluate {run} --metrics nll"] * isinstance(game, HasLikelihood)
         case Segments():
             use = [f"  sparring evaluate {run}", f"  sparring evaluate ANOTHER-RUN --fcn {run}"]
         case Translates():

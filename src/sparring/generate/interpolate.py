@@ -14,7 +14,7 @@ from sparring.errors import UsageError
 from sparring.generate.grid import grid, scatter
 from sparring.generate.sample import Trained, checked, device_of
 from sparring.priors.paths import slerp
-from sparring.types import HasLatents, HasLatentsByClass, Translates
+from sparring.types import HasLatents, HasLatentsByClass, Samples, Translates
 
 FORMATS = (".gif", ".webp", ".png", ".apng")
 
@@ -37,10 +37,10 @@ def walk(
     if not isinstance(game, HasLatents):
         raise UsageError(
             "WALK-CANNOT", f"{type(game).__name__} has no latents to walk through",
-            fix="it turns pictures into others: sparring translate RUN IN" if isinstance(game, Translates) else "",
+            fix=_instead(game),
         )  # fmt: skip
     if not 2 <= frames <= 10_000:
-        raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames", where=str(frames))
+        raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames", where=str(frames), fix="--frames 60")
     keys = min(keys, frames)
     device = device_of(game)
     told = {}
@@ -55,6 +55,15 @@ def walk(
         leg, t = divmod(frame * keys / frames, 1.0)
         there = slerp(z[int(leg)], z[(int(leg) + 1) % keys], t)
         yield game.decode(there, **told).float().cpu()
+
+
+def _instead(game: object) -> str:
+    """What to do with a game that has no latents."""
+    if isinstance(game, Translates):
+        return "it turns pictures into others: sparring translate RUN IN"
+    if isinstance(game, Samples):
+        return "draw samples instead: sparring sample RUN --grid; a GAN or a VAE has latents to walk through"
+    return "choose a run of a GAN or a VAE"
 
 
 def film(moments: Iterator[Tensor] | Sequence[Tensor], *, smallest: int = 128) -> list[Image.Image]:
@@ -79,7 +88,8 @@ def save_film(pictures: Sequence[Image.Image], path: Path, *, fps: float = 20.0)
     (all colours, lossless). Other suffixes are a `UsageError`."""
     suffix = check_format(path)
     if not pictures:
-        raise UsageError("WALK-FRAMES", "an animation needs at least one picture", where=str(path))
+        raise UsageError("WALK-FRAMES", "an animation needs at least one picture", where=str(path),
+                         fix="give it the pictures of `film`")  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     milliseconds = round(1000 / fps)
     first, *rest = [

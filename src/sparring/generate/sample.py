@@ -49,6 +49,7 @@ def checked(n: int, seed: int, truncation: float = 1.0) -> None:
             "truncation is above 0, at most 2",
             where=str(truncation),
             why="1.0 is the prior as trained; below 1 gives safer and less varied samples",
+            fix="for example --truncation 0.7",
         )
 
 
@@ -63,8 +64,9 @@ def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
             "SAMPLE-LABEL",
             "this run was not told classes, so it cannot be asked for one",
             where=str(label),
-            why=f"the recipe ({name}) does not use labels" if classes else "its data has no labels",
-            fix="leave --label out; or train --recipe cgan (docs/systems/cgan.md) on labelled data (docs/data.md)",
+            why=f"the game ({name}) does not use labels" if classes else "its data has no labels",
+            fix="leave --label out; or train --recipe cgan, or pixelcnn with conditioning=auto, on labelled data "
+            "(docs/data.md)",
         )
     if str(label) in classes:
         return list(classes).index(str(label))

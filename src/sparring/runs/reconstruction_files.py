@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparring.data import cache, points
+from sparring.data import cache
 from sparring.data.decode import decoding
 from sparring.data.formats import HEAD, sniff
 from sparring.data.opening import Unusable
@@ -45,8 +45,8 @@ _NAME = "name pictures: sparring reconstruct RUN photos/"
 @dataclass
 class Reconstructed:
     """What was done. paths: written, in order.   sheet: of the first pictures, `shown` in number.
-    skipped: (name, why).   l1, mse: of each picture, in the units of [0, 1], against what the run was given.   of: what that is.
-    odd: (name, why) of what was reconstructed, and what training and evaluation would leave out."""
+    skipped: (name, why).   odd: (name, why) of what was reconstructed, and training and evaluation leave out.
+    l1, mse: of each picture, in the units of [0, 1], against what the run was given.   of: what that is."""
 
     paths: list[Path] = field(default_factory=list)
     sheet: Path | None = None
@@ -208,9 +208,6 @@ def _named(sources: Sequence[str], progress: Progress | None) -> Iterator[Named]
             for number, (name, called) in enumerate(zip(found.names, _called(found.names), strict=True)):
                 yield Named(name, called, lambda found=found, number=number: found.read(number))  # type: ignore[misc]
             continue
-        if text in points.NAMES:
-            raise UsageError("RECONSTRUCT-POINTS", "these are points, and pictures are reconstructed", where=text,
-                             fix=f"{_NAME}; a folder of that name: ./{text}")  # fmt: skip
         root, _ = cache.directory(None)
         source = open_source(text, Options(), root, progress)
         try:

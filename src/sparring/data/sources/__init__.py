@@ -121,6 +121,9 @@ def _missing(path: Path, text: str) -> DataError:
     """Names the existing neighbour that looks most like what was typed."""
     from sparring.data import builtin, points
 
+    if text in points.NAMES:
+        return DataError("DATA-POINTS", "these are points, and here images are wanted", where=text,
+                         fix=f"name images; a folder of that name would be ./{text}")  # fmt: skip
     parent, wanted = path.parent, path.name
     while not parent.is_dir() and parent != parent.parent:
         parent, wanted = parent.parent, parent.name
