@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import stat
+import subprocess
 import sys
 import time
 import webbrowser
@@ -400,6 +401,19 @@ def test_a_server_from_its_start_to_its_end(server, tmp_path):
     assert live.process.returncode == 0 and time.monotonic() - began < 10
     log = (tmp_path / "server-0.log").read_text()
     assert live.token not in log and live.desk.cookie not in log and "Traceback" not in log
+
+
+def test_the_server_never_loads_torch(tmp_path):
+    """Its start would take seconds more, and its memory would be hundreds of MiB."""
+    code = """
+import pathlib, sys
+from sparring.app import launch, server
+from sparring.app.desk import Desk
+server.create(Desk((pathlib.Path(sys.argv[1]),), (), "token", frozenset()))
+print(sorted({"torch", "scipy", "matplotlib", "sklearn", "transformers"} & set(sys.modules)))
+"""
+    said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"
 
 
 def test_a_head_that_comes_byte_by_byte_is_not_waited_for(monkeypatch):
