@@ -1,6 +1,6 @@
 """How often intervals over raters hold the truth, and the worked example of docs/study.md.
 
-    python -m benchmarks.study            writes benchmarks/results/study.json, in about five minutes of one core
+    python -m benchmarks.study            writes benchmarks/results/study.json, in about a minute of one core
     python -m benchmarks.study --example  the example alone; writes nothing
     python -m benchmarks.study --page     writes the tables and the example of docs/study.md anew from the results
 
@@ -29,7 +29,7 @@ from sparring.study.plan import Kind, Model, Picture, Real, Study
 
 OUT = Path(__file__).parent / "results" / "study.json"
 PAGE = Path(__file__).parents[1] / "docs" / "study.md"
-STUDIES, RESAMPLES, TRIALS, PIECE = 4000, 4999, 40, 1000
+STUDIES, RESAMPLES, TRIALS, PIECE = 4000, 999, 40, 1000
 RATERS, BETWEEN, RATES = (10, 20, 30, 50), (0.0, 0.02, 0.05, 0.1, 0.2), (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 TRUTH = {"A": 0.189, "B": 0.1}
 """Of the example: how often its raters are fooled on average. A is what Pix2Pix reported of map → photo."""
