@@ -70,7 +70,10 @@ def test_rows_are_in_order_and_what_was_not_played_says_why(made, tmp_path):
     assert "cannot be played: it makes no images" in text and "was killed" in text
     assert "3.21 bits/dim" in text and "none" in text and "250 ms" in text and "1 k" in text and "of 3.0 M" in text
     assert "cells/near/seed-0/report.html" in text
-    assert "near is nearest to the data (KID 0.500)" in text
+    assert "the least far is near (KID 0.500)" in text and "the same time of computing" in text
+    made["question"]["budget"] |= {"images": 500, "seconds": None}
+    text = render(made, tmp_path)
+    assert "The same data and the same number of images" in text and "timing a copy" not in text
 
 
 def test_a_bar_ends_where_its_value_is_and_nothing_is_drawn_without_one():

@@ -9,7 +9,7 @@ import torch
 from sparring import api
 from sparring.errors import UsageError
 from sparring.report import lineup_page
-from sparring.runs.compare import director, entrant, standing
+from sparring.runs.compare import director, entrant, question, standing
 from sparring.runs.compare.worker import Brake, data_of
 
 TINY = {
@@ -66,15 +66,36 @@ def test_losses_schedules_and_points_ask_what_they_always_did(tmp_path):
 
 
 def test_what_cannot_take_the_data_is_refused_with_the_reason_and_the_others_go_on(tmp_path):
-    made = asked(tmp_path, "gan", "classifier", "pix2pix", "cgan", "gan", str(tmp_path / "gan.yaml"), labels="none")
+    made = asked(tmp_path, "gan", "classifier", "pix2pix", "cgan", "dcgan", labels="none")
     said = {cell.recipe.rpartition("/")[2]: cell.refused for cell in made.cells}
     assert said["gan.yaml"] == "" and "no images" in said["classifier"]
     assert "pairs" in said["pix2pix"] or "no images" in said["pix2pix"]
     assert "label" in said["cgan"]
     (tmp_path / "twin.yaml").write_text(TINY["gan"], "utf-8")
-    assert "same game" in asked(tmp_path, "gan", str(tmp_path / "twin.yaml")).cells[1].refused
+    assert "same game" in asked(tmp_path, "gan", str(tmp_path / "twin.yaml"), "dcgan").cells[1].refused
     with pytest.raises(UsageError, match="COMPARE-NOTHING"):
         asked(tmp_path, "classifier", "fcn8s")
+
+
+def test_one_that_is_left_alone_is_not_compared(tmp_path):
+    """Unless it is all that was asked for: a run like any other, measured as others are."""
+    with pytest.raises(UsageError, match="COMPARE-ALONE") as refused:
+        asked(tmp_path, "gan", "classifier")
+    assert "only gan is left" in str(refused.value) and "no images" in refused.value.why
+    assert "--recipe" in refused.value.fix
+    assert len(asked(tmp_path, "gan").playable) == 1
+    assert len(asked(tmp_path, "gan", "dcgan", "classifier").playable) == 2
+
+
+def test_the_time_that_is_announced_is_that_of_measuring_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(question, "busy", lambda: 1.0)
+    quick, slow = (asked(tmp_path, *names, budget="25s") for names in (("gan", "dcgan"), ("gan", "pixelcnn")))
+    said = [line for line in quick.lines() if line.startswith("time")]
+    assert said == ["time      about 1m15s of training and 1m15s of measuring"], said
+    (said,) = [line for line in slow.lines() if line.startswith("time")]
+    assert "pixel by pixel" in said
+    monkeypatch.setattr(question, "busy", lambda: 3.5)
+    assert any("this machine is busy: expect 3.5 times as long" in line for line in quick.lines())
 
 
 def test_a_slip_of_the_keyboard_is_found_before_anything_is_played(tmp_path):
@@ -216,12 +237,12 @@ def test_each_recipe_has_a_process_and_what_is_finished_is_not_played_again(tmp_
 # ── what is said ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def row(label, kid, cost, likelihood=None, background=1.0):
+def row(label, kid, cost, likelihood=None, background=1.0, wall=None):
     interval = None if kid is None else {"mean": kid, "low": kid - 0.1, "high": kid + 0.1}
     return {
         "label": label, "state": "played", "why": "", "failures": {}, "likelihood": likelihood,
         "sampling": {"seconds": cost, "batch": 64}, "parameters": {"trained": 10, "sampling": 5}, "images": 100,
-        "seconds": 61.0, "summary": {"kid": interval or {"mean": None, "low": None, "high": None},
+        "seconds": 61.0, "wall": wall, "summary": {"kid": interval or {"mean": None, "low": None, "high": None},
                                      "background_texture": {"mean": background, "low": None, "high": None}},
     }  # fmt: skip
 
@@ -235,12 +256,53 @@ def test_the_words_say_who_is_nearest_what_is_averaged_what_a_sample_costs_and_w
         "question": {"budget": {"images": None, "seconds": 600.0}, "seeds": 1},
     }  # fmt: skip
     words = standing.words(made)
-    assert words[0] == "g is nearest to the data (KID 0.500), then vae (1.500), then pixel (2.000), after 10m00s each."
+    assert words[0] == (
+        "None is near the data: the least far is g (KID 0.500), then vae (1.500), then pixel (2.000), after 10m00s of "
+        "computing each."
+    )
     assert "One seed of each" in words[1]
-    assert "vae 0.10" in words[2]
-    assert "pixel 1 s, 1,000 times as much" in words[3]
-    assert "pixel 3.25 bits/dim; g, vae, lost: no likelihood" in words[4]
+    assert "vae 1m01s" in words[2] and "Asked for were 10m00s of computing" in words[2]
+    assert "vae 0.10" in words[3]
+    assert "pixel 1 s, 1,000 times as much" in words[4]
+    assert words[5] == (
+        "What held-out images cost, −log p(x), lower is better: pixel 3.25 bits/dim (of the probability of 256 "
+        "levels of each value)."
+    )
+    assert words[6] == "No likelihood: g, vae, lost."
     assert [cell["label"] for cell in standing.played(made)] == ["g", "vae", "pixel", "lost"]
+
+
+def compared(*rows, images=None, seeds=6, **more):
+    budget = {"images": images, "seconds": None if images else 25.0}
+    return {"cells": list(rows), "question": {"budget": budget, "seeds": seeds}, **more}
+
+
+def test_nobody_is_nearest_alone_or_among_noise():
+    real = {"reference": {"kid": {"value": 0.003, "interval": [-0.002, 0.008]}}}
+    words = standing.words(compared(row("only", 0.1, 0.001), row("lost", None, 0.001), **real))
+    assert words[0] == "only alone was measured (KID 0.100): there is nothing to compare it with."
+    words = standing.words(compared(row("a", 0.2, 0.001), row("b", 1.5, 0.001), images=500, **real))
+    assert words[0] == "a is nearest to the data (KID 0.200), then b (1.500), after 500 images each."
+    words = standing.words(compared(row("a", 1.2, 0.001), row("b", 1.5, 0.001), images=500, **real))
+    assert words[0].startswith("None is near the data (real images beside real ones: 0.003): the least far is a (KID 1")
+
+
+def test_a_density_and_a_probability_are_not_ranked():
+    density, levels = {"exact": False, "outcome": "continuous"}, {"exact": True, "outcome": "levels"}
+    vae, pixel = row("vae", 0.2, 0.1, density), row("pixel", 0.1, 0.1, levels)
+    vae["summary"]["nll"] = {"mean": -241.0, "low": -250.0, "high": -230.0}
+    pixel["summary"]["bits_per_dim"] = {"mean": 5.19, "low": 5.1, "high": 5.2}
+    words = " ".join(standing.words(compared(vae, pixel, images=500)))
+    assert "−log p(x), lower is better: pixel 5.19 bits/dim (of the probability of 256 levels of each value); " in words
+    assert "vae ≤ -241.0 nats, density (of the density of values in [-1, 1])" in words
+    assert "cannot be ranked against each other" in words
+
+
+def test_what_was_asked_for_is_told_apart_from_what_was_spent():
+    words = standing.words(compared(row("a", 0.1, 0.1, wall=95.0), row("b", 0.2, 0.1)))
+    (said,) = [line for line in words if line.startswith("Asked for were 25s of computing")]
+    assert "a 1m01s, 1m35s by the clock; b 1m01s" in said
+    assert not any("Asked for" in line for line in standing.words(compared(row("a", 0.1, 0.1), images=500)))
 
 
 def test_several_seeds_have_a_mean_and_an_interval_over_seeds():

@@ -43,7 +43,8 @@ def _head(made: Mapping[str, Any]) -> str:
         ("Data", Path(str(data["source"])).name), ("Images of", " × ".join(str(side) for side in data["shape"])),
         ("Recipes", len(made["cells"])), ("Seeds", made["question"]["seeds"]), ("Budget", budget(made)),
     ]  # fmt: skip
-    return head(_title(made), "The same data and the same time; each recipe as it is.", shown)
+    same = "number of images" if made["question"]["budget"]["images"] else "time of computing"
+    return head(_title(made), f"The same data and the same {same}; each recipe as it is.", shown)
 
 
 def _verdict(made: Mapping[str, Any]) -> str:
@@ -97,7 +98,7 @@ def _strip(path: Path, label: str) -> str:
 def _table(made: Mapping[str, Any]) -> str:
     measures = [Measure.of(m) for m in made["measures"]]
     main, others = measures[0], measures[1:]
-    columns = ["", "Recipe", main.title, "", *[m.title for m in others], "Likelihood", "A sample", "Parameters",
+    columns = ["", "Recipe", main.title, "", *[m.title for m in others], "−log p(x)", "A sample", "Parameters",
                "Images, time"]  # fmt: skip
     rows = played(made)
     most = max(
@@ -125,10 +126,12 @@ def _table(made: Mapping[str, Any]) -> str:
 
 
 _EXTRA = (
-    "<dt>Likelihood</dt><dd>what the model says of held-out images; a model that only samples has none</dd>"
+    "<dt>−log p(x)</dt><dd>what held-out images cost by the model, lower is better; of what, stands below it, and "
+    "numbers of different things cannot be ranked against each other; a model that only samples has none</dd>"
     "<dt>A sample</dt><dd>seconds of computing for each, by one thread where it is a processor</dd>"
     "<dt>Parameters</dt><dd>what a sample needs; below it what was trained, where that is more</dd>"
-    "<dt>Images, time</dt><dd>seen in training, and seconds of computing that this took</dd>"
+    "<dt>Images, time</dt><dd>seen in training, and seconds of computing that this took, with pictures and looks on "
+    "the way</dd>"
 )
 
 
@@ -187,11 +190,14 @@ def _short(count: int) -> str:
 
 def _equal(made: Mapping[str, Any]) -> str:
     rows = played(made)
+    timed = (
+        " The time is turned into a number of images once, by timing a copy that is thrown away: in seconds of the "
+        "processor for each of its threads, so that what else runs on the machine does not count; on a GPU by the "
+        "clock."
+    ) * (not made["question"]["budget"]["images"])
     lines = [
         "Every recipe saw the same training images and was judged by the same held-out ones.",
-        f"Budget: {budget(made)}. A time is turned into a number of images once, by timing a copy that is thrown away: "
-        "in seconds of the processor for each of its threads, so that what else runs on the machine does not count; on "
-        "a GPU by the clock. Measuring, and the pictures on the way, are not counted.",
+        f"Budget: {budget(made)}.{timed} Measuring, and the pictures on the way, are not counted in it.",
         "Not equal: parameters, batch and learning rate are each recipe’s own, and nothing was tuned for this budget. "
         "A recipe that is made for hours is at a disadvantage in minutes.",
     ]

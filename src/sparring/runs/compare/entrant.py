@@ -81,7 +81,10 @@ def play(folder: Path, spec: Mapping[str, Any], dataset: Dataset, brake: Any, sa
         if trained is None:
             return False
         torch.set_num_threads(int(spec["threads"]))
+        now = clock(spec["device"])
+        began = now()
         found = {**_measured(place, path, recipe, dataset, seed, spec), **trained, "planned": budget}
+        found["measuring"] = round(now() - began, 2)
         write_atomically(path, json.dumps(finite(found), allow_nan=False) + "\n")
     return True
 
@@ -148,10 +151,10 @@ def _train(place: Path, request: plans.Request, brake: Any, say: Callable[[int],
     else:
         newest = Store(RunDirectory(place).checkpoints).newest()
         if newest is not None and newest.images >= total:
-            return {"images": total, "seconds": None, "failures": {}}
+            return {"images": total, "seconds": None, "wall": None, "failures": {}}
         session = sessions.resume(place, pace=quarters)
     brake.take(session)
-    now = clock(request.device)
+    now, wall = clock(request.device), time.perf_counter()
     began, first, images, failures = now(), None, 0, {}
     try:
         for event in session:
@@ -172,7 +175,8 @@ def _train(place: Path, request: plans.Request, brake: Any, say: Callable[[int],
             "COMPARE-RUN", "the run ended before its time", where=str(place), fix=f"sparring doctor {place}"
         )
     part = max(1, images - (first or 0)) / max(1, images)  # of a run that was resumed, the share seen since
-    return {"images": images, "seconds": round((now() - began) / part, 2), "failures": failures}
+    spent = {"seconds": round((now() - began) / part, 2), "wall": round((time.perf_counter() - wall) / part, 2)}
+    return {"images": images, **spent, "failures": failures}
 
 
 # ── measuring ─────────────────────────────────────────────────────────────────────────────────────────────────────

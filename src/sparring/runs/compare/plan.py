@@ -49,9 +49,17 @@ def make(ask: Ask, *, progress: Callable[..., None] | None = None) -> Comparison
             why="; ".join(f"{cell.label(cells)}: {cell.refused}" for cell in cells[:5]),
             fix="other --recipes" if whole else "other --losses or --recipes",
         )  # fmt: skip
+    left = [cell for cell in cells if not cell.refused]
+    if whole and len(left) == 1 < len(cells):
+        raise UsageError(
+            "COMPARE-ALONE", f"only {left[0].label(cells)} is left, and there is nothing to compare it with",
+            where=ask.data,
+            why="; ".join(f"{cell.label(cells)} cannot be played: {cell.refused}" for cell in cells if cell.refused),
+            fix=f"name another recipe beside it, or play it alone: sparring train {ask.data} --recipe {left[0].recipe}",
+        )  # fmt: skip
     cores = os.cpu_count() or 1
     alone = dataset.kind == "images" or device.type != "cpu"
-    jobs = ask.jobs or (1 if alone else min(cores, len([cell for cell in cells if not cell.refused])))
+    jobs = ask.jobs or (1 if alone else min(cores, len(left)))
     threads = 1 if dataset.kind == "points" else max(1, cores // jobs)
     out = ask.out or Path("runs") / f"compare-{stem(ask.data)}{'-recipes' * bool(whole)}"
     return Comparison(ask, dataset, cells, ask.budget or BUDGETS[dataset.kind], str(device), out, jobs, threads)

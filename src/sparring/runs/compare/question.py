@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -17,6 +18,10 @@ from sparring.errors import SparringError
 from sparring.runs import plan as plans
 from sparring.runs.compare.entries import Entry
 from sparring.runs.propose import words_of
+
+PLAYING, MEASURING = 1.5, 25.0
+"""What a second of a budget for images costs, with pictures, looks and checkpoints on the way; seconds that a thousand
+samples take to be made and judged, with the process that does it, and once more for real images."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +162,21 @@ class Comparison:
         words += ["--device", ask.device] * (ask.device != "auto")
         return [*words, *words_of(ask.options), "--out", str(self.out)]
 
+    def _time(self, seconds: float) -> str:
+        """What it will take, in words: training and measuring, of a machine that has nothing else to do."""
+        points, turns = self.dataset.kind == "points", -(-len(self.playable) // self.jobs)
+        each = seconds * (1 if points else self.seeds)
+        if points:
+            said = f"about {duration(1.1 * each * turns + 15)}"
+        else:
+            fresh = MEASURING * (1 + self.seeds * turns)
+            said = f"about {duration(PLAYING * each * turns)} of training and {duration(fresh)} of measuring"
+        if slow := [cell.label(self.cells) for cell in self.playable if cell.document.get("recipe") == "pixelcnn"]:
+            said += f", and more for {', '.join(slow)}: samples are drawn pixel by pixel"
+        if (times := busy()) >= 1.5:
+            said += f"; this machine is busy: expect {times:.2g} times as long by the clock"
+        return said
+
     def lines(self) -> list[str]:
         """The question in plain words, a line each."""
         count, playable = len(self.cells), len(self.playable)
@@ -170,8 +190,7 @@ class Comparison:
             f"budget    {amount} {self.per}",
         ]
         if self.budget.seconds is not None:
-            each = self.budget.seconds * (1 if self.dataset.kind == "points" else self.seeds)
-            lines.append(f"time      about {duration(1.1 * each * -(-playable // self.jobs) + 15)}")
+            lines.append(f"time      {self._time(self.budget.seconds)}")
         if together:
             where = "every cell" if together == playable else f"{together} of {playable} cells"
             lines.append(f"seeds     in {where} all are played at once, as one ensemble")
@@ -181,6 +200,14 @@ class Comparison:
             said = f"cannot be played: {cell.refused}" if cell.refused else game
             lines.append(f"{'plays' if not number else '':<9} {cell.label(self.cells):<{width}}  {said}")
         return [*lines, f"out       {self.out}"]
+
+
+def busy() -> float:
+    """How many processes want each processor, one more at least than there are now; 1 where nobody says."""
+    try:
+        return max(1.0, (os.getloadavg()[0] + 1) / (os.cpu_count() or 1))
+    except (AttributeError, OSError):
+        return 1.0
 
 
 def _seeds(count: int) -> str:

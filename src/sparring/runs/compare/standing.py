@@ -30,6 +30,9 @@ FORMAT = "sparring compare recipes 1"
 """What compare.json of such a comparison says that it is."""
 REAL = "held-out"
 """What the pictures of real images are called."""
+FAR, LEAST = 20.0, 0.02
+"""Times the KID of real images beside real ones (at least `LEAST`: of few images it is 0 within chance) beyond which
+samples are not near the data, however they stand beside others."""
 SHOWN_AS = (
     KID,
     Measure("fd", "FD", "Fréchet distance on the same features; compare at equal n only", up=False, digits=1),
@@ -129,6 +132,7 @@ def _row(comparison: Comparison, cell: Cell) -> dict[str, Any]:
         "folder": str(folder_of(comparison, cell).relative_to(comparison.out)),
         "images": first["images"],
         "seconds": _mean([seed["seconds"] for seed in seeds]),
+        "wall": _mean([seed.get("wall") for seed in seeds]),
         "parameters": first["parameters"],
         "likelihood": first.get("likelihood"),
         "sampling": {**first["sampling"], "seconds": _mean([s["sampling"]["seconds"] for s in seeds if s["sampling"]])}
@@ -138,7 +142,7 @@ def _row(comparison: Comparison, cell: Cell) -> dict[str, Any]:
         "summary": {name: _summary([seed["figures"].get(name) for seed in seeds]) for name in names},
         "seeds": [
             {key: seed[key] for key in ("images", "seconds", "planned", "figures", "sampling")}
-            | {"seed": seed["seeds"][0]}
+            | {"seed": seed["seeds"][0], "wall": seed.get("wall"), "measuring": seed.get("measuring")}
             for seed in seeds
         ],
     }
@@ -166,7 +170,7 @@ def _summary(figures: Sequence[Mapping[str, Any] | None]) -> dict[str, Any]:
 def words(made: Mapping[str, Any]) -> list[str]:
     """What the table tells, a sentence each: who is nearest, then what each kind of model is good for."""
     rows = played(made)
-    said = [*_nearest(rows, made), *_backgrounds(rows), *_costs(rows), *_likelihoods(rows)]
+    said = [*_nearest(rows, made), *_spent(rows, made), *_backgrounds(rows), *_costs(rows), *_likelihoods(rows)]
     for row in rows:
         for seed, why in row["failures"].items():
             said.append(f"{row['label']}, seed {seed}: {why['why']} after {why['images']:,} images ({why['said']}).")
@@ -189,19 +193,47 @@ def _nearest(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> list
     known = [row for row in rows if value(row, "kid") is not None]
     if not known:
         return []
-    first = known[0]
-    said = [f"{first['label']} is nearest to the data (KID {kid.show(value(first, 'kid'))})"]
-    said += [f"then {row['label']} ({kid.show(value(row, 'kid'))})" for row in known[1:]]
-    budget = made["question"]["budget"]
-    amount = f"{budget['images']:,} images" if budget["images"] else duration(budget["seconds"])
+    first, best = known[0], value(known[0], "kid") or 0.0
     seeds = made["question"]["seeds"]
-    lines = [", ".join(said) + f", after {amount} each."]
+    if len(known) == 1:
+        return [f"{first['label']} alone was measured (KID {kid.show(best)}): there is nothing to compare it with."]
+    fresh = (made.get("reference") or {}).get("kid") or {}
+    real = max([v for v in (fresh.get("value"), *(fresh.get("interval") or ())) if v is not None], default=0.0)
+    if best > FAR * max(real, LEAST):
+        beside = f"real images beside real ones: {kid.show(fresh['value'])}" if fresh.get("value") is not None else ""
+        said = [f"None is near the data{f' ({beside})' if beside else ''}: the least far is {first['label']} (KID "
+                f"{kid.show(best)})"]  # fmt: skip
+    else:
+        said = [f"{first['label']} is nearest to the data (KID {kid.show(best)})"]
+    said += [f"then {row['label']} ({kid.show(value(row, 'kid'))})" for row in known[1:]]
+    lines = [", ".join(said) + f", after {_amount(made)} each."]
     if len(known) > 1 and seeds < statistics.ENOUGH:
         lines.append(
             f"{'One seed' if seeds == 1 else f'{seeds} seeds'} of each: what lies close together may be the other way "
             "round with another seed, and with another budget."
         )
     return lines
+
+
+def _amount(made: Mapping[str, Any]) -> str:
+    budget = made["question"]["budget"]
+    return f"{budget['images']:,} images" if budget["images"] else f"{duration(budget['seconds'])} of computing"
+
+
+def _spent(rows: Sequence[Mapping[str, Any]], made: Mapping[str, Any]) -> list[str]:
+    """What training really took, where a time was asked for."""
+    known = [row for row in rows if row["seconds"] is not None]
+    if made["question"]["budget"]["images"] or not known:
+        return []
+    each = []
+    for row in known:
+        by = f", {duration(row['wall'])} by the clock" if row.get("wall") is not None else ""
+        each.append(f"{row['label']} {duration(row['seconds'])}{by}")
+    return [
+        f"Asked for were {_amount(made)}, turned into images by a short timing before; spent were: {'; '.join(each)}. "
+        "Pictures and looks on the way are in it, and a timing of seconds is rough; the clock also counts what else "
+        "runs on the machine."
+    ]
 
 
 def _backgrounds(rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -233,12 +265,30 @@ def small(seconds: float) -> str:
 
 
 def _likelihoods(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    having = [f"{row['label']} {likelihood(row)}" for row in rows if row["likelihood"]]
+    having: dict[str, list[str]] = {}
+    for row in rows:
+        if row["likelihood"]:
+            having.setdefault(_outcome(row), []).append(f"{row['label']} {likelihood(row)}")
     without = [row["label"] for row in rows if not row["likelihood"]]
     if not having:
         return []
-    said = f"How probable held-out images are: {', '.join(having)}"
-    return [f"{said}; {', '.join(without)}: no likelihood." if without else f"{said}."]
+    each = [f"{', '.join(said)}{f' ({OF[of]})' if of in OF else ''}" for of, said in having.items()]
+    lines = [f"What held-out images cost, −log p(x), lower is better: {'; '.join(each)}."]
+    if len(having) > 1:
+        lines.append("Numbers of different things cannot be ranked against each other: a density may be above 1, and "
+                     "its cost below 0, where no probability can.")  # fmt: skip
+    return [*lines, f"No likelihood: {', '.join(without)}."] if without else lines
+
+
+OF = {
+    "continuous": "of the density of values in [-1, 1]", "levels": "of the probability of 256 levels of each value",
+    "binary": "of the probability of black and white",
+}  # fmt: skip
+"""What a likelihood is of, by `Outcome`."""
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    return str(row["likelihood"].get("outcome") or row["likelihood"].get("of", ""))
 
 
 def likelihood(row: Mapping[str, Any]) -> str:
@@ -249,7 +299,8 @@ def likelihood(row: Mapping[str, Any]) -> str:
     if bits is None and nats is None:
         return "refused"
     bound = "" if row["likelihood"].get("exact") else "≤ "
-    return f"{bound}{bits:.2f} bits/dim" if bits is not None else f"{bound}{nats:.1f} nats"
+    density = ", density" * (row["likelihood"].get("outcome") == "continuous")
+    return f"{bound}{bits:.2f} bits/dim" if bits is not None else f"{bound}{nats:.1f} nats{density}"
 
 
 # ── for a terminal ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,7 +309,7 @@ def likelihood(row: Mapping[str, Any]) -> str:
 def lines(made: Mapping[str, Any]) -> list[str]:
     """The words and the table, for a terminal."""
     measures = [Measure.of(m) for m in made["measures"]]
-    head = ["", *(m.title for m in measures), "likelihood", "a sample", "parameters", "images", "time"]
+    head = ["", *(m.title for m in measures), "−log p(x)", "a sample", "parameters", "images", "time"]
     rows = []
     for row in played(made):
         shown = [
