@@ -309,6 +309,15 @@ def test_an_axis_goes_by_powers_of_ten_only_where_that_shows_more():
     assert chart(panel(1.0, 0.3, -0.001), 0) and chart(panel(1.0, 0.01, None), 0)
 
 
+def test_what_an_axis_cuts_off_is_said():
+    calm = [1.0 + 0.01 * (k % 7) for k in range(40)]
+    wild = [900.0, 500.0, *calm, -70.0]
+    text = chart(Panel("Gradients", "The norm.", {"M": wild}, at=range(len(wild))), 0)
+    assert "The norm. Cut off, so that the rest can be seen: 2 above, up to 900, 1 below, down to -70." in text
+    assert "Cut off" not in chart(Panel("Gradients", "The norm.", {"M": calm}, at=range(len(calm))), 0)
+    assert "Cut off" not in chart(Panel("Gradients", "", {"M": [1e-3, 1.0, 1e3]}, at=range(3), log=True), 0)
+
+
 def test_a_rollback_is_shown_and_what_is_undone_is_not_counted(run):
     lines = [turn(k * 640, **{"D/real": 1.0}) for k in range(1, 51)]
     lines += [turn(k * 640, **{"D/real": 9.0}) for k in range(51, 61)] + [probed(38400, kid=3.0)]

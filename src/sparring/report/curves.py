@@ -172,6 +172,15 @@ def bounds(panel: Panel, log: bool) -> tuple[float, float]:
     return low - margin, high + margin
 
 
+def cut(panel: Panel, axes: Axes) -> str:
+    """What the axis does not show, in a sentence; "" where it shows everything."""
+    values = [v for line in panel.drawn.values() for v in line if v is not None]
+    over, under = [v for v in values if v > axes.high], [v for v in values if v < axes.low]
+    said = [f"{len(over)} above, up to {short(max(over))}"] if over else []
+    said += [f"{len(under)} below, down to {short(min(under))}"] if under else []
+    return f"Cut off, so that the rest can be seen: {', '.join(said)}." if said else ""
+
+
 def chart(
     panel: Panel, number: int, unit: str = "images", span: tuple[float, float] | None = None,
     marks: Sequence[tuple[float, float]] = (), best: float | None = None,
@@ -188,7 +197,8 @@ def chart(
     log = logarithmic(panel)
     axes = Axes(first, last, *bounds(panel, log), log)
     out = [f'<figure class="chart" data-chart="{number}"><figcaption><h3>{escape(panel.title)}</h3>']
-    out.append(f'<p>{escape(panel.note)}</p></figcaption><ul class="legend">')
+    note = " ".join(part for part in (panel.note, cut(panel, axes)) if part)
+    out.append(f'<p>{escape(note)}</p></figcaption><ul class="legend">')
     inside = [_stretch(axes, since, until) for since, until in marks]
     if best is not None and first < best <= last:
         inside.append(f'<path class="best" d="M{axes.left(best):.1f} 0V1000"/>')

@@ -53,7 +53,11 @@ def _measured() -> tuple[Kind, ...]:
         Kind("Energy distance", "Of samples to held-out data, in their units; about 0 for equal laws.",
              {"energy_distance": "energy distance"}, log=True),
         Kind("What a sample costs", "−log p(x) in nats, or the bound on it that is lowered. Where held-out data get "
-             "dearer, it learns by heart.", {"nll": "held-out data", "nll_train": "training data"}),
+             "dearer, it learns by heart. The bands are the 95 % intervals.",
+             {"nll": "held-out data", "nll_train": "training data"}),
+        Kind("Training data beside held-out data", "How much less a training sample costs, in standard deviations of a "
+             "held-out one; 0 where nothing is known by heart.", {"nll_gap": "less"}, hints=(0.0, t.nll_gap),
+             main=False),
         Kind("Coverage", "Share of held-out data that have a sample close by. Dashed: what as much training data would "
              "cover.", {"coverage": "averaged G", "coverage_raw": "G as it is", "coverage_self": "training data"},
              share, aside=("coverage_self",)),
@@ -98,7 +102,7 @@ def _measured() -> tuple[Kind, ...]:
 def measured(facts: Facts) -> tuple[list[Panel], list[Panel]]:
     """Charts of what was measured: those that are shown at once, and the rest. A measure without a chart of its own has
     one by its name among the rest."""
-    errors = {name: f"{name}_se" for name in ("kid", "pair_distance", "nll")}
+    errors = {name: f"{name}_se" for name in ("kid", "pair_distance", "nll", "nll_train")}
     left = [name for name in facts.probes.lines if name not in (*QUIET, *errors.values())]
     main: list[Panel] = []
     rest: list[Panel] = []
