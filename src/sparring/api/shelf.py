@@ -64,9 +64,11 @@ def shelf_story(shelf: Shelf, run: Path) -> dict[str, Any]:
 
 
 def _chart(panel: Panel, group: str) -> dict[str, Any]:
-    from sparring.report.curves import bounds, logarithmic
+    from sparring.report.curves import Axes, bounds, cut, logarithmic
 
     log = logarithmic(panel)
+    low, high = bounds(panel, log)
+    note = " ".join(part for part in (panel.note, cut(panel, Axes(0, 1, low, high, log))) if part)
     lines = [
         {
             "label": label, "values": values, "aside": label in panel.aside,
@@ -75,8 +77,8 @@ def _chart(panel: Panel, group: str) -> dict[str, Any]:
         for label, values in panel.drawn.items()
     ]  # fmt: skip
     return {
-        "title": panel.title, "note": panel.note, "group": group, "at": panel.at, "lines": lines,
-        "hints": panel.hints, "bounds": bounds(panel, log), "log": log,
+        "title": panel.title, "note": note, "group": group, "at": panel.at, "lines": lines,
+        "hints": panel.hints, "bounds": (low, high), "log": log,
     }  # fmt: skip
 
 

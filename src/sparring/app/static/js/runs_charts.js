@@ -20,6 +20,9 @@ function tones(lines) {
   return new Set(found).size === found.length ? found : lines.map((_, k) => TONES[k % TONES.length]);
 }
 
+/** The ends of an axis; uPlot looks for marks on one of no length until the memory is full. */
+const ends = ([low, high]) => (low < high ? [low, high] : [Math.min(0, low), high > 0 ? high : low + 1]);
+
 /** A chart that can be given newer numbers. rest: by label, what a line is where G is right. */
 export class Chart {
   constructor(said, unit, rest) {
@@ -47,6 +50,7 @@ export class Chart {
 
   update(said, span, marks) {
     this.said = said;
+    this.note.textContent = said.note;
     this.span = span;
     this.marks = marks;
     if (this.chart) this.chart.setData(this.data());
@@ -85,7 +89,7 @@ export class Chart {
     const options = {
       width, height: HEIGHT, padding: [8, 10, 0, 0], legend: { show: false }, bands,
       cursor: { sync: { key: "runs", setSeries: false }, drag: { x: false, y: false }, y: false },
-      scales: { x: { time: false, range: () => this.span }, y: { range: () => this.said.bounds, distr: said.log ? 3 : 1 } },
+      scales: { x: { time: false, range: () => ends(this.span) }, y: { range: () => ends(this.said.bounds), distr: said.log ? 3 : 1 } },
       axes: [{ ...axis, size: 24, space: 70 }, { ...axis, size: 46, space: 28, ...(said.log ? { splits: () => decades(...this.said.bounds), filter: (_, all) => all } : {}) }],
       series: [{}, ...series],
       hooks: { drawClear: [(u) => this.behind(u)], draw: [(u) => this.above(u)], setCursor: [(u) => this.tell(u.cursor.idx)] },

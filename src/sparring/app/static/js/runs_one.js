@@ -20,7 +20,7 @@ export function oneRun(view, id) {
   const charts = new Charts();
   const frames = new Frames(id, parts.samples);
   const head = new Head(id, parts.head);
-  const state = { story: null, rest: {}, judged: "", version: "", last: 0, timer: 0, looking: false, ended: false };
+  const state = { story: null, rest: {}, judged: "", version: "", last: 0, timer: 0, looking: false, judging: false, ended: false };
 
   async function look() {
     state.timer = 0;
@@ -32,7 +32,7 @@ export function oneRun(view, id) {
       if (state.ended) return;
       state.story = story;
       draw();
-      await judge();
+      judge();
     } catch (error) {
       say(error);
     } finally {
@@ -42,19 +42,28 @@ export function oneRun(view, id) {
     }
   }
 
-  /** The verdicts, anew when something was measured, happened or ended. */
+  /** The verdicts, anew when something was measured, happened or ended. The charts do not wait for them. */
   async function judge() {
     const { story } = state;
     const now = `${story.state} ${story.version.split("-").slice(1).join("-")}`;
-    if (now === state.judged || !story.charts.length) return;
+    if (now === state.judged || state.judging || !story.charts.length) return;
     if (!state.judged) fill(parts.doctor, make("h2", { text: "What the doctor says" }), make("p", { class: "soft", text: "It reads the log …" }));
-    const found = await get(`/api/runs/${id}/verdicts`);
-    if (state.ended) return;
-    state.judged = now;
-    state.rest = found.equilibrium ?? {};
-    fill(parts.doctor, verdicts(found, story));
-    head.lead(found.sentence ?? "");
-    draw();
+    state.judging = true;
+    try {
+      const found = await get(`/api/runs/${id}/verdicts`);
+      if (state.ended) return;
+      state.judged = now;
+      state.rest = found.equilibrium ?? {};
+      const open = parts.doctor.querySelector("details")?.open ?? false;
+      fill(parts.doctor, verdicts(found, state.story));
+      if (open) parts.doctor.querySelector("details")?.setAttribute("open", "");
+      head.lead(found.sentence ?? "");
+      draw();
+    } catch (error) {
+      if (!state.judged) fill(parts.doctor, make("h2", { text: "What the doctor says" }), make("p", { class: "soft", text: `It could not judge this run: ${error.what ?? error.message}.` }));
+    } finally {
+      state.judging = false;
+    }
   }
 
   function draw() {
