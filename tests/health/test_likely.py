@@ -89,4 +89,4 @@ def test_nothing_leaks_and_nothing_is_shown_where_nothing_is_augmented():
 
 def test_many_times_the_variety_is_no_percentage():
     ((_, now, fine),) = table({"diversity": 25.93}, histories.context("vae"))
-    assert now == "26 times" and "scattered" in fine and f"{100 * usual().low_diversity:.0f} %" in fine
+    assert now == "26 times: scattered" and f"{100 * usual().low_diversity:.0f} %" in fine

@@ -256,6 +256,16 @@ def test_what_was_counted_for_pictures_is_no_probe(copy: Path) -> None:
     assert codes(found)[0] == "MODE-COLLAPSE" and found.probes == len(looks)
 
 
+def test_what_was_counted_for_pictures_is_not_denied(copy: Path) -> None:
+    """A run too short for probes has measured something, though nothing that chooses a checkpoint."""
+    (copy / "checkpoints" / "best.json").unlink(missing_ok=True)
+    write(copy, [(6400, {"modes": 8.0, "high_quality": 0.9})])
+    said = diagnose(copy, look=False).checkpoint
+    assert "counted for its pictures" in said and "nothing was measured" not in said
+    write(copy)
+    assert "nothing was measured while it trained" in diagnose(copy, look=False).checkpoint
+
+
 def test_a_run_that_went_back_tells_its_story(copy: Path) -> None:
     alarms = [
         (90_000, "NOT-FINITE", "the gradient of D is not finite"),

@@ -15,7 +15,7 @@ from sparring.health.history import History, Streak
 from sparring.health.verdict import Verdict
 from sparring.health.words import count, number, percent, plus_minus
 
-_MEANS = "What is shown of each latent is the mean of all that it may stand for: blurred, and alike"
+_MEANS = "What is made of each latent comes from the mean of all that it may stand for: blurred, and alike"
 """Why samples of a VAE are as they are."""
 
 

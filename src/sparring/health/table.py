@@ -78,7 +78,7 @@ def rows(values: Mapping[str, float], context: Context, thresholds: Thresholds |
     add("auc_train", "the same with training data", percent, f"at most {percent(t.d_gap)} more",
         lambda value: value <= apart)  # fmt: skip
     add("diversity", "different samples, beside those among as many real ones", _variety,
-        f"above {percent(t.low_diversity)}, near 100 %; many more are scattered",
+        f"above {percent(t.low_diversity)}, near 100 %",
         lambda value: value >= t.low_diversity)  # fmt: skip
     if "coverage" in values and (real := values.get("coverage_self")):
         low = t.collapse_coverage if context.kind == "points" else t.low_coverage
@@ -111,6 +111,6 @@ def _variety(value: float) -> str:
     """An effective number of samples over that of the data: many times as much is no percentage that says anything.
 
     >>> _variety(0.41), _variety(25.93)
-    ('41 %', '26 times')
+    ('41 %', '26 times: scattered')
     """
-    return percent(value) if value < 2 else times(value)
+    return percent(value) if value < 2 else f"{times(value)}: scattered"

@@ -152,7 +152,7 @@ def diagnose(
         run=directory.path, about=_about(document), state=state, images=told.images or (moment or 0),
         planned=context.planned, probes=probes,
         verdicts=tuple(verdicts), signals=values, looked=looked, table=tuple(table(values, context)),
-        stop=when_to_stop(history), checkpoint=_checkpoint(directory), story=_story(told),
+        stop=when_to_stop(history), checkpoint=_checkpoint(directory, told), story=_story(told),
         settings=_settings(directory, document, verdicts), troubles=(*troubles, *told.troubles),
     )  # fmt: skip
 
@@ -381,7 +381,7 @@ def _measured(document: dict[str, Any], recipe: Recipe, dataset: Dataset, match:
 # ── in words ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _checkpoint(directory: RunDirectory) -> str:
+def _checkpoint(directory: RunDirectory, told: Told) -> str:
     """Which checkpoint there is to use."""
     store = Store(directory.checkpoints)
     try:
@@ -392,6 +392,8 @@ def _checkpoint(directory: RunDirectory) -> str:
         return f"there is none yet: sparring resume {directory.path}"
     if best is None or best[0] not in moments:
         why = "none is marked best, since nothing was measured while it trained"
+        if any(not values.keys() & {"kid", "energy_distance"} for _, values in told.probes):
+            why = "none is marked best, since points were only counted for its pictures: it was too short for probes"
         return f"the newest, of image {moments[-1]:,}, is what is used; {why}"
     images, value, measure = best
     scored = f" ({measure or 'score'} {number(value)})"
