@@ -142,37 +142,34 @@ class Live:
                 pipe.close()
 
 
+def launched(errors: Path, root: Path, *arguments: str | Path, **environment: str) -> Live:
+    """`sparring app` of a folder on a free port, which answers; what it says besides goes to the file `errors`."""
+    command = [sys.executable, "-m", "sparring", "app", str(root), "--port", "0", "--no-browser"]
+    with errors.open("w") as said:
+        process = subprocess.Popen(
+            [*command, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    live = Live(process, process.stdout.readline().strip())
+    if not live.url.startswith("http://"):
+        live.end()
+        raise AssertionError(errors.read_text())
+    return live
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Callable[..., Live]]:
     """``server(root, "--data", folder)`` starts `sparring app` on a free port and waits until it answers."""
     started: list[Live] = []
 
     def start(root: Path, *arguments: str | Path, **environment: str) -> Live:
-        errors = (tmp_path / f"server-{len(started)}.log").open("w")
-        with errors:
-            process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "sparring",
-                    "app",
-                    str(root),
-                    "--port",
-                    "0",
-                    "--no-browser",
-                    *map(str, arguments),
-                ],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-                start_new_session=True,
-            )
-        assert process.stdout is not None
-        live = Live(process, process.stdout.readline().strip())
-        started.append(live)
-        assert live.url.startswith("http://"), (tmp_path / f"server-{len(started) - 1}.log").read_text()
-        return live
+        started.append(launched(tmp_path / f"server-{len(started)}.log", root, *arguments, **environment))
+        return started[-1]
 
     yield start
     for live in started:
