@@ -110,13 +110,13 @@ class Reconstruction:
                 return to_picture(self(self.prepared(encoded(image))))
             if isinstance(image, np.ndarray):
                 if image.ndim == 4:
-                    made = [self._array(one) for one in image]
-                    return np.stack(made) if made else np.empty((0, *self.recipe.size, self.channels), image.dtype)
+                    empty = np.empty((0, *self.recipe.size, self.channels), image.dtype)
+                    return np.stack([self._array(one) for one in image]) if len(image) else empty
                 return self._array(image)
             if isinstance(image, Tensor):
                 if image.dim() == 4:
-                    made = [self.any(one) for one in image]
-                    return torch.stack(made) if made else image.new_empty((0, self.channels, *self.recipe.size))
+                    none = image.new_empty((0, self.channels, *self.recipe.size))
+                    return torch.stack([self.any(one) for one in image]) if len(image) else none
                 made = self._array(image.detach().cpu().permute(1, 2, 0).numpy())
                 return torch.from_numpy(np.ascontiguousarray(made)).permute(2, 0, 1).contiguous().to(image)
         except Unusable as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -199,7 +199,7 @@ def _free(called: str, taken: set[str]) -> str:
 # ── which pictures ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _named(sources: Sequence[str], progress: Progress | None) -> Iterator[Named]:
+def _named(sources: Sequence[str], progress: Progress | None) -> Generator[Named]:
     """The pictures of each source: a file, a pattern, or anything that data are opened from."""
     for text in sources:
         path = Path(text).expanduser()
@@ -234,7 +234,7 @@ def _is_picture(path: Path) -> bool:
     return bool(kind)
 
 
-def _held_out(job: Reconstruction, most: int, progress: Progress | None) -> Iterator[Named]:
+def _held_out(job: Reconstruction, most: int, progress: Progress | None) -> Generator[Named]:
     """The first held-out pictures of the run, as it was measured on them."""
     if isinstance(job.run, Release):
         raise UsageError("RECONSTRUCT-IMAGES", "an exported model has no data of its own", where=str(job.run.path),
