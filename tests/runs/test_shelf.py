@@ -230,7 +230,7 @@ def test_hostile_texts_are_plain_and_can_be_sent(tmp_path, shelf):
 def test_a_megabyte_of_escapes_is_read_at_once():
     began = time.perf_counter()
     assert lines(b"\x1b[" * 500_000 + b"\nend", 2)[-1] == "end" and lines(b"\x1b]" * 500_000, 1) is not None
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 60, "a pattern that goes back would take hours"
 
 
 def test_pictures_are_pictures_of_this_run_and_nothing_else(tmp_path):
@@ -273,16 +273,18 @@ def test_a_log_is_read_on_and_anew_where_it_was_cut_back(tmp_path):
     assert tail.catch_up() and tail.seen == 0 and "missing" in tail.troubles[0]
 
 
-def test_of_a_very_long_log_every_so_many_turns_and_all_else_is_read(tmp_path, shelf):
+def test_of_a_very_long_log_every_so_many_turns_and_all_else_is_read(tmp_path, shelf, monkeypatch):
     run, n = make(tmp_path, planned=12_800_000), 200_000
     with (run / "log.jsonl").open("w") as log:
         for k in range(1, n + 1):
             log.write(turn(64 * k, **{"D/real": float(k)}))
             if k % 20_000 == 0:
                 log.write(line("probed", 64 * k, values={"kid": 1.0 / k, "kid_se": 0.1 / k}))
-    began = time.perf_counter()
+    read = []
+    parse = json.loads
+    monkeypatch.setattr(json, "loads", lambda text: read.append(1) or parse(text))
     glance = api.shelf_glance(shelf, run)
-    assert time.perf_counter() - began < 5
+    assert len(read) < n / 4
     assert glance["state"] == "finished" and glance["images"] == 64 * n
     assert glance["measure"]["value"] == 1.0 / n and len(glance["spark"]["values"]) == 10
     chart = next(chart for chart in api.shelf_story(shelf, run)["charts"] if chart["title"] == "Losses")
