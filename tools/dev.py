@@ -6,8 +6,8 @@ The Makefile calls this file, so the logic is here once. It needs nothing but th
     demo            train on built-in data for a few minutes; writes runs/demo
     test            lint, types, imports, tests, and the commands in the documents
     lint | types | imports | tests          the parts of test
-    proof NAME      benchmarks/proofs/NAME.py (kill, data, broken, soak, shards, mutants, votes) at full length, minutes
-                    each; writes benchmarks/results/NAME.json ("short": a few minutes of the kill proof, writes nothing)
+    proof NAME      benchmarks/proofs/NAME.py (kill, data, broken, soak, shards, mutants, votes, web) at full length,
+                    minutes each; writes benchmarks/results/NAME.json ("short": a few minutes of kill, writes nothing)
     bench NAME      benchmarks/NAME.py or benchmarks/NAME/__main__.py
     setup           only install
 
