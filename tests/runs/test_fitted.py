@@ -29,6 +29,18 @@ def test_a_recipe_of_ones_own_is_never_changed(tmp_path: Path) -> None:
     assert auto.recipe_for(mine, "images", (3, 64, 64), 100, "cpu") is mine
 
 
+def test_a_vae_of_points_has_settings_of_points() -> None:
+    """With those for images it collapses (benchmarks/results/vae_points.json); what a user sets goes first."""
+    config = auto.recipe_for(load("vae"), "points", (2,), 9000, "cpu").config
+    assert config.free_bits == 1 and config.z == 2 and config.noise and config.lr.start == 3e-3  # type: ignore[attr-defined]
+    changes = ["free_bits=0.1", "lr=1e-3"]
+    mine = auto.recipe_for(load("vae", changes), "points", (2,), 9000, "cpu", changes=changes).config
+    assert mine.free_bits == 0.1 and mine.lr.end == 1e-3 and mine.z == 2  # type: ignore[attr-defined]
+    sphere = auto.recipe_for(load("svae"), "points", (2,), 9000, "cpu").config
+    assert sphere.free_bits == load("svae").config.free_bits  # type: ignore[attr-defined]
+    assert auto.recipe_for(load("vae"), "images", (3, 32, 32), 9000, "cpu").config == load("vae").config
+
+
 @pytest.mark.parametrize("side", [8, 16, 64, 128])
 def test_patches_fit_into_the_image(side: int) -> None:
     from sparring.recipes.pix2pix import check_patches
