@@ -212,10 +212,9 @@ def _data(made: APIRouter, stand: _Stand, desk: Desk, worker: Any) -> None:
 
     @made.get("/api/data")
     def data() -> dict[str, Any]:
-        found = [
-            {"id": id, "name": _called(desk, path), "offer": api.data_offer(path)} for id, path in desk.data().items()
-        ]
-        folders = [{"id": one["id"], "name": one["name"], **one["offer"]} for one in found if one["offer"]]
+        known = desk.data()
+        offers = {id: api.data_offer(path) for id, path in known.items()}
+        folders = [{"id": id, "name": _called(desk, known[id]), **offer} for id, offer in offers.items() if offer]
         built_in = [{"id": name, "name": name, "more": more} for name, more in api.built_in_data().items()]
         return api.plain({"folders": sorted(folders, key=lambda one: one["name"]), "built_in": built_in})
 
