@@ -207,7 +207,7 @@ def read(folder: str | Path) -> Study:
     try:
         if path.stat().st_size > _LARGEST:
             raise ValueError(f"more than {_LARGEST:,} bytes")
-        values: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        values: Any = _LOADER(path.read_text(encoding="utf-8")).get_single_data()
         if not isinstance(values, dict):
             raise ValueError("it does not say `key: value`")
         return Study.model_validate(values)
