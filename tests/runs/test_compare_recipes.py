@@ -115,7 +115,7 @@ def test_a_comparison_of_losses_does_not_go_on_in_one_of_recipes_nor_the_other_w
 
 
 def test_a_recipe_is_a_run_of_its_own_measured_and_finished_once(tmp_path):
-    made = asked(tmp_path, "gan", "classifier")
+    made = asked(tmp_path, "gan", "dcgan", "classifier")
     finished, folder = play(made)
     assert finished and director.finished(made, made.playable[0])
     run = api.load(folder / "seed-0", which="last")
@@ -127,10 +127,10 @@ def test_a_recipe_is_a_run_of_its_own_measured_and_finished_once(tmp_path):
     before = (folder / "seed-0.json").stat().st_mtime_ns
     assert play(made)[0] and (folder / "seed-0.json").stat().st_mtime_ns == before
     record, page = api.save_comparison(made)
-    assert [cell["state"] for cell in record["cells"]] == ["played", "refused"]
+    assert [cell["state"] for cell in record["cells"]] == ["played", "waiting", "refused"]
     assert record["reference"]["kid"]["value"] is not None and json.loads(json.dumps(record, allow_nan=False)) == record
     text = "\n".join(api.comparison_lines(record))
-    assert "gan is nearest to the data" in text and "classifier cannot be played" in text and "none" in text
+    assert "gan alone was measured" in text and "classifier cannot be played" in text and "none" in text
     shown = page.read_text("utf-8")
     assert shown.count("<img") == 4 and (folder / "seed-0" / "report.html").exists()
     assert f"cells/{folder.name}/seed-0/report.html" in shown
