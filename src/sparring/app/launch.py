@@ -106,7 +106,8 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise UsageError("HOST", "there is no such address", where=host, why=str(error), fix="127.0.0.1") from None
     for candidate in [0] if port == 0 else range(port, min(port + NEXT, 65536)):
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends small answers at once (TCP_NODELAY) only where the protocol is named; else each waits 40 ms
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((place[0], candidate, *place[2:]))
