@@ -211,14 +211,16 @@ def measure(probes: Curves) -> dict[str, Any] | None:
 
 
 def spark(probes: Curves, turns: Curves) -> dict[str, Any] | None:
-    """A small curve of what a run is judged by; of what G pays where that was measured less than three times."""
+    """A small curve of what a run is judged by; of what G pays, or of the loss where there is no G, if that was measured
+    less than three times."""
     for name, label in MEASURES.items():
         line = [value for value in probes.lines.get(name, []) if value is not None]
         if len(line) >= 3:
             return {"label": label, "values": _thinned(line)}
     costs = [paid({name: line[k] for name, line in turns.lines.items()}) for k in range(len(turns.images))]
     line = [row.get("G", next(iter(row.values()))) for row in costs if row]
-    return {"label": "what G pays", "values": _thinned(line)} if len(line) >= 3 else None
+    label = "what G pays" if any("G" in row for row in costs) else "the loss"
+    return {"label": label, "values": _thinned(line)} if len(line) >= 3 else None
 
 
 def _thinned(line: list[float]) -> list[float]:

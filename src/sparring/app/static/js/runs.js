@@ -15,7 +15,7 @@ function about(row) {
 }
 
 function thumb(row) {
-  const image = make("img", { class: `thumb pixels${row.unit === "images" && !row.translates ? " near" : ""}`, alt: "", loading: "lazy", decoding: "async" });
+  const image = make("img", { class: row.unit === "images" && !row.translates ? "thumb pixels near" : "thumb", alt: "", loading: "lazy", decoding: "async" });
   if (row.newest !== null) image.src = `/api/runs/${row.id}/grid/${row.newest}`;
   return make("span", { class: "thumb" }, row.newest === null ? make("span", { class: "soft", text: "…" }) : image);
 }

@@ -159,6 +159,8 @@ class Head {
   show(row) {
     const busy = row.state === "training" || row.state === "starting";
     const there = row.planned > 0;
+    if (this.state && this.state !== row.state) say(""); // what was announced has come
+    this.state = row.state;
     this.title.textContent = row.name;
     fill(this.told, pill(row));
     this.stop.hidden = !busy || !row.pid;
@@ -188,7 +190,7 @@ class Frames {
     this.place = place;
     this.list = [];
     this.kept = new Map();
-    this.image = make("img", { class: "grid pixels", alt: "" });
+    this.image = make("img", { class: "grid", alt: "", onload: () => this.image.classList.toggle("pixels", this.image.naturalWidth < this.image.clientWidth) });
     this.slider = make("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Moment of the samples", oninput: () => this.turn(Number(this.slider.value)) });
     this.where = make("output");
     this.play = make("button", { type: "button", text: "Play", onclick: () => this.run() });
