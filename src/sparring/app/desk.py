@@ -92,10 +92,7 @@ class Desk:
 
     def run(self, id: str) -> Path:
         """The directory of a run; `Unknown` where the roots have no such run (any longer)."""
-        known = self._runs.found.get(id)
-        if known is not None and (known / "recipe.yaml").is_file() and known.resolve() == known:
-            return known
-        return _one(id, self.runs(), "RUN", "there is no such run (any longer)")
+        return _one(id, self._runs, self.runs, "recipe.yaml", ("RUN", "there is no such run (any longer)"))
 
     def studies(self) -> dict[str, Path]:
         """Every study that is served, id → directory: below the roots, or the only one. It has a study.yaml."""
@@ -105,10 +102,7 @@ class Desk:
 
     def study(self, id: str) -> Path:
         """The directory of a study; `Unknown` where there is none (any longer)."""
-        known = self._studies.found.get(id)
-        if known is not None and (known / "study.yaml").is_file() and known.resolve() == known:
-            return known
-        return _one(id, self.studies(), "STUDY", "there is no such study (any longer)")
+        return _one(id, self._studies, self.studies, "study.yaml", ("STUDY", "there is no such study (any longer)"))
 
     def data(self) -> dict[str, Path]:
         """What may be trained on, id → folder or file: what lies in the data roots, and the roots themselves."""
@@ -117,10 +111,7 @@ class Desk:
 
     def datum(self, id: str) -> Path:
         """A folder or file of `data`; `Unknown` where there is none."""
-        known = self._data.found.get(id)
-        if known is not None and known.exists() and known.resolve() == known:
-            return known
-        return _one(id, self.data(), "DATA", "there is no such data folder (any longer)")
+        return _one(id, self._data, self.data, "", ("DATA", "there is no such data folder (any longer)"))
 
 
 def new_token() -> str:
@@ -128,10 +119,14 @@ def new_token() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _one(id: str, index: dict[str, Path], code: str, what: str) -> Path:
-    if not _ID.fullmatch(id) or id not in index:
-        raise Unknown(code, what, fix="reload the page")
-    return index[id]
+def _one(id: str, kept: _Kept, look: Callable[[], dict[str, Path]], mark: str, missing: tuple[str, str]) -> Path:
+    """The place of an id, as it was found before or is found now; however old that is, it still stands: it holds a file
+    `mark` (if that is said) and has not become a link since."""
+    for found in (lambda: kept.found, look):
+        place = found().get(id) if _ID.fullmatch(id) else None
+        if place is not None and (place / mark).exists() and place.resolve() == place:
+            return place
+    raise Unknown(*missing, fix="reload the page")
 
 
 def _index(places: Iterable[Path]) -> dict[str, Path]:
