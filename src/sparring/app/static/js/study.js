@@ -114,7 +114,7 @@ function pictures(study) {
     }));
     return [made("h3", name, of === "real" ? "real" : "made"), strip];
   });
-  $("pictures").replaceChildren(...rows, ...study.remarks.map((remark) => made("p", remark, "warn")));
+  $("pictures").replaceChildren(...rows, ...study.remarks.map((remark) => made("p", remark.split("; --")[0], "warn")));
 }
 
 // ── a new one ───────────────────────────────────────────────────────────────────────────────────────────────────────
