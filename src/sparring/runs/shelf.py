@@ -211,8 +211,8 @@ def measure(probes: Curves) -> dict[str, Any] | None:
 
 
 def spark(probes: Curves, turns: Curves) -> dict[str, Any] | None:
-    """A small curve of what a run is judged by; where that was measured less than three times, of what G pays, or of the
-    loss where there is no G."""
+    """A small curve of what a run is judged by; where that was measured less than three times, of what G pays, or of
+    the loss where there is no G."""
     for name, label in MEASURES.items():
         line = [value for value in probes.lines.get(name, []) if value is not None]
         if len(line) >= 3:
