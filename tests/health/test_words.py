@@ -11,7 +11,7 @@ from sparring.health import advice
 from sparring.health.rules import judge
 from sparring.health.table import table
 from sparring.health.verdict import HARD, LEVELS, TITLES, Context, Verdict
-from sparring.health.words import count, number, percent
+from sparring.health.words import count, number, percent, plus_minus
 from sparring.recipes import RECIPES
 from sparring.runs import recipe as recipes
 
@@ -46,6 +46,15 @@ def alone(name):
         found = judge(probes, turns, of)
         assert code in [verdict.code for verdict in found], (code, found)
         yield from ((verdict, of) for verdict in found)
+
+
+def test_what_stands_after_plus_minus_is_half_of_the_95_percent_interval():
+    """As the page and the charts draw it: of KID 0.0947 with a standard error of 0.027."""
+    of = histories.context("r3gan-minutes")
+    found = dict((what, now) for what, now, _ in table({"kid": 0.0947, "kid_se": 0.027}, of))
+    assert list(found.values()) == ["0.0947 ± 0.0529 (95 %)"] == [plus_minus(0.0947, 0.027)]
+    healthy = [v for v in judge([(50_000, {"kid": 0.0947, "kid_se": 0.027})], [], of) if v.code == "HEALTHY"]
+    assert "± 0.0529 (95 %)" in healthy[0].seen
 
 
 def test_every_verdict_can_be_said():

@@ -48,7 +48,7 @@ def measures(values: Mapping[str, float]) -> str:
     >>> measures({"modes": 8.0, "high_quality": 0.7416, "reverse_kl": 0.01234})
     'modes 8  high quality 74.2 %  reverse kl 0.0123'
     >>> measures({"kid": 0.0213, "kid_se": 0.0012, "saturated": 0.0, "coverage": 0.81})
-    'kid 0.0213 ± 0.0012  coverage 81.0 %'
+    'kid 0.0213 ± 0.0024 (95 %)  coverage 81.0 %'
     """
     names = [name for name in values if name in _MEASURED] or [
         name for name in values if name not in ("spent", "share")
@@ -56,7 +56,7 @@ def measures(values: Mapping[str, float]) -> str:
     told = []
     for name in names:
         value = f"{100 * values[name]:.1f} %" if name in _SHARES else f"{values[name]:.3g}"
-        around = f" ± {values[f'{name}_se']:.2g}" if f"{name}_se" in values else ""
+        around = f" ± {1.96 * values[f'{name}_se']:.2g} (95 %)" if f"{name}_se" in values else ""
         told.append(f"{name.replace('_', ' ')} {value}{around}")
     return "  ".join(told)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+NORMAL = 1.96
+"""Standard errors on either side of a value that a 95 % interval reaches."""
+
 
 def count(images: float) -> str:
     """A number of images, short.
@@ -45,12 +48,12 @@ def number(value: float) -> str:
 
 
 def plus_minus(value: float, error: float | None) -> str:
-    """A value with its standard error, if there is one.
+    """A value with half of its 95 % interval, if its standard error is known.
 
     >>> plus_minus(0.042, 0.0021), plus_minus(3.0, None)
-    ('0.042 ± 0.0021', '3')
+    ('0.042 ± 0.00412 (95 %)', '3')
     """
-    return f"{number(value)} ± {number(error)}" if error else number(value)
+    return f"{number(value)} ± {number(NORMAL * error)} (95 %)" if error else number(value)
 
 
 def times(factor: float) -> str:

@@ -81,7 +81,7 @@ export function pace(row) {
 
 export function measured(measure) {
   if (!measure) return null;
-  const around = measure.interval ? ` ± ${short((measure.interval[1] - measure.interval[0]) / 2)}` : "";
+  const around = measure.interval ? ` ± ${short((measure.interval[1] - measure.interval[0]) / 2)} (95 %)` : "";
   return make("span", { class: "measure" }, make("span", { class: "soft", text: `${measure.label} ` }), make("b", { text: short(measure.value) }), around);
 }
 
