@@ -332,6 +332,36 @@ def test_the_next_port_is_taken_where_one_is_in_use():
             assert port < second.getsockname()[1] < port + launch.NEXT
 
 
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_what_is_no_port_is_refused_with_the_range(port, tmp_path):
+    with pytest.raises(UsageError, match="0 to 65535"):
+        launch.app(str, str, roots=[tmp_path / "runs"], port=port, browser=False)
+    assert not (tmp_path / "runs").exists()
+    launch.check("127.0.0.1", None, [], port=65535)
+
+
+def test_the_folder_of_runs_is_made_and_that_is_said_or_refused(tmp_path):
+    said = []
+    launch.home(tmp_path, said.append)
+    assert not said
+    launch.home(tmp_path / "runs", said.append)
+    assert (tmp_path / "runs").is_dir() and said == [f"there was no folder {tmp_path / 'runs'}; it was made"]
+    with pytest.raises(UsageError, match="no such folder"):
+        launch.home(tmp_path / "rnus" / "deep", said.append)
+    assert not (tmp_path / "rnus").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="no folder"):
+        launch.home(tmp_path / "file", said.append)
+
+
+def test_a_file_that_is_too_large_is_told_in_mebibytes_with_what_to_do(empty):
+    sent = own_headers(empty, "application/octet-stream") | {"Content-Length": str(40 * 2**20)}
+    headers = [*sent.items(), ("host", HOST), cookies(empty)]
+    said = ask(create(empty), Ask("POST", "/api/translate/0123456789abcdef/picture", headers, b""))[0]
+    error = json.loads(said.body)["error"]
+    assert said.status == 413 and "more than 32 MiB" in error["what"] and "make it smaller" in error["fix"]
+
+
 def test_the_browser_is_opened_without_the_token_in_its_arguments(tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)

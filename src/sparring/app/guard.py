@@ -23,6 +23,8 @@ log = logging.getLogger("sparring.app")
 
 LIMITS = {"application/json": 2**18, "application/octet-stream": 2**25}
 """Bytes of a body by its Content-Type: 256 KiB, 32 MiB."""
+SMALLER = "make it smaller, or sparring translate RUN FILE on the command line"
+"""What to do about a picture that is too much for the page."""
 PATIENCE = 60.0
 """Seconds in which a body must have arrived."""
 UPLOADS = 4
@@ -150,7 +152,10 @@ class Guard:
 
 async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
     """All of a body, counted while it arrives. Raises `Refused` (413) as soon as it is known to be too long."""
-    large = Refused(413, "LARGE", f"more than {limit // 1024:,} KiB")
+    if limit >= 2**20:
+        large = Refused(413, "LARGE", f"the file has more than {limit // 2**20} MiB", fix=SMALLER)
+    else:
+        large = Refused(413, "LARGE", f"more than {limit // 1024:,} KiB")
     length = Headers(scope=scope).get("content-length", "0")
     if not length.isdecimal() or int(length) > limit:
         raise large

@@ -19,6 +19,8 @@ from sparring.errors import MachineError, UsageError
 
 NEXT = 20
 """Ports that are tried after one that is taken."""
+LAST = 65535
+"""The highest port there is."""
 SHORTEST = 8
 """Characters of a password."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -38,9 +40,9 @@ def app(
     from sparring.app.server import serve
 
     alone = only_study is not None
-    check(host, password, data_roots, study=alone)
+    check(host, password, data_roots, port=port, study=alone)
     if only_study is None:
-        Path(roots[0]).mkdir(parents=True, exist_ok=True)
+        home(Path(roots[0]), say)
     with tempfile.TemporaryDirectory(prefix="sparring-") as folder, listen(host, port) as listener:
         bound = int(listener.getsockname()[1])
         if port and bound != port:
@@ -68,8 +70,27 @@ def app(
     return 0
 
 
-def check(host: str, password: str | None, data_roots: Sequence[Path], *, study: bool = False) -> None:
+def home(folder: Path, say: Say) -> None:
+    """Make the folder of runs where there is none, and say so. `UsageError` where not even its parent is there: then
+    it is more likely a slip of the pen."""
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise UsageError("RUNS", "this is no folder", where=str(folder), fix="name the folder that holds the runs")
+    parent = folder.absolute().parent
+    if not parent.is_dir():
+        raise UsageError(
+            "RUNS", "there is no such folder, nor the one it would be made in", where=str(folder),
+            fix=f"check the name, or mkdir -p {parent}",
+        )  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    say(f"there was no folder {folder}; it was made")
+
+
+def check(host: str, password: str | None, data_roots: Sequence[Path], *, port: int = 0, study: bool = False) -> None:
     """Refuse what cannot be meant. study: nothing but a study is served."""
+    if not 0 <= port <= LAST:
+        raise UsageError("PORT", f"a port is a number from 0 to {LAST}", where=f"--port {port}", fix="8123 is usual")
     if not loopback(host) and password is None:
         what = "study serve STUDY" if study else "app"
         raise UsageError(
@@ -105,7 +126,7 @@ def listen(host: str, port: int) -> socket.socket:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     except OSError as error:
         raise UsageError("HOST", "there is no such address", where=host, why=str(error), fix="127.0.0.1") from None
-    for candidate in [0] if port == 0 else range(port, min(port + NEXT, 65536)):
+    for candidate in [0] if port == 0 else range(port, min(port + NEXT, LAST + 1)):
         # asyncio sends small answers at once (TCP_NODELAY) only where the protocol is named; else each waits 40 ms
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
@@ -119,7 +140,7 @@ def listen(host: str, port: int) -> socket.socket:
             raise MachineError("PORT", "this address cannot be listened on", where=f"{host}:{candidate}",
                                why=str(error.strerror), fix="another --port or --host") from None  # fmt: skip
         return listener
-    raise MachineError("PORT", f"port {port} and the next {NEXT - 1} are taken", fix="--port 0 takes any free one")
+    raise MachineError("PORT", f"port {port} and the next ones are taken", fix="--port 0 takes any free one")
 
 
 def hosts(host: str, port: int, names: Sequence[str] = ()) -> set[str]:
