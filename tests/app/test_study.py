@@ -18,7 +18,7 @@ from sparring import api
 from sparring.app.desk import Desk, identity
 from sparring.app.routes.study import counted
 from sparring.app.studies import Studies
-from sparring.study import plan
+from sparring.study import analyse, plan
 from sparring.study.store import Store
 
 VOTES = 10
@@ -127,6 +127,50 @@ def test_the_first_answer_stands_and_is_told(client: TestClient, home: str, plac
     again = vote(client, home, 3, "right", milliseconds=900)
     assert again["kept"] is False and again["answer"] == "left" and again["done"] == 1
     assert counts(place)["votes"] == 1
+
+
+def shown(client: TestClient, home: str, trial: int, look: int) -> bool:
+    said = client.post(f"{home}/shown", json={"trial": trial, "look": f"{look:032x}"})
+    assert said.status_code == 200, said.text
+    return bool(said.json()["show"])
+
+
+def test_a_page_that_is_loaded_again_is_counted_and_its_answer_does_not_count(
+    client: TestClient, home: str, place: Path
+) -> None:
+    sheet = begin(client, home)
+    with Store(place) as store:
+        kinds = {trial.number: trial.kind for trial in store.trials(0)}
+    twice = next(number for number, kind in kinds.items() if kind == "scored")
+    for number in (trial["number"] for trial in sheet["trials"]):
+        assert shown(client, home, number, 1) and shown(client, home, number, 1), "sent again is shown once"
+        if number == twice:
+            assert shown(client, home, number, 2), "in a second tab, or loaded again"
+        vote(client, home, number, "left" if number == twice else "right")
+        assert not shown(client, home, number, 3), "it is answered: nothing to show"
+    with Store(place) as store:
+        looks = {row["trial"]: row["looks"] for row in store.rows()}
+        kept = analyse.counted(store.study, [row | {"truth": row["answer"]} for row in store.rows()])
+    assert looks == {number: 1 + (number == twice) for number in looks} and len(looks) == VOTES
+    assert kept.late == 1 and twice not in {row["trial"] for row in kept.rows}
+
+
+def test_who_may_not_vote_shows_nothing(client: TestClient, home: str) -> None:
+    body = {"trial": 0, "look": f"{1:032x}"}
+    assert client.post(f"{home}/shown", json=body).status_code == 403
+    begin(client, home)
+    for wrong in ({"trial": VOTES}, {"trial": -1}, {"look": "../.."}, {"look": "0" * 33}):
+        assert client.post(f"{home}/shown", json=body | wrong).status_code == 422
+
+
+def test_an_answer_of_another_tab_is_not_told_to_this_one(client: TestClient, home: str) -> None:
+    begin(client, home)
+    first = vote(client, home, 0, "left")
+    assert first["own"] and first["feedback"]
+    assert vote(client, home, 0, "left") == first | {"kept": False}, "sent again since the answer to it was lost"
+    for answer in ("left", "right"):
+        other = vote(client, home, 0, answer, milliseconds=901)
+        assert not other["own"] and not other["kept"] and other["feedback"] is None
 
 
 def test_one_goes_on_where_one_stopped(client: TestClient, home: str) -> None:

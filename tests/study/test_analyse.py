@@ -14,6 +14,7 @@ from sparring.study.trials import trials_of
 def answers(study: Study, rater: int, **how: Any) -> list[dict[str, Any]]:
     """A rater who is right everywhere, except in trials of the kinds in `wrong`."""
     wrong, time, seen, stop = (how.get(k, d) for k, d in (("wrong", {}), ("time", 900), ("seen", None), ("stop", 999)))
+    looks = how.get("looks", 0)
     found, left = [], dict(wrong)
     for trial in trials_of(study, rater)[:stop]:
         right = trial.truth or study.answers[0]
@@ -24,7 +25,7 @@ def answers(study: Study, rater: int, **how: Any) -> list[dict[str, Any]]:
             "rater": rater, "trial": trial.number, "kind": trial.kind, "condition": trial.condition,
             "item": trial.item, "left": trial.images[0], "right": (*trial.images, None)[1], "left_of": trial.of[0],
             "right_of": (*trial.of, None)[1], "truth": trial.truth, "answer": right, "milliseconds": time,
-            "seen": seen, "at": 0.0,
+            "seen": seen, "at": 0.0, "looks": looks,
         })  # fmt: skip
     return found
 
@@ -45,6 +46,8 @@ def answers(study: Study, rater: int, **how: Any) -> list[dict[str, Any]]:
         ({"stop": 18}, ""),
         ({"seen": 1251}, "none of the answers counts"),
         ({"seen": 1250}, ""),
+        ({"looks": 1}, ""),
+        ({"looks": 2}, "none of the answers counts"),
     ],
 )
 def test_who_is_counted(how: dict[str, Any], why: str) -> None:

@@ -78,8 +78,12 @@ def _too_fast(study: Study, row: dict[str, Any]) -> bool:
 
 
 def _too_late(study: Study, row: dict[str, Any]) -> bool:
+    """Its pictures were to be seen for longer than the study says: too long at once, or more than once."""
+    if not study.seconds:
+        return False
     seen = row.get("seen")
-    return bool(study.seconds and seen is not None and seen > 1000 * study.seconds + study.rules.late_ms)
+    longer = seen is not None and seen > 1000 * study.seconds + study.rules.late_ms
+    return bool(longer or row.get("looks", 0) > 1)
 
 
 # ── the result ────────────────────────────────────────────────────────────────────────────────────────────────────

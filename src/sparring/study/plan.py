@@ -35,7 +35,8 @@ class Rules(_Said):
     """What is not counted, stated before anybody has answered.
 
     fast_ms:     an answer sooner than so many milliseconds after the pictures appeared.
-    late_ms:     an answer to pictures that were to be seen for so many milliseconds longer than the protocol says.
+    late_ms:     an answer to pictures that were to be seen for so many milliseconds longer than the protocol says, or
+                 more than once, where the protocol says how long.
     catch_wrong: a rater who got more catch trials wrong.
     fast_share:  a rater of whose answers a larger share was too fast.
     least:       a rater who answered a smaller share of the scored trials.
@@ -51,7 +52,7 @@ class Rules(_Said):
         """The rules in words."""
         return [
             f"an answer within {self.fast_ms} ms of the pictures appearing is not counted",
-            f"nor is one to pictures that were seen {self.late_ms} ms longer than they should have been",
+            f"nor is one to pictures that were seen {self.late_ms} ms longer than they should have been, or twice",
             f"a rater with more than {self.catch_wrong} wrong in catch trials is not counted",
             f"nor is one with more than {self.fast_share:.0%} of answers too fast",
             f"nor is one who answered fewer than {self.least:.0%} of the scored trials",

@@ -10,6 +10,8 @@ The schema (``study.db``, times in seconds since 1970, UTC):
     votes(rater, trial, answer, milliseconds, seen, at)
                                         primary key (rater, trial): the first answer stands; milliseconds from the
                                         moment the pictures appeared; seen: for how long they were, null if not told
+    looks(rater, trial, look, at)       each time that a page was about to show a trial that had no answer yet; look:
+                                        random, drawn by the page. Two of them: loaded again, or in a second tab
 
 WAL, synchronous=FULL: a transaction is on the disk when it is committed, so `Store.vote` returns only what a kill -9,
 or a power cut, does not take back. Several threads may use one `Store`, several processes one file.
@@ -36,6 +38,8 @@ from sparring.study.trials import Trial, trials_of
 
 MOST = 10_000
 """Raters of a study; more are somebody's script."""
+LOOKS = 100
+"""At one trial that are counted."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS raters (rater INTEGER PRIMARY KEY, token TEXT NOT NULL UNIQUE, enrolled REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (
@@ -50,11 +54,17 @@ CREATE TABLE IF NOT EXISTS votes (
   PRIMARY KEY (rater, trial), FOREIGN KEY (rater, trial) REFERENCES trials) WITHOUT ROWID;
 PRAGMA user_version = 1;
 """
+_LOOKS = """
+CREATE TABLE IF NOT EXISTS looks (
+  rater INTEGER NOT NULL, trial INTEGER NOT NULL, look TEXT NOT NULL, at REAL NOT NULL,
+  PRIMARY KEY (rater, trial, look), FOREIGN KEY (rater, trial) REFERENCES trials) WITHOUT ROWID;
+"""
 COLUMNS = (
     "rater", "trial", "kind", "condition", "item", "left", "right", "left_of", "right_of", "truth", "answer",
-    "milliseconds", "seen", "at",
+    "milliseconds", "seen", "at", "looks",
 )  # fmt: skip
-"""Of a vote, as `Store.rows` and `Store.export` give it."""
+"""Of a vote, as `Store.rows` and `Store.export` give it. looks: how often its pictures were shown before it, 0 where
+no page told."""
 _LONGEST = 86_400_000  # milliseconds: a day
 
 
@@ -80,6 +90,7 @@ class Store:
                 self._db.execute(f"PRAGMA {pragma}")
             if not self._db.execute("PRAGMA user_version").fetchone()[0]:
                 self._db.executescript(_SCHEMA)
+            self._db.executescript(_LOOKS)  # studies of the first days have no such table
         except sqlite3.Error as error:
             self._db.close()
             raise _broken(file, error) from None
@@ -153,18 +164,45 @@ class Store:
         for count in (milliseconds, 0 if seen is None else seen):
             if type(count) is not int or not 0 <= count <= _LONGEST:
                 raise UsageError("STUDY-TIME", "a time is a whole number of milliseconds", where=str(count)[:40])
-        known = None
         with self._writing():
-            if 0 <= rater < MOST and 0 <= trial < 2**31:
-                ask = "SELECT 1 FROM trials WHERE rater = ? AND trial = ?"
-                known = self._db.execute(ask, (rater, trial)).fetchone()
-            if known is None:
-                raise UsageError("STUDY-TRIAL", "this rater has no such trial", where=f"rater {rater}, trial {trial}")
+            self._known(rater, trial)
             done = self._db.execute(
                 "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (rater, trial, answer, milliseconds, seen, time.time()),
             )
             return done.rowcount == 1
+
+    def look(self, rater: int, trial: int, look: str) -> bool:
+        """A page is about to show the pictures of a trial. True: it may; False: the trial was answered before.
+
+        look: 32 hexadecimal digits drawn by the page for this one time, so that what is sent again counts once. Durable
+        when it returns. `UsageError` where there is no such trial.
+        """
+        with self._writing():
+            self._known(rater, trial)
+            if self._db.execute("SELECT 1 FROM votes WHERE rater = ? AND trial = ?", (rater, trial)).fetchone():
+                return False
+            count = "SELECT count(*) FROM looks WHERE rater = ? AND trial = ?"
+            if self._db.execute(count, (rater, trial)).fetchone()[0] < LOOKS:
+                self._db.execute(
+                    "INSERT INTO looks VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (rater, trial, look, time.time())
+                )
+            return True
+
+    def _known(self, rater: int, trial: int) -> None:
+        """`UsageError` unless this rater has this trial."""
+        if 0 <= rater < MOST and 0 <= trial < 2**31:
+            ask = "SELECT 1 FROM trials WHERE rater = ? AND trial = ?"
+            if self._db.execute(ask, (rater, trial)).fetchone():
+                return
+        raise UsageError("STUDY-TRIAL", "this rater has no such trial", where=f"rater {rater}, trial {trial}")
+
+    def stands(self, rater: int, trial: int) -> tuple[str, int] | None:
+        """The answer to a trial and its milliseconds, by which one that is sent again is known; None without any."""
+        with self._reading():
+            ask = "SELECT answer, milliseconds FROM votes WHERE rater = ? AND trial = ?"
+            found = self._db.execute(ask, (rater, trial)).fetchone()
+        return None if found is None else (str(found[0]), int(found[1]))
 
     def feedback(self, rater: int, trial: int) -> str:
         """The right answer of a practice trial that was answered; "" for any other trial, and where there is none."""
@@ -198,7 +236,9 @@ class Store:
         """Every answer with what was asked, `COLUMNS` of it, by rater and trial."""
         with self._reading():
             found = self._db.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM trials JOIN votes USING (rater, trial) ORDER BY rater, trial"
+                f"SELECT {', '.join(COLUMNS[:-1])}, "
+                "(SELECT count(*) FROM looks l WHERE l.rater = votes.rater AND l.trial = votes.trial) "
+                "FROM trials JOIN votes USING (rater, trial) ORDER BY rater, trial"
             ).fetchall()
         return [dict(zip(COLUMNS, row)) for row in found]
 

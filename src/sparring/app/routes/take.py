@@ -42,6 +42,13 @@ class Vote(Body):
     seen: Annotated[int, Field(ge=0, le=_DAY)] | None = None
 
 
+class Look(Body):
+    """look: random, drawn by the page each time that it is about to show the pictures of a trial."""
+
+    trial: Annotated[int, Field(ge=0, le=10_000)]
+    look: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+
+
 def raters(desk: Desk, workers: Workers) -> APIRouter:
     """What people who take a study may ask. They need no token of the launch where a study is served alone."""
     studies = Studies(desk)
@@ -81,16 +88,25 @@ def raters(desk: Desk, workers: Workers) -> APIRouter:
         store, _ = known(request, study)
         return sight(store, name)
 
+    @router.post("/api/take/{study}/shown")
+    def shown(request: Request, study: Id, body: Look) -> dict[str, bool]:
+        """Asked before pictures are shown: they are not where the trial was answered, in another tab. It is counted,
+        for an answer to pictures that were shown twice does not count."""
+        store, rater = known(request, study)
+        return {"show": store.look(rater, body.trial, body.look)}
+
     @router.post("/api/take/{study}/vote")
     def vote(request: Request, study: Id, body: Vote) -> dict[str, Any]:
-        """Says so once the answer is on the disk. The same may be sent again: the first answer stands, and is told."""
+        """Says so once the answer is on the disk. The same may be sent again: the first answer stands, and is told.
+        own: whether it is this one. Of an answer that was given elsewhere nothing is said of what is true."""
         store, rater = known(request, study)
         kept = store.vote(rater, body.trial, body.answer, body.milliseconds, body.seen)
+        own = kept or store.stands(rater, body.trial) == (body.answer, body.milliseconds)
         truth = store.feedback(rater, body.trial)
         answers = store.answered(rater)
         stands = answers[body.trial]
-        told = {"truth": truth, "right": stands == truth} if truth else None
-        return {"kept": kept, "answer": stands, "done": len(answers), "feedback": told}
+        told = {"truth": truth, "right": stands == truth} if truth and own else None
+        return {"kept": kept, "own": own, "answer": stands, "done": len(answers), "feedback": told}
 
     @router.get("/api/take/{study}/own")
     def own(request: Request, study: Id) -> dict[str, int]:
