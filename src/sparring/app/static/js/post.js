@@ -1,6 +1,8 @@
 // What a rater's page asks of the server. Nothing that was answered is given up: it is sent again until it is stored.
 
 const PATIENCE = [300, 600, 1200, 2500, 5000];
+const SLOW = 1000; // milliseconds without an answer after which it is said that there is none
+const HANGS = 15_000; // milliseconds after which a question is given up and asked again
 
 /** Asked in vain: `status` of HTTP (0: the server could not be reached) and what the server said of it. */
 export class Refused extends Error {
@@ -23,7 +25,7 @@ async function renew() {
 }
 
 async function once(path, body) {
-  const how = { credentials: "same-origin", cache: "no-store" };
+  const how = { credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(HANGS) };
   if (body !== undefined) {
     how.method = "POST";
     how.headers = { "Content-Type": "application/json", "X-Sparring-Token": token };
@@ -43,20 +45,26 @@ async function once(path, body) {
 /**
  * Ask until there is an answer. A GET without `body`, a POST with it; both may be sent twice without harm.
  *
- * trouble: told a sentence while the server does not answer, and "" when it does again.
+ * trouble: told a sentence while the server does not answer, after a second at the latest, and "" when it does again.
+ * waiting: this sentence.
  */
-export async function ask(path, body, trouble = () => {}) {
+export async function ask(path, body, trouble = () => {}, waiting = "The server does not answer. Trying again …") {
+  let told = false;
+  const tell = (text) => { told = true; trouble(text); };
   for (let tries = 0; ; tries++) {
+    const slow = setTimeout(() => tell(waiting), SLOW);
     try {
       const said = await once(path, body);
-      if (tries) trouble("");
+      clearTimeout(slow);
+      if (told) trouble("");
       return said;
     } catch (error) {
+      clearTimeout(slow);
       if (!(error instanceof Refused)) throw error;
       const stale = error.code === "TOKEN" || error.code === "STRANGER"; // the server was started anew
       if (!stale && error.status !== 0 && error.status !== 429 && error.status < 500) throw error;
-      if (error.code === "STRANGER") trouble("Open this page in a second tab and enter the password; then this one goes on.");
-      else if (!stale || tries) trouble("The server does not answer. Your answer is kept on this page and sent again …");
+      if (error.code === "STRANGER") tell("Open this page in a second tab and enter the password; then this one goes on.");
+      else if (!stale || tries) tell(waiting);
       await wait(PATIENCE[Math.min(tries, PATIENCE.length - 1)]);
       if (stale) await renew().catch(() => {});
     }

@@ -3,7 +3,7 @@
 
 import { decoded, expose, frames, period } from "/static/js/exposure.js";
 import { Refused, ask, wait } from "/static/js/post.js";
-import { KEYS, WORDS, lead, own, steps } from "/static/js/take_words.js";
+import { KEYS, WORDS, after, lead, own, steps } from "/static/js/take_words.js";
 
 const $ = (id) => document.getElementById(id);
 const HOME = `/api/take/${location.pathname.split("/").pop()}`;
@@ -21,7 +21,7 @@ function screen(name) {
 
 // ── what was pressed ────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** The one who waits for a key or a tap: {choose(index, moment), go()} or nothing. */
+/** The one who waits for a key or a tap: {choose(index, moment), go(), tap() anywhere on the page} or nothing. */
 let listener = {};
 let resting = false; // a pause was asked for
 
@@ -41,6 +41,9 @@ document.addEventListener("keydown", (event) => {
 });
 for (const id of ["start", "on"]) $(id).addEventListener("click", () => listener.go?.());
 $("rest").addEventListener("click", rest);
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.("#rest")) listener.tap?.();
+});
 
 function rest() {
   if ($("trial").hidden || resting) return;
@@ -109,9 +112,9 @@ function mark(pressed, open) {
 /**
  * Show the pictures and wait for an answer. An answer while they can be seen counts, and does not shorten them.
  *
- * seconds: null shows them until the answer.   onset: called when they appear. Resolves to {choice, milliseconds from onset to answer, shown}.
+ * seconds: null shows them until the answer. Resolves to {choice, milliseconds from onset to answer, shown, and show() and hide() to have them once more}.
  */
-async function look(pictures, seconds, frame, onset) {
+async function look(pictures, seconds, frame) {
   const stage = $("pictures");
   const shown = canvases(pictures);
   shown.forEach((canvas) => { canvas.style.visibility = "hidden"; });
@@ -143,46 +146,43 @@ async function look(pictures, seconds, frame, onset) {
       },
     };
   });
-  const began = (now) => { moment = now; mark(-1, true); onset(); };
+  const began = (now) => { moment = now; mark(-1, true); };
   if (seconds === null) {
     await expose({ show, hide: () => {}, milliseconds: 0, frame, began });
     const answer = await answered;
     hide();
-    return { ...answer, shown: answer.milliseconds };
+    return { ...answer, shown: answer.milliseconds, show, hide };
   }
   const lasted = await expose({ show, hide, milliseconds: seconds * 1000, frame, began });
   speak("Your answer?");
-  return { ...(await answered), shown: Math.round(lasted) };
+  return { ...(await answered), shown: Math.round(lasted), show, hide };
 }
 
-/** Practice says how it was: the buttons show it, a line says it. */
+/** Practice says how it was: the buttons show it, a line says it, and the pictures are there again. */
 async function feedback(words, choice, said) {
   const truth = words.choices.findIndex(({ value }) => value === said.truth);
   const buttons = [...$("choices").children];
   buttons[choice].classList.add(said.right ? "right" : "wrong");
   if (truth >= 0) buttons[truth].classList.add("right");
-  const text = `${said.right ? "Right" : "Wrong"}: ${words.truth[said.truth] ?? "look again"}.`;
+  const text = `${said.right ? "Yes" : "Wrong"}. ${words.truth[said.truth] ?? ""}`.trim();
   $("hint").className = `hint ${said.right ? "good" : "bad"}`;
   $("hint").textContent = `${text} Space or tap to go on.`;
   speak(text);
   await wait(250); // a second press on the same key is no wish to go on
   await new Promise((go) => {
-    listener = { go, choose: go };
-    $("stage").addEventListener("click", go, { once: true });
+    listener = { go, choose: go, tap: go };
+    $("go").hidden = false;
   });
+  $("go").hidden = true;
+  $("hint").textContent = "";
   listener = {};
 }
 
 // ── the whole ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** For how long the pictures of this trial were shown before the page was loaded again: it counts as seen. */
-function recall(number) {
-  const kept = JSON.parse(sessionStorage.getItem(HOME) ?? "{}");
-  return kept.number === number ? kept.shown : 0;
-}
-
-function remember(number, shown) {
-  sessionStorage.setItem(HOME, JSON.stringify({ number, shown }));
+/** Another tab was sooner: what it answered is not told here. Without a study there is nothing to say. */
+function notice(study) {
+  $("notice").textContent = study ? `This ${study.protocol === "single" ? "picture" : "pair"} was already answered, in another tab. Going on.` : "";
 }
 
 /** Pictures of a trial, decoded. A server that is away for a moment is waited for. */
@@ -205,14 +205,13 @@ async function run(study, sheet) {
   choices(words);
   $("question").textContent = study.question;
   const frame = await period();
-  const total = sheet.done + sheet.trials.length;
+  const { total } = study;
   let next = ready(sheet.trials[0]);
   next.catch(() => {}); // said where it is awaited
   for (const [at, trial] of sheet.trials.entries()) {
-    const number = sheet.done + at;
+    const { number } = trial;
     if (number === sheet.practice && sheet.practice > 0) {
-      const many = total - sheet.practice;
-      await between("Practice is over", `Now ${many} in earnest. From here on you are not told whether you were right.`);
+      await between("Practice is over", after(study));
     } else if (resting || (at > 0 && number > sheet.practice && (number - sheet.practice) % REST === 0)) {
       await between("A pause", `${number} of ${total} are done. Go on when you are ready.`);
     }
@@ -228,14 +227,25 @@ async function run(study, sheet) {
       next = ready(sheet.trials[at + 1]);
       next.catch(() => {});
     }
-    const earlier = recall(trial.number);
-    const seen = await look(pictures, study.seconds, frame, () => remember(trial.number, earlier + (study.seconds ?? 0) * 1000));
-    pictures.forEach((picture) => picture.close());
+    const { show } = await ask(`${HOME}/shown`, { trial: number, look: random() }, trouble);
+    if (!show) {
+      pictures.forEach((picture) => picture.close());
+      notice(study);
+      continue;
+    }
+    const seen = await look(pictures, study.seconds, frame);
+    notice();
     const said = await ask(`${HOME}/vote`, {
-      trial: trial.number, answer: words.choices[seen.choice].value, milliseconds: seen.milliseconds,
-      seen: Math.min(DAY, earlier + seen.shown),
-    }, trouble);
-    if (said.feedback) await feedback(words, seen.choice, said.feedback);
+      trial: number, answer: words.choices[seen.choice].value, milliseconds: Math.min(DAY, seen.milliseconds),
+      seen: Math.min(DAY, seen.shown),
+    }, trouble, "Not stored yet, trying again …");
+    if (!said.own) notice(study);
+    if (said.feedback) {
+      seen.show();
+      await feedback(words, seen.choice, said.feedback);
+      seen.hide();
+    }
+    pictures.forEach((picture) => picture.close());
   }
 }
 
@@ -288,7 +298,6 @@ async function main() {
   await going();
   listener = {};
   const sheet = await ask(`${HOME}/begin`, { token: random(), fresh }, trouble);
-  if (fresh) sessionStorage.removeItem(HOME);
   if (sheet.trials.length) await run(study, sheet);
   await thanks(study);
 }

@@ -11,14 +11,14 @@ const beside = [
 export const WORDS = {
   paired: {
     choices: beside,
-    truth: { left: "the left one is real", right: "the right one is real" },
+    truth: { left: "The real one was on the left.", right: "The real one was on the right." },
   },
   single: {
     choices: [
       { value: "real", label: "Real", key: "F", other: "←" },
       { value: "fake", label: "Fake", key: "J", other: "→" },
     ],
-    truth: { real: "it is real", fake: "a computer made it" },
+    truth: { real: "It is real.", fake: "A computer made it." },
   },
   preference: {
     choices: beside,
@@ -29,7 +29,7 @@ export const WORDS = {
 const count = (many, one, more = `${one}s`) => `${many} ${many === 1 ? one : more}`;
 
 export function lead(study) {
-  const many = study.total - study.practice;
+  const many = study.total;
   if (study.protocol === "single") return `You will see ${count(many, "picture")}, one at a time. Some are real, some were made by a computer. Which is which?`;
   if (study.protocol === "preference") return `You will see ${count(many, "pair")} of pictures. Say which one is better. There is no wrong answer.`;
   return `You will see ${count(many, "pair")} of pictures. In each pair one picture is real and the other was made by a computer. Which one is real?`;
@@ -43,10 +43,23 @@ export function steps(study) {
   return [
     "Look at the cross in the middle; the pictures follow.",
     time,
-    ...(study.practice ? [`The first ${study.practice} are practice${study.protocol === "preference" ? "." : ": you are told whether you were right. Later you are not."}`] : []),
+    ...(study.practice ? [`${study.practice === 1 ? "The first one is" : `The first ${study.practice} are`} practice${study.protocol === "preference" ? "." : ": you are told whether you were right. Later you are not."}`] : []),
+    noise[study.protocol],
     "You cannot go back. If you do not know, guess.",
-    "P makes a pause.",
+    ...(matchMedia("(any-hover: hover)").matches ? ["P makes a pause."] : []),
   ];
+}
+
+const noise = {
+  paired: "Some pictures may be nothing but noise: those are not real.",
+  single: "Some pictures may be nothing but noise: those are not real.",
+  preference: "Some pictures may be nothing but noise: the other one is better.",
+};
+
+/** When practice is over. */
+export function after(study) {
+  const told = study.protocol === "preference" ? "" : " From here on you are not told whether you were right.";
+  return `Now the other ${study.total - study.practice}.${told}`;
 }
 
 const percent = (part, whole) => `${Math.round((100 * part) / whole)}\u00a0%`;
@@ -56,7 +69,7 @@ export function own(study, said) {
   if (study.protocol === "preference" || !said.of) {
     return { text: "You have done all of it.", meaning: "Which pictures came from where is told by those who made the study.", share: null };
   }
-  const text = `You were right in ${said.right} of ${said.of} (${percent(said.right, said.of)}).`;
+  const text = `You were right in ${said.right} of the ${said.of} that count (${percent(said.right, said.of)}).`;
   const meaning = "Somebody who only guesses is right in about half of them: the dashed line."
     + (said.fooled_of ? ` You took ${said.fooled} of ${count(said.fooled_of, "made picture")} for real.` : "");
   return { text, meaning, share: said.right / said.of };
