@@ -153,6 +153,29 @@ def test_a_run_is_started_and_seen_to_finish(page: Any, live: Live) -> None:
     assert page.locator("li.run", has_text="from-the-page").locator(".pill").text_content() == "finished"
 
 
+def test_of_a_run_that_is_not_there_nothing_can_be_done(browser: Any, live: Live, home: Path) -> None:
+    """An old link, reloaded too; and a run that is removed while one looks at it, then one without checkpoints."""
+    context = browser.new_context(viewport=DESKTOP)
+    page = let_in(context, live)
+    page.goto(f"{page.url.partition('#')[0]}#run={'0' * 16}")
+    for _ in range(2):
+        page.wait_for_selector("text=There is no such run (any longer).")
+        assert page.locator("#view button").count() == 0 and page.locator("#view a").count() == 1
+        page.reload()
+    page.wait_for_selector("text=There is no such run (any longer).")
+    page.get_by_role("link", name="All runs").click()
+    lost = home / "runs" / "lost"
+    shutil.copytree(home / "runs" / "ring", lost)
+    shutil.rmtree(lost / "checkpoints")
+    page.get_by_role("link", name="lost", exact=True).click()
+    page.wait_for_selector("text=nothing can be gone on with")
+    assert not page.get_by_role("button", name="Train longer").is_visible()
+    shutil.rmtree(lost)
+    page.wait_for_selector("text=There is no such run (any longer).")
+    context.close()
+    assert not [line for line in page.wrong if "exception" in line]
+
+
 def test_a_drag_in_play_changes_the_picture(page: Any, live: Live) -> None:
     page.get_by_role("link", name="Play", exact=True).click()
     choose_run(page, "blobs")

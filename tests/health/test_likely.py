@@ -25,8 +25,8 @@ def test_one_look_sees_that_training_data_are_known_by_heart():
     found = looked(**FINE, **CATS)
     assert "HEALTHY" not in found
     sentence = found["OVERFITS"].sentence()
-    for part in ("-633 ± 58.8 (95 %)", "-1,210 ± 49 (95 %)", "1.9 standard deviations", "1,140", "more images", "--budget 15000",
-                 "--set width=16", "healthy: at most 0.5"):  # fmt: skip
+    for part in ("-633 ± 58.8 (95 %)", "-1,210 ± 49 (95 %)", "1.9 standard deviations", "1,140", "more images",
+                 "--budget 15000", "--set width=16", "healthy: at most 0.5"):  # fmt: skip
         assert part in sentence, part
 
 

@@ -131,6 +131,22 @@ def test_a_second_stop_sends_no_second_signal(tmp_path):
         child.stdin.close()
 
 
+def test_what_has_no_checkpoint_left_is_not_gone_on_with(tmp_path, shelf):
+    """It would begin anew, which nobody has asked for; one that has seen nothing yet may."""
+    run = make(tmp_path, upto=640)
+    assert not api.shelf_glance(shelf, run)["kept"]
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "best.json").write_text("{}")
+    for budget in ("", "+5m"):
+        with pytest.raises(CheckpointError, match="nothing can be gone on with"):
+            api.go_on(run, budget, key="k" * 16)
+    assert not Errand(run).record(), "nothing was begun"
+    (run / "checkpoints" / "000000000640").mkdir()
+    assert api.shelf_glance(shelf, run)["kept"]
+    young = make(tmp_path, "young", upto=0)
+    assert api.shelf_glance(shelf, young)["kept"]
+
+
 def test_what_was_sent_off_and_failed_says_why(tmp_path, shelf):
     run = api.begin_run(tmp_path, "nothing-here", budget="640", key="a" * 16)
     assert run == tmp_path.resolve() / "nothing-here" and api.pending_runs([tmp_path]) == [run]

@@ -164,18 +164,26 @@ def stop_run(run: Path) -> dict[str, Any]:
 
 def go_on(run: Path, budget: str = "", key: str = "") -> bool:
     """Begin ``sparring resume`` of a run in a process of its own; False if somebody trains it already.
+    `CheckpointError` where all that it learnt is gone: it would begin anew.
 
     budget: "+10m" or "+100k", as after ``--budget``; "": as planned.
     """
     from sparring.budget import parse_budget
+    from sparring.errors import CheckpointError
     from sparring.runs.directory import RunDirectory
     from sparring.runs.errands import Errand
-    from sparring.runs.keeper import keeper
+    from sparring.runs.keeper import keeper, kept
+    from sparring.runs.tail import Tail
 
-    RunDirectory(run).document()
     more = ["--budget", str(parse_budget(budget))] if budget else []
     if keeper(run) is not None:
         return False
+    tail = Tail(run / "log.jsonl", 1 << 20)
+    tail.catch_up()
+    if tail.seen and not kept(run):
+        raise CheckpointError("RUN-EMPTY", "no checkpoint is left, so nothing can be gone on with", where=run.name,
+                              fix="begin a new run, or put its checkpoints back")  # fmt: skip
+    RunDirectory(run).document()
     return Errand(run).send(["resume", str(run), *more], key)
 
 

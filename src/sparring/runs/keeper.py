@@ -113,6 +113,13 @@ def _elsewhere(run: Path) -> str:
     return ""
 
 
+def kept(run: Path) -> bool:
+    """Whether there is a checkpoint to go on from, by its name alone."""
+    with suppress(OSError), os.scandir(run / "checkpoints") as entries:
+        return any(entry.name.isdecimal() and entry.is_dir() for entry in entries)
+    return False
+
+
 def state(run: Path, tail: Tail, planned: int) -> State:
     """How a run stands, after `tail` has caught up. planned: images that it is to see; 0: unknown."""
     errand = Errand(run)

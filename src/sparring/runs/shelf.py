@@ -21,7 +21,7 @@ from typing import Any
 from sparring.errors import CheckpointError, UsageError
 from sparring.runs import document
 from sparring.runs.errands import FOLDER, Errand, plain
-from sparring.runs.keeper import state
+from sparring.runs.keeper import kept, state
 from sparring.runs.tail import Curves, Tail
 from sparring.types import paid
 
@@ -110,7 +110,7 @@ class Shelf:
             "unit": "points" if data.get("kind") == "points" else "images", "translates": "sides" in data,
             "images": tail.seen, "planned": planned, "rate": rate,
             "left": (planned - tail.seen) / rate if now.kind == "training" and rate and planned > tail.seen else None,
-            "touched": touched,
+            "touched": touched, "kept": not tail.seen or kept(run),
             "losses": paid(tail.turn), "belief": belief(tail.turn),
             "measure": measure(probes), "spark": spark(probes, tail.turns.curves()),
             "newest": grids[-1] if grids else None, "grids": len(grids),
@@ -271,7 +271,8 @@ def _told(record: dict[str, Any]) -> str:
 def _signs(run: Path) -> tuple[int, ...]:
     """When what a glance is made of was last written, and how long it is."""
     found = []
-    for path in (run / "log.jsonl", run / "recipe.yaml", run / "lock", run / "samples", Errand(run).slip):
+    names = ("log.jsonl", "recipe.yaml", "lock", "samples", "checkpoints")
+    for path in (*(run / name for name in names), Errand(run).slip):
         try:
             info = path.stat()
             found += [info.st_mtime_ns, info.st_size]

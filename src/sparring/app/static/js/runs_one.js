@@ -34,7 +34,8 @@ export function oneRun(view, id) {
       draw();
       judge();
     } catch (error) {
-      say(error);
+      if (error.status === 404) gone();
+      else say(error);
     } finally {
       state.looking = false;
       if (!state.ended && state.version !== state.story?.version && !state.timer) state.timer = setTimeout(look, EVERY);
@@ -82,21 +83,35 @@ export function oneRun(view, id) {
     fill(parts.foot, facts(story));
   }
 
+  /** Nothing can be done here: the run was removed, or the link is wrong. */
+  function gone() {
+    if (state.ended) return;
+    close();
+    document.title = "No such run · sparring";
+    fill(view, make("section", { class: "card hello" }, make("h2", { text: "No such run" }),
+      make("p", { role: "status", text: "There is no such run (any longer)." }), make("a", { class: "button", href: "#", text: "All runs" })));
+    view.setAttribute("aria-busy", "false");
+  }
+
   const end = live(`/api/live/${id}`, (row) => {
-    if (row.state === "gone") return say("This run is no longer there.");
+    if (state.ended) return;
+    if (row.state === "gone") return gone();
     if (state.story) head.show(state.story = { ...state.story, ...row });
     if (row.version === state.version) return;
     state.version = row.version;
-    if (state.timer) return; // a look is coming
+    if (state.timer || state.story?.version === row.version) return; // a look is coming, or saw it
     state.timer = setTimeout(look, Math.max(0, state.last + EVERY - Date.now()));
   });
-  return () => {
+  function close() {
+    if (state.ended) return;
     state.ended = true;
     clearTimeout(state.timer);
     end();
     charts.end();
     frames.end();
-  };
+  }
+  look(); // also where no event comes: of a run that is not there
+  return close;
 }
 
 function chartsIn(place, title, elements, note = "", folded = false) {
@@ -130,6 +145,7 @@ class Head {
     this.numbers = make("div", { class: "row numbers" });
     this.why = make("p", { class: "why" });
     this.sentence = make("p", { class: "soft small" });
+    this.stop.hidden = this.resume.hidden = this.more.hidden = this.forget.hidden = this.report.hidden = true; // until it is known how it stands
     const back = make("a", { href: "#", text: "All runs" });
     place.classList.add("card");
     fill(place, make("nav", { class: "small", "aria-label": "Up" }, "← ", back),
@@ -166,7 +182,7 @@ class Head {
     this.stop.hidden = !busy || !row.pid;
     this.stop.disabled = row.stopping;
     this.stop.textContent = row.stopping ? "Stopping …" : "Stop (saves)";
-    this.resume.hidden = this.more.hidden = busy || !there;
+    this.resume.hidden = this.more.hidden = busy || !there || !row.kept;
     this.resume.textContent = row.images >= row.planned ? "Train longer" : "Resume";
     this.more.options[0].hidden = this.more.options[0].disabled = row.images >= row.planned;
     if (row.images >= row.planned && this.more.value === "") this.more.value = "+5m";
@@ -175,8 +191,9 @@ class Head {
     fill(this.bar, progress(row));
     const numbers = Object.entries({ ...row.losses, ...row.belief }).map(([name, value]) => make("span", {}, make("span", { class: "soft", text: `${name} ` }), make("b", { text: short(value) })));
     fill(this.numbers, make("span", { text: far(row) }), make("span", { class: "soft", text: pace(row) }), measured(row.measure), ...numbers);
-    this.why.textContent = row.why;
-    this.why.hidden = !row.why;
+    const lost = there && !busy && !row.kept ? "No checkpoint is left, so nothing can be gone on with." : "";
+    this.why.textContent = [row.why, lost].filter(Boolean).join(" · ");
+    this.why.hidden = !this.why.textContent;
     this.why.classList.toggle("bad", row.state === "failed");
   }
 }
