@@ -8,6 +8,7 @@ from PIL import Image
 from tests.app.conftest import client_of, make_desk, own_headers
 
 from sparring import api
+from sparring.runs.examples import names
 
 SMALL = ("width=8", "d_width=8", "batch=2", "generator=unet")
 
@@ -70,7 +71,7 @@ def test_runs_that_translate_are_listed(client):
 def test_what_a_run_turns_into_what_is_said(client):
     emoji = client.get(f"/api/translate/{named(client, 'emoji')}").json()
     assert (emoji["given"]["channels"], emoji["made"]["channels"], emoji["size"]) == (1, 3, [16, 16])
-    assert emoji["noise"] and not emoji["back"]
+    assert emoji["noise"] and not emoji["back"] and emoji["names"] == ["A", "B"]
     maps = client.get(f"/api/translate/{named(client, 'maps')}").json()["given"]
     assert len(maps["legend"]) == len(maps["colours"]) == 2
     assert maps["values"] == [1, 2]
@@ -116,6 +117,19 @@ def test_what_is_no_image_is_refused_in_words(client, desk, data):
     answer = sent(client, desk, f"/api/translate/{named(client, 'emoji')}/picture", data)
     assert answer.status_code == 422
     assert answer.json()["error"]["what"]
+
+
+def test_a_picture_that_was_cut_off_is_told_so(client, desk):
+    whole = png(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8))
+    error = sent(client, desk, f"/api/translate/{named(client, 'emoji')}/picture", whole[: len(whole) // 2]).json()
+    assert "cut off" in error["error"]["fix"] and "damaged" in error["error"]["why"]
+
+
+def test_the_sides_are_called_as_their_folders_are():
+    two = {"source": "/a/horses", "into": "/b/zebras"}
+    assert names(two | {"direction": "AtoB"}) == ("horses", "zebras")
+    assert names(two | {"direction": "BtoA"}) == ("zebras", "horses")
+    assert names({"source": "/a/x", "into": "/b/x"}) == names({"source": "/a/x"}) == names({}) == ("A", "B")
 
 
 def test_wrong_requests_are_refused(client, desk):

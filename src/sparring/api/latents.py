@@ -106,7 +106,8 @@ def spot_film(
 
 def translates(run: Run) -> dict[str, Any]:
     """What an opened run turns into what, in plain values: given and made (channels, and of label maps their legend,
-    colours and values), size (H, W) that it was trained at, back (the way back too), noise, images seen."""
+    colours and values), size (H, W) that it was trained at, back (the way back too), noise, names of the
+    sides, images seen."""
     from sparring.runs import examples
 
     return examples.translates(run)

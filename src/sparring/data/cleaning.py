@@ -36,14 +36,14 @@ def _mended(why: str, pixels: int) -> str:
     """What to do about a picture that was refused for this reason.
 
     >>> _mended("damaged PNG: broken data stream", 0)
-    'the file is damaged or cut off: save or download it again'
+    'save or download it again: the file is damaged or cut off'
     """
     if why.endswith("megapixels"):
         return (
             f"make it smaller: at most {pixels // 10**6} megapixels, or sparring translate RUN FILE on the command line"
         )
     if why.startswith("damaged"):
-        return "the file is damaged or cut off: save or download it again"
+        return "save or download it again: the file is damaged or cut off"
     if why.startswith("too long"):
         return "cut it into shape"
     if why.startswith("empty"):

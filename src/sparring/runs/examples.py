@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from sparring.types import TranslatesBack
 def translates(run: Run) -> dict[str, Any]:
     """What an opened run turns into what, in plain values: given and made (channels, and of label maps the names,
     colours and values of classes), size (H, W) that it was trained at, back (whether it knows the way back), noise
-    (whether chance has a part in it), images seen. `UsageError` where it does not translate."""
+    (whether chance has a part in it), names of the two sides, images seen. `UsageError` where it does not translate."""
     game = able(run.game)
     data = run.document["data"]
     given, made = sides(data)
@@ -35,8 +35,22 @@ def translates(run: Run) -> dict[str, Any]:
             back = False
     return {
         "given": given.record(), "made": made.record(), "size": [height, width], "back": back,
-        "noise": bool(np.abs(calm - loud).max() > 1 / 255), "images": run.images,
+        "noise": bool(np.abs(calm - loud).max() > 1 / 255), "names": list(names(data)), "images": run.images,
     }  # fmt: skip
+
+
+def names(data: dict[str, Any]) -> tuple[str, str]:
+    """What to call (what is given, what is made), from what recipe.yaml says under ``data``: the folders of the two
+    sides where each has its own, else A and B.
+
+    >>> names({"source": "/photos/horses", "into": "/photos/zebras", "direction": "AtoB"})
+    ('horses', 'zebras')
+    >>> names({"source": "emoji", "into": None, "direction": "BtoA"})
+    ('B', 'A')
+    """
+    a, b = (PurePath(str(data.get(key) or "")).name for key in ("source", "into"))
+    two = (a, b) if a and b and a != b else ("A", "B")
+    return two if data.get("direction") != "BtoA" else (two[1], two[0])
 
 
 def given(path: Path | str, number: int) -> Image:

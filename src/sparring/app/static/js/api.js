@@ -59,12 +59,13 @@ export function events(path, onMessage) {
   return source;
 }
 
-/** Show an error, or a line of text, where a screen reader hears it. Nothing for what was aborted on purpose. */
-export function say(error) {
-  if (error?.name === "AbortError") return;
-  const place = document.querySelector("#say");
-  if (!place) return;
-  const text = typeof error === "string" ? error : [error?.what ?? String(error), error?.where, error?.why].filter(Boolean).join(": ");
+/**
+ * Show an error, or a line of text, where a screen reader hears it: at the top of the page, or in a place of its own.
+ * Nothing for what was aborted on purpose. `about`: what it is about, such as the name of a file.
+ */
+export function say(error, place = document.querySelector("#say"), about = "") {
+  if (error?.name === "AbortError" || !place) return;
+  const text = typeof error === "string" ? error : [about, error?.what ?? String(error), error?.where, error?.why].filter(Boolean).join(": ");
   const fix = error?.fix ? ` To mend it: ${error.fix}.` : "";
   place.textContent = text ? `${text}${/[.!?]$/.test(text) ? "" : "."}${fix}` : "";
   place.classList.toggle("bad", typeof error !== "string");

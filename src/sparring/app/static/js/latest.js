@@ -4,9 +4,9 @@ import { say } from "./api.js";
 
 /**
  * A function that runs `task` one call at a time: of the calls made while it runs only the last is kept. What goes wrong
- * is said, until it goes well again.
+ * is said, until it goes well again. `fault(error)` says it, and is told "" when it is over.
  */
-export function latest(task) {
+export function latest(task, fault = say) {
   let busy = false;
   let next;
   let failed = false;
@@ -19,10 +19,10 @@ export function latest(task) {
       next = undefined;
       try {
         await task(...now);
-        if (failed) say("");
+        if (failed) fault("");
         failed = false;
       } catch (error) {
-        say(error);
+        fault(error);
         failed = true;
       }
     }

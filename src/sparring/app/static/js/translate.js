@@ -2,7 +2,7 @@
 
 import { get, picture, say, upload } from "./api.js";
 import { asked, bitmap, fill, latest, plain, put, remember, thousands } from "./latest.js";
-import { Sketch, hex } from "./sketch.js";
+import { Sketch, hex, rgb } from "./sketch.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -31,6 +31,10 @@ const answer = latest(async () => {
   if (of !== run) return;
   await put(blob, $("answer"), $("answer-file"), `${plain(run.name)}-sketch.png`);
   $("took").textContent = `${Math.round(performance.now() - start)} ms`;
+  $("answered").hidden = false;
+}, (error) => {
+  $("answered").hidden = error !== ""; // it would be taken for what becomes of the sketch of now
+  say(error, $("sketch-wrong"));
 });
 
 const tone = (pixels, at) => (pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2];
@@ -58,6 +62,13 @@ function asClasses(pixels) {
 const apart = (a, b) => a.reduce((sum, level, k) => sum + (level - b[k]) ** 2, 0);
 const nearest = (colours, pixel) => colours.reduce((best, one) => (apart(one, pixel) < apart(best, pixel) ? one : best));
 
+const grey = () => given().channels === 1 && !given().legend.length;
+const greyOf = ([r, g, b]) => Math.round(0.299 * r + 0.587 * g + 0.114 * b);
+
+function asGreys(pixels) {
+  for (let at = 0; at < pixels.length; at += 4) pixels.fill(greyOf(pixels.subarray(at, at + 3)), at, at + 3);
+}
+
 function paper() {
   const { legend, colours, background } = given();
   return hex(legend.length ? colours[0] : background);
@@ -77,7 +88,8 @@ function begin() {
 function swatches() {
   const { legend, colours } = given();
   $("swatches").hidden = !legend.length;
-  $("colour-field").hidden = legend.length > 0;
+  $("colour-field").hidden = legend.length > 0 || grey();
+  $("grey-field").hidden = !grey();
   $("swatches").replaceChildren(
     ...legend.map((name, k) => {
       const button = document.createElement("button");
@@ -95,6 +107,7 @@ function swatches() {
 
 function setColour(colour) {
   sketch.colour = $("colour").value = colour;
+  $("grey").value = greyOf(rgb(colour));
   for (const button of $("swatches").children) button.setAttribute("aria-pressed", String(button.dataset.colour === colour));
   if (sketch.tool === "eraser") setTool("pen");
 }
@@ -112,8 +125,19 @@ function setSize(size) {
 /** Draw a Blob, or what an <img> holds, on the sheet. */
 async function show(picture) {
   const loaded = await bitmap(picture);
-  sketch.load(loaded, given().legend.length ? asClasses : undefined);
+  sketch.load(loaded, given().legend.length ? asClasses : grey() ? asGreys : undefined);
   loaded.close();
+}
+
+/** Draw a file on the sheet, or say beside it why not. */
+async function load(file) {
+  if (!file) return;
+  try {
+    await show(file);
+    say("", $("sketch-wrong"));
+  } catch {
+    say({ what: "this is no picture that the browser can read", fix: "a PNG or a JPEG" }, $("sketch-wrong"), file.name);
+  }
 }
 
 async function example() {
@@ -130,33 +154,48 @@ async function example() {
 const translate = latest(async () => {
   if (!own) return;
   const of = run;
+  const ofFile = own;
   $("doing").textContent = "translating …";
   try {
     const start = performance.now();
     const blob = await upload(address($("scale").value), own);
-    if (of !== run) return;
+    if (of !== run || ofFile !== own) return;
+    say("", $("wrong"));
     const name = plain((own.name ?? "picture").replace(/\.[^.]*$/, ""));
     await Promise.all([put(own, $("before")), put(blob, $("after"), $("after-file"), `${name}-${plain(run.name)}.png`)]);
     $("result").hidden = false;
     const { naturalWidth: width, naturalHeight: height } = $("after");
     $("doing").textContent = `${width} × ${height} pixels in ${((performance.now() - start) / 1000).toFixed(1)} s.${far(Math.min(width, height))}`;
   } catch (error) {
-    $("doing").textContent = "";
-    throw error;
+    if (of !== run || ofFile !== own) return;
+    forget();
+    say(error, $("wrong"), own.name ?? "");
   }
 });
 
+/** What to tell a person whose picture is of quite another size than the run was trained at; "" else. */
 function far(side) {
   const trained = Math.min(...able.size);
   const ratio = side / trained;
-  if ($("scale").value === "train" || (ratio > 0.25 && ratio < 4)) return "";
-  return ` The run was trained at ${trained} pixels: at the size of training it may do better.`;
+  if (ratio > 0.25 && ratio < 4) return "";
+  const seen = ` The run was trained at ${trained} pixels`;
+  if ($("scale").value !== "train") return `${seen}: at the size of training it may do better.`;
+  return ratio < 1 ? `${seen}: in one so much smaller there is little to translate.` : `${seen}: this was made at that size, and enlarged.`;
 }
 
 function take(file) {
   if (!file) return;
   own = file;
+  forget();
+  $("doing").textContent = "translating …"; // and perhaps one before is not done yet
   translate();
+}
+
+/** Show nothing of an earlier picture. */
+function forget() {
+  $("result").hidden = true;
+  $("doing").textContent = "";
+  say("", $("wrong"));
 }
 
 function cut(share) {
@@ -176,15 +215,16 @@ async function open(id) {
   const of = run;
   $("run").value = run.id;
   remember(run.id);
-  $("facts").textContent = "opening the run …";
+  $("facts").textContent = "opening the run (a few seconds the first time) …";
   const found = await get(`/api/translate/${run.id}`);
   if (of !== run) return;
   [able, number, seed] = [found, 0, 0];
-  $("way").value = "";
+  const [a, b] = able.names;
+  fill($("way"), [["", `${a} → ${b}`], ["back", `${b} → ${a}`]]);
   $("way-field").hidden = !able.back;
   $("noise-field").hidden = !able.noise;
-  $("result").hidden = true;
-  $("doing").textContent = "";
+  forget();
+  say("", $("sketch-wrong"));
   $("all").hidden = false;
   await anew();
 }
@@ -211,11 +251,11 @@ function listen() {
   for (const button of document.querySelectorAll("[data-tool]")) button.addEventListener("click", () => setTool(button.dataset.tool));
   $("size").addEventListener("input", () => setSize($("size").value));
   $("colour").addEventListener("input", () => setColour($("colour").value));
+  $("grey").addEventListener("input", () => setColour(hex(Array(3).fill(Number($("grey").value)))));
   $("undo").addEventListener("click", () => sketch.undo());
   $("clear").addEventListener("click", () => sketch.clear());
   $("load").addEventListener("change", () => {
-    const [file] = $("load").files;
-    if (file) show(file).catch(() => say("this is no picture that the browser can read"));
+    load($("load").files[0]);
     $("load").value = "";
   });
   $("example").addEventListener("click", () => {
@@ -248,7 +288,7 @@ function listenToFiles() {
   });
   $("scale").addEventListener("change", () => translate());
   document.addEventListener("paste", (event) => take([...event.clipboardData.files].find((file) => file.type.startsWith("image/"))));
-  for (const [place, taken] of [[$("drop"), take], [$("sheet"), (file) => file && show(file).catch(say)]]) {
+  for (const [place, taken] of [[$("drop"), take], [$("sheet"), load]]) {
     place.addEventListener("dragover", (event) => {
       event.preventDefault();
       place.classList.add("over");
@@ -280,7 +320,9 @@ function failed(error) {
 
 async function start() {
   listen();
+  $("facts").textContent = "looking for runs (a few seconds the first time) …";
   runs = await get("/api/translate");
+  $("facts").textContent = "";
   $("none").hidden = runs.length > 0;
   fill($("run"), runs.length ? runs.map((one) => [one.id, one.name]) : [["", "none yet"]]);
   $("run").disabled = !runs.length;
