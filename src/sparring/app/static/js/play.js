@@ -45,6 +45,8 @@ const showSamples = latest(async () => {
   const of = run;
   if (able.kind === "points") return;
   const said = { seed: seed(), first, n: MANY, columns: MANY };
+  $("tiles").setAttribute("aria-busy", "true"); // a run that draws part by part takes seconds
+  if (!$("tiles").children.length) $("range").textContent = "being made …";
   const sheet = await bitmap(await ask("samples", said));
   if (of !== run) return;
   const [width, height] = [sheet.width / MANY, sheet.height];
@@ -58,7 +60,11 @@ const showSamples = latest(async () => {
   $("tiles").replaceChildren(...tiles);
   $("range").textContent = `${first} to ${first + MANY - 1}`;
   $("before").disabled = first === 0;
+  $("tiles").setAttribute("aria-busy", "false");
   mark();
+}, (error) => {
+  $("tiles").setAttribute("aria-busy", "false");
+  say(error);
 });
 
 function tile(canvas, spot) {
@@ -175,6 +181,18 @@ const bent = () =>
     ? "It is bent along the sphere near which latents lie: a straight plane would cut through places that the run was never trained on."
     : "Latents of so few numbers lie on no sphere: it is straight.";
 
+/** What cannot be done, and why: one sentence for each reason. */
+function without() {
+  const not = { latents: ["no plane", "no walk"], mixing: ["no mixing of levels"], truncation: ["no truncation"] };
+  const reasons = new Set(Object.keys(not).map((name) => able.why[name]).filter(Boolean));
+  const sentence = (reason) => {
+    const texts = Object.entries(not).flatMap(([name, all]) => (able.why[name] === reason ? all : []));
+    const listed = texts.length > 1 ? `${texts.slice(0, -1).join(", ")} and ${texts.at(-1)}` : texts[0];
+    return `${listed[0].toUpperCase()}${listed.slice(1)}: ${reason}.`;
+  };
+  return [...reasons].map(sentence).join(" ");
+}
+
 /** A remark without what it says about the command line. */
 const short = (remark) => remark.split(";")[0];
 
@@ -184,7 +202,7 @@ async function open(id) {
   const at = version;
   $("run").value = run.id;
   remember(run.id);
-  $("facts").textContent = "opening the run …";
+  $("facts").textContent = "opening the run (a few seconds the first time) …";
   walk.stop();
   const found = await get(`/api/play/${run.id}`);
   if (at !== version) return;
@@ -193,6 +211,8 @@ async function open(id) {
   fill($("label"), [["", "each in turn"], ...able.classes.map((name, k) => [k, name])]);
   $("label-field").hidden = !able.classes.length;
   $("truncation-field").hidden = !able.truncates;
+  $("truncation-name").textContent = able.kind === "images" && !able.latents ? "Temperature of every draw" : "Truncation";
+  $("tiles").replaceChildren(); // those of the run before
   $("facts").textContent = facts();
   $("bent").textContent = bent();
   const flat = able.kind === "points";
@@ -201,8 +221,7 @@ async function open(id) {
   $("chosen").hidden = true;
   $("put").hidden = !able.latents;
   $("walks").hidden = !able.latents;
-  const not = { latents: "No plane and no walk", mixing: "No mixing of levels", truncation: "No truncation" };
-  $("why").textContent = Object.entries(not).filter(([name]) => able.why[name]).map(([name, text]) => `${text}: ${able.why[name]}.`).join(" ");
+  $("why").textContent = without();
   $("all").hidden = false;
   corners = [0, 1, 2].map((number) => ({ seed: seed(), number }));
   refresh();
@@ -269,7 +288,9 @@ function failed(error) {
 
 async function begin() {
   listen();
+  $("facts").textContent = "looking for runs (a few seconds the first time) …";
   runs = await get("/api/play");
+  $("facts").textContent = "";
   $("none").hidden = runs.length > 0;
   fill($("run"), runs.length ? runs.map((one) => [one.id, one.name]) : [["", "none yet"]]);
   $("run").disabled = !runs.length;

@@ -123,9 +123,10 @@ function words(moved) {
   if (frame.outside) facts.push(`${frame.outside} of ${frame.samples_drawn} dots outside, drawn on the border`);
   find("numbers").textContent = facts.join(" · ");
   const two = (value) => (Math.abs(value) < 0.005 ? 0 : value).toFixed(2);
-  const said = (value) => (value === null ? "nothing just now" : two(value));
+  const said = (value) => (value === null ? "not known yet" : two(value));
+  const pays = (who, value) => (value === null ? `${who} has not played ${frame.round ? "lately" : "yet"}` : `${who} pays ${two(value)}`);
   const level = Object.entries(about.levels).map(([player, value]) => `${player} ${two(value)}`).join(", ");
-  find("costs-now").textContent = `D (orange) pays ${said(history.recent(1))}, G (blue) ${said(history.recent(2))}${level ? `; at the equilibrium (dashed) ${level}` : ""}.`;
+  find("costs-now").textContent = `${pays("D (orange)", history.recent(1))}, ${pays("G (blue)", history.recent(2))}${level ? `; at the equilibrium (dashed) ${level}` : ""}.`;
   const what = about.probable ? "½ (dashed) is guessing" : "no probabilities here: only the gap counts";
   find("beliefs-now").textContent = `D(x) of data (orange) ${said(history.recent(3))}, D(G(z)) of samples (blue) ${said(history.recent(4))}; ${what}.`;
 }
