@@ -81,6 +81,8 @@ def test_looking_at_a_study_changes_nothing(client: TestClient, home: str, place
     said = client.get(home).json()
     assert said["protocol"] == "paired" and said["seconds"] == 1.0 and said["question"] == "Which one is real?"
     assert said["done"] == 0 and said["total"] == VOTES and said["practice"] == 2
+    page = client.get(home.replace("take", "study")).json()
+    assert page["asked"] == f"{VOTES} trials: 2 for practice, {VOTES - 4} that count, 2 catch trials"
     assert counts(place) == {"raters": 0, "finished": 0, "votes": 0}
 
 
@@ -330,7 +332,7 @@ def test_a_study_is_made_of_a_run_of_the_desk(library: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"runs": []}, {"runs": ["../../etc"]}, {"runs": ["0" * 16] * 2}, {"trials": 0}, {"seconds": 0}, {"path": "/"},
+        {"runs": []}, {"runs": ["../../etc"]}, {"runs": ["0" * 16] * 2}, {"trials": 0}, {"seconds": -1}, {"path": "/"},
         {"title": "x" * 201}, {"protocol": "duel"}, {"seed": -1},
     ],
 )  # fmt: skip

@@ -130,6 +130,7 @@ def test_what_cannot_be_asked(folders: tuple[Path, Path], translator: Path, tmp_
         ("STUDY-REAL", bright, {}),
         ("STUDY-MATCHED", bright, {"real": dark, "matched": True}),
         ("STUDY-SIZES", bright, {"real": tmp_path / "large"}),
+        ("STUDY-POINTS", "ring", {"real": dark}),
         ("STUDY-ASKED", bright, {"real": dark, "practice": 8}),
         ("STUDY-ASKED", bright, {"protocol": "preference"}),
         ("STUDY-ASKED", bright, {"real": dark, "seconds": -1}),
@@ -141,7 +142,7 @@ def test_what_cannot_be_asked(folders: tuple[Path, Path], translator: Path, tmp_
     for code, runs, how in asked:
         with pytest.raises(UsageError) as refused:
             design.new(runs, out=tmp_path / "study", **SMALL | how)
-        assert refused.value.code == code
+        assert refused.value.code == code and "--help" not in refused.value.fix
     with pytest.raises(DataError, match="STUDY-FEW"):
         design.new(bright, dark, out=tmp_path / "study", trials=40)
     assert not (tmp_path / "study").exists(), "nothing is left behind"
@@ -170,8 +171,10 @@ def test_the_command_line(folders: tuple[Path, Path], tmp_path: Path, capsys: py
     few = ["--trials", "8", "--practice", "2", "--catch", "2"]
     assert main(["study", "new", str(bright), "--against", str(bright), "--real", str(dark), *few, "--out", home]) == 0
     heard = capsys.readouterr()
-    assert heard.out.strip() == home and "Which one is real?" in heard.err and "not counted" in heard.err
+    assert heard.out.strip() == home and "not counted" in heard.err
+    assert "Which is real?\n" in heard.err and "10 trials: 2 for practice, 6 that count, 2 catch trials;" in heard.err
     with api.open_study(home) as store:
+        assert store.study.title == "Which is real?", "raters do not read what made the pictures"
         rater = store.enrol("some rater's token")
         for trial in store.trials(rater):
             store.vote(rater, trial.number, trial.truth, 700)

@@ -136,12 +136,22 @@ def facts(store: Store, id: str) -> dict[str, Any]:
         "trials": study.trials,
         "practice": study.practice,
         "catch": study.catch,
+        "asked": study.asked,
         "models": [{"letter": model.letter, "name": model.name, "images": model.images} for model in study.models],
         "rules": study.rules.lines(),
-        "remarks": [*(study.real.remarks if study.real else ()), *(r for m in study.models for r in m.remarks)],
+        "remarks": _remarks(store),
         "shown": shown,
         "counts": store.counts(),
     }
+
+
+def _remarks(store: Store) -> list[str]:
+    """What is to be known of the pictures, each once, with the name of its model and without what one would type."""
+    study = store.study
+    made = [(f"{model.name}: ", remark) for model in study.models for remark in model.remarks]
+    known = {remark for _, remark in made}
+    real = [("", remark) for remark in (study.real.remarks if study.real else ()) if remark not in known]
+    return list(dict.fromkeys(name + remark.split("; --")[0] for name, remark in [*real, *made]))
 
 
 def _typed(place: Path) -> str:

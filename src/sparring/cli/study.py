@@ -44,7 +44,7 @@ class Study(Command):
     """new: paired (which of two is real?), single (is this one real?) or preference (which of two made ones is
     better?)"""
     trials: Annotated[int, tyro.conf.arg(metavar="N")] = 50
-    """new: questions to each rater, those for practice among them"""
+    """new: trials of each rater: those for practice among them, catch trials besides"""
     seconds: Annotated[
         float | None, tyro.conf.arg(metavar="S", help_behavior_hint="(default: 1 if paired, else 0)")
     ] = None
@@ -52,7 +52,7 @@ class Study(Command):
     practice: Annotated[int, tyro.conf.arg(metavar="N")] = 10
     """new: how many of the trials come first, with feedback, and are never counted"""
     catch: Annotated[int, tyro.conf.arg(metavar="N")] = 6
-    """new: trials more with noise for a picture, which nobody who looks gets wrong"""
+    """new: catch trials besides, with noise for a picture, which nobody who looks gets wrong"""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """new: of samples, order and sides"""
     images: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: as a rater sees)")] = None
@@ -65,7 +65,7 @@ class Study(Command):
     """new: the checkpoint of each run"""
     device: Annotated[str, tyro.conf.arg(metavar="NAME")] = "auto"
     """new: cpu, cuda, mps or auto"""
-    heading: Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: the name of RUN)")] = ""
+    heading: Annotated[str, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: the question)")] = ""
     """new: what raters read"""
     fast: Annotated[int, tyro.conf.arg(metavar="MS")] = 200
     """new: answers sooner than this are not counted"""

@@ -245,10 +245,18 @@ def _warnings(study: Study, kept: Counted) -> list[str]:
     elif raters < statistics.SURE:
         found.append(f"{raters} raters: intervals hold what they promise from {statistics.SURE} raters on")
     if len(kept.excluded) > max(1, kept.answered) / 5:
-        found.append(f"{len(kept.excluded)} of {kept.answered} raters are not counted: look at the instructions")
+        found.append(f"{_left_out(kept)}: look at the instructions")
     if study.catch < 4:
         found.append("with fewer than 4 catch trials, who presses any key is hardly found")
     return found
+
+
+def _left_out(kept: Counted) -> str:
+    """Raters who stopped within practice are none that could count."""
+    if kept.answered == 1:
+        return "the only rater who got past practice is not counted"
+    are = "is" if len(kept.excluded) == 1 else "are"
+    return f"{len(kept.excluded)} of {kept.answered} raters who got past practice {are} not counted"
 
 
 def _groups(study: Study, kept: Counted) -> Iterable[set[int]]:

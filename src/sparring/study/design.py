@@ -61,8 +61,8 @@ def new(
     protocol, trials, practice, seed, catch, one_each: see `plan.Study`.   seconds: how long pictures are seen; 0: until
     the answer; None: 1 of "paired", else 0.   matched: both pictures of a trial are of one input (runs that translate
     pairs); None: in a preference of such runs.   images: different pictures of each model that count; None: as many as
-    a rater sees.   which: the checkpoint of each run.   title: what raters read.   out: a new directory, by default
-    ``runs/study-NAME``.
+    a rater sees.   which: the checkpoint of each run.   title: what raters read, by default one that names no model.
+    out: a new directory, by default ``runs/study-NAME``.
 
     Raises `UsageError` for what cannot be asked, `DataError` where there are too few real pictures.
     """
@@ -74,8 +74,8 @@ def new(
     if seconds is None:
         seconds = 1.0 if protocol == "paired" else 0.0
     asked: dict[str, Any] = {
-        "title": title or _name(places[0], named[0]), "protocol": protocol, "trials": trials, "practice": practice,
-        "seconds": seconds or None, "catch": catch, "seed": seed, "one_each": one_each,
+        "title": title or plan.TITLES.get(protocol, "A study"), "protocol": protocol, "trials": trials,
+        "practice": practice, "seconds": seconds or None, "catch": catch, "seed": seed, "one_each": one_each,
         "rules": rules.model_dump() if isinstance(rules, Rules) else rules or {},
         "models": [_model(k, at, name).model_dump() for k, (at, name) in enumerate(zip(places, named))],
         "real": {"source": str(real or named[0])} if protocol != "preference" else None,

@@ -109,7 +109,15 @@ class Drawing:
         return can and (not reals if asked is None else asked)
 
     def _opened(self, wanted: Wanted) -> Side:
-        side = open_side(wanted, self.progress)
+        try:
+            side = open_side(wanted, self.progress)
+        except UsageError as error:
+            if error.code != "EVALUATE-POINTS":
+                raise
+            raise UsageError(
+                "STUDY-POINTS", "this makes points, and a study needs pictures", where=wanted.text,
+                why="raters look at two pictures and say which is real", fix="name a run that was trained on pictures",
+            ) from None  # fmt: skip
         self._open.append(side)
         return side
 

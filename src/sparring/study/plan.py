@@ -27,6 +27,19 @@ QUESTIONS: dict[Protocol, str] = {
 }
 
 
+TITLES: dict[Protocol, str] = {"paired": "Which is real?", "single": "Real or not?", "preference": "Which is better?"}
+"""What raters read unless there is another title. It names no model."""
+
+
+def headed(title: str, question: str) -> str:
+    """A title with the question, unless it is one.
+
+    >>> headed("cats", "Which one is real?"), headed("Which is real?", "Which one is real?")
+    ('cats: Which one is real?', 'Which is real?')
+    """
+    return title if title in TITLES.values() else f"{title}: {question}"
+
+
 class _Said(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -101,9 +114,9 @@ class Study(_Said):
     protocol: "paired": a real and a made picture, which is real?   "single": one picture, real or fake?
               "preference": two made ones, which is better?
     seconds:  how long pictures are seen; None: until the answer.
-    trials:   answers of each rater, catch trials not counted.   practice: how many of them come first, with feedback
-              where there is a right answer, and are never counted.   catch: trials more, with noise for one picture,
-              mixed among the scored ones.
+    trials:   questions to each rater, catch trials not among them.   practice: how many of them come first, with
+              feedback where there is a right answer, and are never counted.   catch: catch trials besides, with noise
+              for one picture, mixed among the scored ones.
     seed:     of samples, of order, of sides.   matched: both pictures of a trial belong to the same input.
     one_each: each rater sees one model only (of a preference: one pair of models).
     models, real, rules, pictures: see there.   made_by: version of sparring.
@@ -144,6 +157,14 @@ class Study(_Said):
         return self.trials - self.practice
 
     @property
+    def asked(self) -> str:
+        """How many trials a rater has, and which: "14 trials: 2 for practice, 10 that count, 2 catch trials"."""
+        total, catches = self.trials + self.catch, f"{self.catch} catch trial{'s' * (self.catch != 1)}"
+        parts = [f"{self.practice} for practice"] * bool(self.practice) + [f"{self.scored} that count"]
+        parts += [catches] * bool(self.catch)
+        return f"{total} trial{'s' * (total != 1)}: {', '.join(parts)}"
+
+    @property
     def question(self) -> str:
         return QUESTIONS[self.protocol]
 
@@ -165,16 +186,14 @@ class Study(_Said):
 
     def lines(self) -> list[str]:
         """What a person should know of the study."""
-        count = f"{self.trials} trials: {self.practice} for practice, {self.scored} that count" + (
-            f"; and {self.catch} catch trials among them" if self.catch else ""
-        )
         seen = f"pictures are seen for {self.seconds:g} s" if self.seconds else "pictures are seen until the answer"
         made = [f"{m.letter}  {m.name}" + (f", {m.images:,} images seen" if m.images else "") for m in self.models]
         real = [f"real      {self.real.source}, {self.real.split}"] if self.real else []
         notes = [*(self.real.remarks if self.real else ()), *(r for m in self.models for r in m.remarks)]
         return [
-            f"study     {self.title}: {self.question}",
-            f"a rater   {count}; {seen}" + ("; one model each" if self.one_each and len(self.conditions) > 1 else ""),
+            f"study     {headed(self.title, self.question)}",
+            f"a rater   {self.asked}; {seen}"
+            + ("; one model each" if self.one_each and len(self.conditions) > 1 else ""),
             *(f"{'made' if k == 0 else '':<10}{line}" for k, line in enumerate(made)),
             *real,
             *(f"{'rules' if k == 0 else '':<10}{line}" for k, line in enumerate(self.rules.lines())),
@@ -226,8 +245,25 @@ def usable(values: dict[str, Any]) -> Study:
         return Study.model_validate(values)
     except ValidationError as error:
         raise UsageError(
-            "STUDY-ASKED", "there can be no such study", why=_reasons(error), fix="sparring study new --help"
+            "STUDY-ASKED", "there can be no such study", why=_reasons(error), fix=_mended(values, error)
         ) from None
+
+
+def _mended(values: dict[str, Any], error: ValidationError) -> str:
+    """What to type instead."""
+    place = error.errors()[0]["loc"]
+    if place:
+        flag = {"rules": place[-1], "title": "heading"}.get(str(place[0]), place[0])
+        flag = str(flag).removesuffix("_ms").replace("_", "-")
+        return f"leave --{flag} out for the usual one, or give another"
+    trials, practice = values["trials"], values["practice"]
+    if practice >= trials:
+        return f"--trials {practice + 40} --practice {practice}" + (
+            f", or --practice {trials // 5}" if trials > 1 else ""
+        )
+    if values["protocol"] == "preference":
+        return "name the second model: --against RUN"
+    return "name real pictures: --real DATA"
 
 
 def _reasons(error: ValidationError) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sparring.study.plan import headed
+
 
 def lines(record: dict[str, Any]) -> list[str]:
     """The record of `analyse.result` as text: the table, what it means, who was not counted."""
     study, raters, answers = record["study"], record["raters"], record["answers"]
-    said = [f"{study['title']}: {study['question']}"]
+    said = [headed(study["title"], study["question"])]
     said.append(
         f"{_many(raters['counted'], 'rater')}, {_many(answers['counted'], 'answer')}"
         + (f"; pictures seen for {study['seconds']:g} s" if study["seconds"] else "")
@@ -50,16 +52,30 @@ def _table(record: dict[str, Any]) -> list[str]:
 
 def _interval(found: dict[str, Any]) -> str:
     ends = f" [{found['low']:.2f}, {found['high']:.2f}]" if found["low"] is not None else ""
-    return f"{found['value']:.2f}{ends}"
+    return _minus(f"{found['value']:.2f}{ends}")
+
+
+def _two(number: float) -> str:
+    return _minus(f"{round(number, 2) + 0.0:.2f}")
+
+
+def _minus(numbers: str) -> str:
+    return numbers.replace("-", "−")
 
 
 def _difference(one: dict[str, Any]) -> str:
     a, b = (f"{letter} {name}" for letter, name in zip((one["a"], one["b"]), one["names"]))
-    if one["value"] is None or one["low"] is None:
-        return f"{a} against {b}: nothing to compare yet"
+    if one["value"] is None:
+        of = "one of them" if one["test"].startswith("Welch") else "both"
+        return f"{a} against {b}: nothing to compare yet, there is no rater who counts for {of}"
+    if one["low"] is None:
+        return (
+            f"{a} against {b}: nothing to compare yet, {_many(one['raters'], 'rater')} of whom answers count: too few"
+        )
     clear = "" if one["low"] <= 0 <= one["high"] else f"; {a if one['value'] > 0 else b} fools more"
+    ends = _minus(f"{100 * one['value']:+.1f} % [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]")
     return (
-        f"{a} − {b}: {100 * one['value']:+.1f} % [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}], "
+        f"{a} − {b}: {ends}, "
         f"{p_value(one['p_holm'])} ({one['test']}{'; corrected by Holm' if one['p_holm'] != one['p'] else ''}){clear}"
     )
 
@@ -67,9 +83,9 @@ def _difference(one: dict[str, Any]) -> str:
 def _reliability(found: dict[str, Any]) -> list[str]:
     if found["alpha"] is None:
         return []
-    said = f"agreement    Krippendorff's alpha {round(found['alpha'], 2) + 0.0:.2f}"
+    said = f"agreement    Krippendorff's alpha {_two(found['alpha'])}"
     if found["split_half"] is not None:
-        said += f"; two halves of the raters agree about pictures at {round(found['split_half'], 2) + 0.0:.2f}"
+        said += f"; two halves of the raters agree about pictures at {_two(found['split_half'])}"
     return [said]
 
 

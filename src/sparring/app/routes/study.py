@@ -32,7 +32,7 @@ _Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 
 class New(Body):
     """A study of one run or more. real: a run or a data set of the desk, whose pictures are the real ones; None: those
-    of the first run's own data. seconds: None until the answer. The rest as of `api.new_study`."""
+    of the first run's own data. seconds: 0 or None until the answer. The rest as of `api.new_study`."""
 
     runs: Annotated[tuple[_Id, ...], Field(min_length=1, max_length=8)]
     real: _Id | None = None
@@ -41,7 +41,7 @@ class New(Body):
     trials: Annotated[int, Field(ge=1, le=500)] = 50
     practice: Annotated[int, Field(ge=0, le=100)] = 10
     catch: Annotated[int, Field(ge=0, le=50)] = 6
-    seconds: Annotated[float, Field(ge=0.05, le=60)] | None = 1.0
+    seconds: Annotated[float, Field(ge=0, le=60)] | None = 1.0
     one_each: bool = False
     seed: Seed = 0
 

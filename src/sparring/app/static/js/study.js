@@ -61,7 +61,7 @@ async function show(id) {
   $("take").href = `/take/${id}`;
   $("csv").href = `/api/study/${id}/export/csv`;
   $("json").href = `/api/study/${id}/export/json`;
-  $("serve").textContent = `sparring study serve ${study.place} --host 0.0.0.0 --password …`;
+  $("serve").textContent = `SPARRING_PASSWORD=… sparring study serve ${study.place} --host 0.0.0.0`;
   $("rules").replaceChildren(...study.rules.map((rule) => made("li", rule)));
   $("result").replaceChildren();
   pictures(study);
@@ -87,13 +87,11 @@ async function show(id) {
 function about(study) {
   const made = study.models.map((model) => model.name + (model.images ? ` after ${model.images.toLocaleString("en")} images` : ""));
   const time = study.seconds === null ? "pictures stay until the answer" : `pictures are seen for ${study.seconds} s`;
-  const catches = study.catch ? ` and ${study.catch} catch trials` : "";
-  return `“${study.question}” Made by ${made.join(", ")}. A person answers ${count(study.trials, "trial")}`
-    + `${study.practice ? `, ${study.practice} of them practice,` : ""}${catches}; ${time}.`;
+  return `“${study.question}” Made by ${made.join(", ")}. A person answers ${study.asked}; ${time}.`;
 }
 
 function tiles(study, counts) {
-  const all = [["people began", counts.raters], ["finished", counts.finished], ["answers", counts.votes]];
+  const all = [["people began", counts.raters], ["finished", counts.finished], ["answers, practice and catch trials too", counts.votes]];
   $("tiles").replaceChildren(...all.map(([name, value]) => {
     const tile = made("div");
     tile.append(made("dt", name), made("dd", value.toLocaleString("en")));
@@ -114,7 +112,7 @@ function pictures(study) {
     }));
     return [made("h3", name, of === "real" ? "real" : "made"), strip];
   });
-  $("pictures").replaceChildren(...rows, ...study.remarks.map((remark) => made("p", remark.split("; --")[0], "warn")));
+  $("pictures").replaceChildren(...rows, ...study.remarks.map((remark) => made("p", remark, "soft")));
 }
 
 // ── a new one ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,7 @@
 // What a study found: a sentence for each model, where its interval lies, and the table behind it.
 
 const SVG = "http://www.w3.org/2000/svg";
+const minus = (number) => number.toFixed(2).replace("-", "−");
 const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)}\u00a0%`;
 const between = ({ low, high }) => (low === null ? "" : ` (95 %: ${percent(low)} to ${percent(high)})`);
 const chance = (p) => (p < 0.0001 ? "p < 0.0001" : `p = ${p.toPrecision(2)}`);
@@ -66,25 +67,25 @@ function difference(one) {
 function reliability(result) {
   const { raters, answers, reliability: agree, milliseconds: time } = result;
   const left = [];
-  if (raters.excluded.length) left.push(`${raters.excluded.length} of ${raters.answered} raters`);
+  if (raters.excluded.length) left.push(`${raters.excluded.length} of ${raters.answered} raters who got past practice`);
   if (answers.too_fast) left.push(`${answers.too_fast} answers that were too fast`);
   if (answers.too_late) left.push(`${answers.too_late} answers to pictures that were seen too long`);
   const lines = [];
   if (time) lines.push(`Half of the answers took ${Math.round(time.low)} to ${Math.round(time.high)} ms.`);
-  if (agree.alpha !== null) lines.push(`Raters agree about which pictures fool at α = ${agree.alpha.toFixed(2)} (1 is always, 0 is by chance).`);
+  if (agree.alpha !== null) lines.push(`Raters agree about which pictures fool at α = ${minus(agree.alpha)} (1 is always, 0 is by chance).`);
   lines.push(left.length ? `Not counted by the rules: ${left.join(", ")}.` : "Everybody counts.");
   return [made("p", lines.join(" "), "soft"), ...raters.excluded.slice(0, 5).map((one) => made("p", `Rater ${one.rater}: ${one.why}.`, "soft"))];
 }
 
 function table(found, what) {
-  const head = ["Model", "Raters", "Answers", `${what === "fooled" ? "Fooled" : "Preferred"}, 95 %`, "d′ (0: guessing)", "Against 50 %"];
+  const head = ["Model", "Raters", "Answers that count", `${what === "fooled" ? "Fooled" : "Preferred"}, 95 %`, "d′ (0: guessing)", "Against 50 %"];
   const row = made("tr");
   row.append(...head.map((text) => Object.assign(made("th", text), { scope: "col" })));
   const body = found.map((one) => {
     const line = made("tr");
     const prime = one.d_prime;
     const sure = prime && prime.value !== null
-      ? `${prime.value.toFixed(2)}${prime.low === null ? "" : ` (${prime.low.toFixed(2)} to ${prime.high.toFixed(2)})`}` : "";
+      ? `${minus(prime.value)}${prime.low === null ? "" : ` (${minus(prime.low)} to ${minus(prime.high)})`}` : "";
     const cells = [one.raters, one.answers.toLocaleString("en"), inPaper(one[what]), sure, chance(one.against_half.raters)];
     line.append(Object.assign(made("th", one.name), { scope: "row" }), ...cells.map((text) => made("td", text)));
     return line;
