@@ -28,7 +28,7 @@ def test_the_most_serious_comes_first_with_evidence_and_what_to_try(run, capsys)
     said = capsys.readouterr()
     assert said.err == ""
     text = said.out
-    assert re.search(r"^MODE-COLLAPSE  mode collapse \(serious, certain, since image 45,562\)$", text, re.M), text
+    assert re.search(r"^MODE-COLLAPSE  mode collapse \(serious, certain, since point 45,562\)$", text, re.M), text
     order = [text.index(word) for word in ("MODE-COLLAPSE", "  seen ", "  means ", "  try ", "signals", "when to stop")]
     assert order == sorted(order)
     assert "25.5 %" in text or "26 %" in text, text
@@ -63,7 +63,7 @@ def test_findings_are_no_errors_and_a_healthy_run_is_called_so(run, tmp_path, ca
 def test_a_fresh_look_says_where_it_looked(run, capsys):
     assert main(["doctor", str(run), "--which", "640"]) == 0
     said = capsys.readouterr()
-    assert "at image 640 (this checkpoint, looked at now)" in said.out
+    assert "at point 640 (this checkpoint, looked at now)" in said.out
     assert "looking at the run" in said.err
 
 

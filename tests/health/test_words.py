@@ -57,6 +57,16 @@ def test_what_stands_after_plus_minus_is_half_of_the_95_percent_interval():
     assert "± 0.0529 (95 %)" in healthy[0].seen
 
 
+def test_of_points_no_image_is_counted():
+    of = dataclasses.replace(histories.context("gan-points"), kind="points")
+    told = 0
+    for _code, _level, probes, turns, _ in histories.situations("gan-points"):
+        for verdict in judge(probes, turns, of):
+            told += 1
+            assert not re.search(r"\bimage \d", verdict.sentence()), verdict.sentence()
+    assert told
+
+
 def test_every_verdict_can_be_said():
     codes = {verdict.code for name in ("r3gan-minutes", "cgan", "pix2pix") for verdict, _ in said(name)}
     codes |= {verdict.code for verdict, _ in alone("vae")}

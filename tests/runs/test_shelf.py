@@ -322,6 +322,25 @@ def test_a_measure_comes_with_its_interval():
     assert shelves.measure(Curves()) is None and shelves.spark(Curves(), Curves()) is None
 
 
+def test_what_was_not_judged_is_not_praised(tmp_path):
+    """Without probes only the log speaks: a D that is always right in its second half is told as a remark."""
+
+    def said(name, right, rows=10):
+        run = make(tmp_path, name, upto=0)
+        (run / "data.json").write_text(json.dumps({"name": "ring", "used": 100_000, "held_out": 5000}))
+        values = ({"G/fake": 3.0, "D/true_positive": right(k), "D/true_negative": right(k)} for k in range(1, rows + 1))
+        (run / "log.jsonl").write_text("".join(turn(64 * k, **each) for k, each in enumerate(values, 1)))
+        return api.run_verdicts(run)
+
+    won = said("won", lambda k: 0.5 if k < 5 else 0.99)
+    assert "Only its log could be judged" in won["unjudged"] and "nothing was measured" in won["unjudged"]
+    assert "right about 99 % or more of the real and of the generated points" in won["unjudged"]
+    for name, right, rows in (("even", lambda k: 0.9, 10), ("lost", lambda k: 0.99 if k < 8 else 0.9, 10),
+                              ("short", lambda k: 1.0, 3)):  # fmt: skip
+        told = said(name, right, rows)["unjudged"]
+        assert "Only its log could be judged" in told and "remark" not in told, name
+
+
 # ── what is offered ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

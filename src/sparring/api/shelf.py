@@ -101,8 +101,9 @@ def pending_runs(roots: Iterable[Path]) -> list[Path]:
 
 def run_verdicts(path: str | Path) -> dict[str, Any]:
     """What the doctor concludes from the log of a run, with its table, in plain JSON values; in "sentence" what was
-    trained on what, and in "equilibrium" what each term costs where G is right and D can only guess."""
-    from sparring.report.conclusions import sentence
+    trained on what, in "unjudged" what is said where there is no verdict, and in
+    "equilibrium" what each term costs where G is right and D can only guess."""
+    from sparring.report.conclusions import not_judged, sentence
     from sparring.report.facts import read
     from sparring.runs.board import equilibrium_terms
     from sparring.runs.doctor import diagnose
@@ -114,6 +115,7 @@ def run_verdicts(path: str | Path) -> dict[str, Any]:
     rest = equilibrium_terms(facts.said("config"))
     verdicts = [{**verdict.record(), "title": verdict.title} for verdict in found.verdicts]
     more = {"verdicts": verdicts, "table": found.table, "sentence": sentence(facts), "equilibrium": rest}
+    more["unjudged"] = "" if found.verdicts else not_judged(facts)
     return plain({**found.record(), **more})
 
 

@@ -51,7 +51,7 @@ def lines(found: Diagnosis) -> list[str]:
     """What is the matter, for people."""
     said = [f"{found.run}: {found.about}", found.state, ""]
     for verdict in found.verdicts:
-        since = f", since image {verdict.since:,}" if verdict.since else ""
+        since = f", since {verdict.unit} {verdict.since:,}" if verdict.since else ""
         how = f" ({_LEVELS[verdict.level]}, {verdict.sure}{since})" if verdict.level != "fine" else ""
         said.append(f"{verdict.code}  {verdict.title}{how}")
         said += _paragraph("seen", f"{verdict.seen}.") + (_paragraph("means", verdict.means) if verdict.means else [])

@@ -15,7 +15,7 @@ from sparring.health.history import History
 from sparring.health.table import outside
 from sparring.health.thresholds import Thresholds, usual
 from sparring.health.verdict import HARD, Context, Verdict, order
-from sparring.health.words import count, number, percent, plus_minus, without_g
+from sparring.health.words import count, number, of_points, percent, plus_minus, without_g
 
 __all__ = ["RULES", "Context", "Verdict", "judge"]
 
@@ -90,12 +90,19 @@ def judge(
     found = [_with_kept(verdict, context) for k, verdict in enumerate(found) if not _said(found[:k], verdict)]
     if h.probes and not any(v.level in ("warn", "hard") or v.code in HARD for v in found):
         found += [verdict] if (verdict := healthy(h, {v.code for v in found})) is not None else []
-    return sorted(map(of_one, found) if context.solo else found, key=order)
+    found = list(map(of_one, found)) if context.solo else found
+    return sorted(map(on_points, found) if context.kind == "points" else found, key=order)
 
 
 def of_one(verdict: Verdict) -> Verdict:
     """The same of a game without G and D."""
     return replace(verdict, seen=without_g(verdict.seen), means=without_g(verdict.means))
+
+
+def on_points(verdict: Verdict) -> Verdict:
+    """The same of a run that has seen points."""
+    return replace(verdict, seen=of_points(verdict.seen), means=of_points(verdict.means),
+                   advice=of_points(verdict.advice), unit="point")  # fmt: skip
 
 
 SIGN_OF = {
@@ -113,9 +120,8 @@ def healthy(h: History, told: Collection[str] = ()) -> Verdict | None:
     told by no verdict, is named here: nobody is to find it in the table. told: the codes of the verdicts there are."""
     c, parts, last, young = h.context, [], len(h.probes) - 1, False
     if (auc := h.now("auc")) is not None:
-        fine = "any" if c.translates else f"{percent(h.t.d_fooled)} to {percent(h.t.d_wins)}"
-        parts.append(f"D orders {percent(auc)} of the pairs of a held-out and a generated sample rightly (healthy: "
-                     f"{fine})")  # fmt: skip
+        fine = "" if c.translates else f" (healthy: {percent(h.t.d_fooled)} to {percent(h.t.d_wins)})"
+        parts.append(f"D orders {percent(auc)} of the pairs of a held-out and a generated sample rightly{fine}")
     if (diversity := h.now("diversity")) is not None:
         young |= diversity < h.t.low_diversity
         parts.append(f"G's samples have {percent(diversity)} of the variety of the data"

@@ -188,8 +188,10 @@ def few_images(h: History) -> Verdict | None:
 
 
 def when_to_stop(h: History) -> str:
-    """What the trend says about more time, in a sentence or two."""
+    """What the trend says about more time, in a sentence or two; "" of a run that goes on and was not looked at yet."""
     scores = h.scores
+    if not scores and not h.context.ended:
+        return ""
     if not scores:
         return "nothing was measured that could say it: short runs have no probes, nor have those of older versions"
     streak, best = rising(h), h.best_score()

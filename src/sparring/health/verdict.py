@@ -54,7 +54,7 @@ class Verdict:
 
     code:   a key of `TITLES`.   level: one of `LEVELS`.   since: images seen when it began.   sure: one of `SURE`.
     seen:   what is seen, with numbers and what is healthy.   means: what it usually means.
-    advice: the one thing to try next, as a command or a setting.
+    advice: the one thing to try next, as a command or a setting.   unit: what is counted: "image" or "point".
 
     >>> found = Verdict("PLATEAU", "note", 120_000, "likely", "the score has not moved", "More time is lost.",
     ...                 "stopping here")
@@ -69,6 +69,7 @@ class Verdict:
     seen: str
     means: str
     advice: str = ""
+    unit: str = "image"
 
     @property
     def title(self) -> str:
@@ -76,14 +77,16 @@ class Verdict:
 
     def sentence(self) -> str:
         """All of it as one short paragraph."""
-        since = f", since image {count(self.since)}" if self.level != "fine" and self.since > 0 else ""
+        since = f", since {self.unit} {count(self.since)}" if self.level != "fine" and self.since > 0 else ""
         sure = f", {self.sure}" if self.level != "fine" else ""
         said = f"{_capital(self.seen)}: {self.title}{sure}{since}. {self.means}".strip()
         return f"{said} Try {self.advice}." if self.advice else said
 
     def record(self) -> dict[str, Any]:
         """As plain JSON values, the sentence included."""
-        return {**asdict(self), "sentence": self.sentence()}
+        told = asdict(self)
+        del told["unit"]  # it is in the sentence
+        return {**told, "sentence": self.sentence()}
 
 
 @dataclass(frozen=True)

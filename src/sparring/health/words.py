@@ -74,6 +74,15 @@ def part(share: float) -> str:
     return f"1/{1 / share:,.0f}" if share >= 1e-6 else "less than 1/1,000,000"
 
 
+def of_points(text: str) -> str:
+    """What is said of a run on images, said of one on points.
+
+    >>> of_points("judged from image 96k on; the newest, of image 19,968, and the images")
+    'judged from point 96k on; the newest, of point 19,968, and the images'
+    """
+    return re.sub(r"\b([Ii]mage)(?= \d)", lambda found: "Point" if found[1][0] == "I" else "point", text)
+
+
 def without_g(text: str) -> str:
     """What is said of a generator, said of a model that is nobody's opponent.
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sparring.runs.doctor import Diagnosis
 
 TONE = {"fine": "good", "note": "noted", "warn": "warning", "hard": "error"}
+RIGHT = 0.97
+"""From which share of right answers on D is said to be right about nearly all; no verdict, for which one must look."""
+LATE = 3
+"""Lines of the second half of a log below which nothing is said of it."""
 _CHANNELS = {1: "grey", 3: "colour", 4: "transparent"}
 
 
@@ -70,21 +74,40 @@ def diagnosis(facts: Facts, run: Path) -> Diagnosis | None:
         return None
 
 
+def not_judged(facts: Facts) -> str:
+    """What is said of a run on which there is no verdict: what could be judged at all, and what its log shows of D."""
+    if not facts.seen:
+        return "It has not begun yet."
+    much = "too little" if facts.probes.images else "nothing"
+    told = f"Only its log could be judged, which says little: {much} was measured of its samples."
+    lowest = _right_of_late(facts)
+    if lowest < RIGHT:
+        return told
+    return (
+        f"{told} One remark: through the second half of it D was right about {percent(lowest)} or more of the real and "
+        f"of the generated {facts.unit}. If that lasts, D has won, and G learns little from it."
+    )
+
+
+def _right_of_late(facts: Facts) -> float:
+    """The least share of real, or of generated, samples that D was right about in the second half of a log; 0 where
+    that is not known."""
+    names = {"true_positive", "true_negative"}
+    lines = [line for key, line in facts.turns.lines.items() if key.split("/")[-1] in names]
+    late = [k for k, images in enumerate(facts.turns.images) if 2 * images > facts.seen]
+    values = [value for line in lines for k in late if (value := line[k]) is not None]
+    return min(values) if len(lines) > 1 and len(late) >= LATE else 0.0
+
+
 def conclusion(facts: Facts, made: Diagnosis | None) -> str:
     """The box at the top."""
     found = made.verdicts if made is not None else ()
     kept = "".join(f'<p class="kept">{_marked(line)}</p>' for line in _checkpoint(facts, made))
     if not found:
-        told = (
-            "Nothing was measured while it was trained, so that nobody can say whether it is healthy: a run must be "
-            "long enough to pay for a look. `sparring doctor` looks at it now."
-        )
         if not facts.seen:
             return ""
-        measured = facts.probes.images
-        headline = "Nothing wrong was found" if measured else "Not judged"
-        said = "What was measured does not suffice for more." if measured else told
-        return box("noted", headline, f"<p>{_marked(said)}</p>{kept}")
+        said = f"{not_judged(facts)} A run must be long enough to pay for a look: `sparring doctor` looks at it now."
+        return box("noted", "Not judged", f"<p>{_marked(said)}</p>{kept}")
     first = found[0]
     items = "".join(_item(verdict, alone=len(found) == 1) for verdict in found)
     how = "" if first.level == "fine" or first.sure == "certain" else f" ({first.sure})"
@@ -98,7 +121,8 @@ def _item(verdict: Verdict, *, alone: bool) -> str:
     """What is seen, what it means, what to try."""
     seen = verdict.seen[:1].upper() + verdict.seen[1:]
     name = "" if alone else f"<b>{escape(verdict.title[:1].upper() + verdict.title[1:])}.</b> "
-    since = f", since image {verdict.since:,}" if verdict.level in ("warn", "hard") and verdict.since > 0 else ""
+    known = verdict.level in ("warn", "hard") and verdict.since > 0
+    since = f", since {verdict.unit} {verdict.since:,}" if known else ""
     means = f" {verdict.means}" if verdict.means else ""
     advice = f'<span class="fix"><b>Try</b> {_marked(verdict.advice)}.</span>' if verdict.advice else ""
     tone = TONE.get(verdict.level, "noted")

@@ -175,7 +175,7 @@ def paid(facts: Facts) -> list[Panel]:
         undone = _undone(facts, names, probes=False)
         return Panel(title, note, lines, at=facts.turns.images, undone=undone, **more)  # type: ignore[arg-type]
 
-    right = f"On real and on generated {facts.unit}. Both at 1 for long: D has won."
+    right = f"On real and on generated {facts.unit}. Where both stay at 1, D may have won."
     even = {"bounds": (0.0, 1.0), "hints": (0.5,)}
     panels = [
         panel(

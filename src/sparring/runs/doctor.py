@@ -25,7 +25,7 @@ from sparring.health.table import table
 from sparring.health.thresholds import usual
 from sparring.health.trend import when_to_stop
 from sparring.health.verdict import Context, Verdict
-from sparring.health.words import count, number
+from sparring.health.words import count, number, of_points
 from sparring.losses.adversarial import OBJECTIVES
 from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory
@@ -146,13 +146,15 @@ def diagnose(
             why = (error.what + (f" ({error.why})" if error.why else "")) if isinstance(error, SparringError) else error
             troubles.append(f"no fresh look: {str(why).splitlines()[0]}")
     verdicts = judge(told.probes, told.turns, context)
+    worded = of_points if context.kind == "points" else str
     history = History.of(told.probes, told.turns, context, usual())
     document = said.values if said is not None else {}
     return Diagnosis(
         run=directory.path, about=_about(document), state=state, images=told.images or (moment or 0),
         planned=context.planned, probes=probes,
-        verdicts=tuple(verdicts), signals=values, looked=looked, table=tuple(table(values, context)),
-        stop=when_to_stop(history), checkpoint=_checkpoint(directory, told), story=_story(told),
+        verdicts=tuple(verdicts), signals=values, looked=worded(looked), table=tuple(table(values, context)),
+        stop=worded(when_to_stop(history)), checkpoint=worded(_checkpoint(directory, told)),
+        story=tuple(map(worded, _story(told))),
         settings=_settings(directory, document, verdicts), troubles=(*troubles, *told.troubles),
     )  # fmt: skip
 

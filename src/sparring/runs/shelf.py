@@ -219,7 +219,7 @@ def spark(probes: Curves, turns: Curves) -> dict[str, Any] | None:
             return {"label": label, "values": _thinned(line)}
     costs = [paid({name: line[k] for name, line in turns.lines.items()}) for k in range(len(turns.images))]
     line = [row.get("G", next(iter(row.values()))) for row in costs if row]
-    label = "what G pays" if any("G" in row for row in costs) else "the loss"
+    label = "what G pays" if any("G" in row and len(row) > 1 for row in costs) else "the loss"
     return {"label": label, "values": _thinned(line)} if len(line) >= 3 else None
 
 
