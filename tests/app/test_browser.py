@@ -197,6 +197,33 @@ def test_a_drag_in_play_changes_the_picture(page: Any, live: Live) -> None:
     assert Path(loaded.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_refused_picture_is_named_and_nothing_of_the_one_before_is_left(page: Any, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.effect_noise((64, 64), 80).save(tmp_path / "good.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "good.png").read_bytes()[:1500])
+    (tmp_path / "words.png").write_text("no picture")
+    page.get_by_role("link", name="Translate").click()
+    choose_run(page, "pairs")
+    page.wait_for_selector("#grey-field:not([hidden])")  # it reads no colours, so none are offered
+    assert not page.locator("#colour").is_visible()
+    for _ in range(2):
+        page.set_input_files("#file", tmp_path / "good.png")
+        page.wait_for_selector("#result:not([hidden])")
+        assert not page.locator("#wrong").text_content()
+        page.set_input_files("#file", tmp_path / "half.png")
+        page.wait_for_selector("#wrong.bad:not(:empty)")
+        said = page.locator("#wrong").text_content()
+        assert said.startswith("half.png: ") and "cut off" in said
+        assert not page.locator("#result").is_visible() and not page.locator("#say").text_content()
+    page.set_input_files("#load", tmp_path / "words.png")
+    page.wait_for_selector("#sketch-wrong.bad:not(:empty)")
+    assert page.locator("#sketch-wrong").text_content().startswith("words.png: ")
+    page.set_input_files("#load", tmp_path / "good.png")
+    page.wait_for_selector("#sketch-wrong:empty", state="attached")
+    page.wrong[:] = [line for line in page.wrong if "422" not in line]  # which was meant
+
+
 def test_a_drawing_is_answered(page: Any, live: Live) -> None:
     page.get_by_role("link", name="Translate").click()
     choose_run(page, "pairs")

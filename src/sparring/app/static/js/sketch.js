@@ -33,10 +33,15 @@ export class Sketch {
     [this.width, this.height, this.crisp, this.paper] = [width, height, crisp, paper];
     [this.canvas.width, this.canvas.height] = [width * this.factor, height * this.factor];
     this.canvas.classList.toggle("pixels", crisp);
-    this.#past = [];
     this.#last = undefined;
-    this.onUndoable(false);
+    this.settle();
     this.#wipe();
+  }
+
+  /** What is on the sheet is its beginning: nothing before it comes back. */
+  settle() {
+    this.#past = [];
+    this.onUndoable(false);
   }
 
   clear() {

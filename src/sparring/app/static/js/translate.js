@@ -9,6 +9,7 @@ const $ = (id) => document.getElementById(id);
 let runs = [];
 let run;
 let able;
+let version = 0; // of run and way: what was asked for an older one is not shown
 let number = 0; // of the example
 let seed = 0;
 let own; // the picture of one's own that is shown
@@ -141,12 +142,12 @@ async function load(file) {
 }
 
 async function example() {
-  const of = run;
+  const at = version;
   const image = new Image();
   image.src = await picture(`/api/translate/${run.id}/example/${number}`);
   await image.decode();
   URL.revokeObjectURL(image.src);
-  if (of === run) await show(image);
+  if (at === version) await show(image);
 }
 
 // ── a picture of one's own ───────────────────────────────────────────────────────────────────────────────────
@@ -212,12 +213,12 @@ function kind({ channels, legend }) {
 
 async function open(id) {
   run = runs.find((one) => one.id === id) ?? runs[0];
-  const of = run;
+  const at = (version += 1);
   $("run").value = run.id;
   remember(run.id);
   $("facts").textContent = "opening the run (a few seconds the first time) …";
   const found = await get(`/api/translate/${run.id}`);
-  if (of !== run) return;
+  if (at !== version) return;
   [able, number, seed] = [found, 0, 0];
   const [a, b] = able.names;
   fill($("way"), [["", `${a} → ${b}`], ["back", `${b} → ${a}`]]);
@@ -231,6 +232,7 @@ async function open(id) {
 
 /** From the start, on this run and this way. */
 async function anew() {
+  const at = (version += 1);
   const [height, width] = able.size;
   $("facts").textContent = [
     run.recipe, `${kind(given())} into ${kind(made())}`, `trained at ${width} × ${height}`,
@@ -241,7 +243,9 @@ async function anew() {
   begin();
   $("example").hidden = back();
   if (back()) answer();
-  else await example().catch(() => (($("example").hidden = true), answer())); // its data are not there any more
+  else await example().catch(() => at === version && (($("example").hidden = true), answer())); // its data are gone
+  if (at !== version) return;
+  sketch.settle();
   if (!given().legend.length) translate(); // of what is no label map nothing can be made
 }
 
