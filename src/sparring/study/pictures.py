@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -42,7 +43,8 @@ class Drawing:
         self._inputs: list[str] = []  # what the pictures of each model were made from, where that is known
         self._open: list[Side] = []
         first = next((at.path for at in places if at.kind != "data"), None)
-        self.options = options_of_run(first) if first is not None else None
+        with _pictures_only(str(first)):
+            self.options = options_of_run(first) if first is not None else None
 
     def told(self, number: int) -> dict[str, Any]:
         return self._told[number]
@@ -109,15 +111,8 @@ class Drawing:
         return can and (not reals if asked is None else asked)
 
     def _opened(self, wanted: Wanted) -> Side:
-        try:
+        with _pictures_only(wanted.text):
             side = open_side(wanted, self.progress)
-        except UsageError as error:
-            if error.code != "EVALUATE-POINTS":
-                raise
-            raise UsageError(
-                "STUDY-POINTS", "this makes points, and a study needs pictures", where=wanted.text,
-                why="raters look at two pictures and say which is real", fix="name a run that was trained on pictures",
-            ) from None  # fmt: skip
         self._open.append(side)
         return side
 
@@ -148,6 +143,20 @@ class Drawing:
     def __exit__(self, *_: object) -> None:
         for side in self._open:
             side.close()
+
+
+@contextmanager
+def _pictures_only(name: str) -> Iterator[None]:
+    """What is said of points elsewhere is of measuring them; here they cannot be looked at."""
+    try:
+        yield
+    except UsageError as error:
+        if error.code != "EVALUATE-POINTS":
+            raise
+        raise UsageError(
+            "STUDY-POINTS", "this makes points, and a study needs pictures", where=name,
+            why="raters look at pictures and say which is real", fix="name a run that was trained on pictures",
+        ) from None  # fmt: skip
 
 
 def _input_of(side: Side) -> str:
