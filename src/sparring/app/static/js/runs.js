@@ -3,9 +3,10 @@
 import { post, say } from "/static/js/api.js";
 import { oneRun } from "/static/js/runs_one.js";
 import { newRun } from "/static/js/runs_new.js";
-import { far, fill, live, make, measured, newKey, pace, pill, progress, short, spark } from "/static/js/runs_parts.js";
+import { far, fill, live, make, measured, newKey, pace, pill, progress, spark, standing } from "/static/js/runs_parts.js";
 
 const view = document.querySelector("#view");
+const BLANK = { starting: "reading", training: "to come" }; // where there is no picture yet
 let leave = () => {};
 
 /** What a run is, in a line. */
@@ -17,12 +18,7 @@ function about(row) {
 function thumb(row) {
   const image = make("img", { class: row.unit === "images" && !row.translates ? "thumb pixels near" : "thumb", alt: "", loading: "lazy", decoding: "async" });
   if (row.newest !== null) image.src = `/api/runs/${row.id}/grid/${row.newest}`;
-  return make("span", { class: "thumb" }, row.newest === null ? make("span", { class: "soft", text: "…" }) : image);
-}
-
-function losses(row) {
-  const told = Object.entries({ ...row.losses, ...row.belief }).slice(0, 4);
-  return told.map(([name, value]) => make("span", {}, make("span", { class: "soft", text: `${name} ` }), short(value)));
+  return make("span", { class: "thumb" }, row.newest === null ? make("span", { class: "soft", text: BLANK[row.state] ?? "no picture" }) : image);
 }
 
 function card(row) {
@@ -31,7 +27,7 @@ function card(row) {
     thumb(row),
     make("div", { class: "who" }, make("div", { class: "row tight" }, name, pill(row)), make("div", { class: "soft small", text: about(row) }), row.why ? make("div", { class: `small ${row.state === "failed" ? "bad" : "soft"} why`, text: row.why }) : null),
     make("div", { class: "far" }, progress(row), make("div", { class: "small", text: far(row) }), make("div", { class: "soft small", text: pace(row) })),
-    make("div", { class: "what small" }, measured(row.measure), make("div", { class: "losses" }, ...losses(row))),
+    make("div", { class: "what small" }, measured(row.measure), make("div", { class: "losses" }, ...standing(row).slice(0, 4))),
     make("div", { class: "curve" }, row.spark ? make("figure", {}, spark(row.spark), make("figcaption", { class: "soft", text: row.spark.label })) : null),
   );
 }
@@ -59,7 +55,7 @@ function allRuns() {
   const rows = new Map();
   const cards = new Map();
   const list = make("ul", { class: "runs" });
-  const count = make("p", { class: "soft", role: "status" });
+  const count = make("p", { class: "soft", role: "status", text: "Reading the runs …" });
   const hunt = make("input", { type: "search", placeholder: "name, data, recipe", "aria-label": "Show only runs with this in their name, data or recipe", oninput: () => order() });
   const shown = make("div", {}, list);
   const head = make("div", { class: "row head" }, make("h2", { text: "Runs" }), count, make("span", { class: "space" }), hunt, make("a", { class: "button main", href: "#new", text: "New run" }));

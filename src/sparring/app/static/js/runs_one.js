@@ -2,10 +2,10 @@
 
 import { get, picture, post, say } from "/static/js/api.js";
 import { Charts } from "/static/js/runs_charts.js";
-import { ago, far, fill, live, make, marked, measured, newKey, pace, pill, progress, short, whole } from "/static/js/runs_parts.js";
+import { ago, far, fill, live, make, marked, measured, newKey, pace, pill, progress, short, standing, whole } from "/static/js/runs_parts.js";
 
 const MORE = [["", "as planned"], ["+5m", "5 more minutes"], ["+20m", "20 more minutes"], ["+1h", "one more hour"], ["+8h", "eight more hours"], ["+100k", "100k more images"]];
-const NOTES = { points: "Samples over the data, from the same latents each time.", images: "From the same latents each time, so that one sees the same picture come into being." };
+const NOTES = { points: "Samples, from the same latents each time.", images: "From the same latents each time, so that one sees the same picture come into being." };
 const TONES = { fine: "good", note: "noted", warn: "warning", hard: "error" };
 const FIRST = 4; // charts of the game that are shown at once
 const EVERY = 2500; // milliseconds between two looks at all of a run
@@ -189,7 +189,8 @@ class Head {
     this.forget.hidden = busy || there;
     this.report.hidden = !there;
     fill(this.bar, progress(row));
-    const numbers = Object.entries({ ...row.losses, ...row.belief }).map(([name, value]) => make("span", {}, make("span", { class: "soft", text: `${name} ` }), make("b", { text: short(value) })));
+    const numbers = standing(row);
+    if (numbers.length) numbers.unshift(make("span", { class: "soft", text: "latest:", title: "the last line of its log; the curves average neighbouring lines" }));
     fill(this.numbers, make("span", { text: far(row) }), make("span", { class: "soft", text: pace(row) }), measured(row.measure), ...numbers);
     const lost = there && !busy && !row.kept ? "No checkpoint is left, so nothing can be gone on with." : "";
     this.why.textContent = [row.why, lost].filter(Boolean).join(" · ");
@@ -299,12 +300,12 @@ function verdicts(found, story) {
   const boxes = found.verdicts.map((one) => {
     const sure = one.level === "fine" ? "" : [one.sure, one.since > 0 ? `since ${short(one.since)} ${story.unit}` : ""].filter(Boolean).join(", ");
     return make("li", { class: `verdict card ${TONES[one.level] ?? "noted"}` },
-      make("h3", { text: capital(one.title) }, sure ? make("span", { class: "soft small", text: ` ${sure}` }) : null, make("code", { class: "code", text: one.code })),
+      make("h3", { text: capital(one.title) }, sure ? make("span", { class: "soft small", text: ` ${sure}` }) : null, " ", make("code", { class: "code", "aria-hidden": "true", text: one.code })),
       make("p", {}, ...marked(`${capital(one.seen)}.`), one.means ? [" ", ...marked(one.means)] : ""),
       one.advice ? make("p", {}, make("b", { text: "Try " }), ...marked(`${one.advice}.`)) : null);
   });
   if (!boxes.length) {
-    const told = story.images ? "What its log says gives no cause for complaint, which says little: nothing was measured yet." : "It has not begun yet.";
+    const told = found.unjudged || "It has not begun yet.";
     boxes.push(make("li", { class: "verdict card noted" }, make("h3", { text: "Not judged yet" }), make("p", { text: told })));
   }
   const rows = found.table.map(([what, now, fine]) => make("tr", {}, make("th", { scope: "row", text: capital(what) }), make("td", { text: now }), make("td", { class: "soft", text: fine })));

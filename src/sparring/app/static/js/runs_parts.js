@@ -85,6 +85,22 @@ export function measured(measure) {
   return make("span", { class: "measure" }, make("span", { class: "soft", text: `${measure.label} ` }), make("b", { text: short(measure.value) }), around);
 }
 
+const TERMS = {
+  "D(x)": "how real D takes the data to be, from 0 to 1; at 0.5 it only guesses",
+  "D(G(z))": "how real D takes what is generated to be, from 0 to 1; at 0.5 it only guesses",
+};
+
+/** What the last line of the log says of the game: what D believes, or else what each player pays; explained in words. */
+export function standing(row) {
+  const alone = Object.keys(row.losses).length === 1;
+  const told = Object.keys(row.belief).length ? Object.entries(row.belief) : Object.entries(row.losses);
+  return told.map(([name, value]) => {
+    const title = TERMS[name] ?? (alone ? "what is lowered, in the last line of the log" : `what ${name} pays, in the last line of the log; each player lowers its own`);
+    const label = TERMS[name] ? name : alone ? "loss" : `loss of ${name}`;
+    return make("span", { title }, make("span", { class: "soft", text: `${label} ` }), make("b", { text: short(value) }));
+  });
+}
+
 /** A small curve, its last point marked. */
 export function spark(said) {
   if (!said) return null;
