@@ -94,7 +94,7 @@ def _left_out(record: dict[str, Any]) -> list[str]:
     excluded, answers = record["raters"]["excluded"], record["answers"]
     said = [f"left out     rater {one['rater']}: {one['why']}" for one in excluded[:10]]
     said += [f"             and {len(excluded) - 10} more raters"] if len(excluded) > 10 else []
-    for name, words in (("too_fast", "too fast"), ("too_late", "to pictures that were seen too long")):
+    for name, words in (("too_fast", "too fast"), ("too_late", "to pictures that were seen too long or twice")):
         if answers[name]:
             said.append(f"left out     {_many(answers[name], 'answer')} {words}")
     return said

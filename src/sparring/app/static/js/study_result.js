@@ -69,7 +69,7 @@ function reliability(result) {
   const left = [];
   if (raters.excluded.length) left.push(`${raters.excluded.length} of ${raters.answered} raters who got past practice`);
   if (answers.too_fast) left.push(`${answers.too_fast} answers that were too fast`);
-  if (answers.too_late) left.push(`${answers.too_late} answers to pictures that were seen too long`);
+  if (answers.too_late) left.push(`${answers.too_late} answers to pictures that were seen too long or twice`);
   const lines = [];
   if (time) lines.push(`Half of the answers took ${Math.round(time.low)} to ${Math.round(time.high)} ms.`);
   if (agree.alpha !== null) lines.push(`Raters agree about which pictures fool at α = ${minus(agree.alpha)} (1 is always, 0 is by chance).`);
