@@ -5,7 +5,7 @@ import { Charts } from "/static/js/runs_charts.js";
 import { ago, far, fill, live, make, marked, measured, newKey, pace, pill, progress, short, standing, whole } from "/static/js/runs_parts.js";
 
 const MORE = [["", "as planned"], ["+5m", "5 more minutes"], ["+20m", "20 more minutes"], ["+1h", "one more hour"], ["+8h", "eight more hours"], ["+100k", "100k more images"]];
-const NOTES = { points: "Samples, from the same latents each time.", images: "From the same latents each time, so that one sees the same picture come into being." };
+const NOTES = { points: "Blue: samples, from the same latents each time. Orange: the data, where the samples leave them visible.", images: "From the same latents each time, so that one sees the same picture come into being." };
 const TONES = { fine: "good", note: "noted", warn: "warning", hard: "error" };
 const FIRST = 4; // charts of the game that are shown at once
 const EVERY = 2500; // milliseconds between two looks at all of a run
