@@ -127,7 +127,8 @@ def tests(*arguments: str) -> None:
     memory = Path("/dev/shm")  # thousands of small files forced to the disk, one by one: minutes that test nothing
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**32:
         settings["PYTEST_DEBUG_TEMPROOT"] = str(memory)
-    run(PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *arguments, **settings)
+    # three on two cores: a quarter of the time is spent waiting for other processes and for browsers
+    run(PYTHON, "-m", "pytest", "-q", "-n", "3", "--dist", "worksteal", *arguments, **settings)
 
 
 def test() -> None:

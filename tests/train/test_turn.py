@@ -124,7 +124,8 @@ def test_extragradient_steps_from_where_it_was() -> None:
     match, by_hand = match_of("gan", **settings), match_of("gan", **settings)
     start = weights(by_hand.game)
     match.step()
-    by_hand._together(by_hand._deal(turn=0))
+    for _ in by_hand._together(by_hand._deal(turn=0)):  # move by move
+        pass
     hand = by_hand._deal(turn=2)
     for turn, player in enumerate(by_hand.game.players):
         by_hand._gradient(player, hand, 2 + turn)
