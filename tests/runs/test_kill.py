@@ -1,5 +1,5 @@
-"""The promise of a resume in short (``make proof-short`` and ``make proof-kill`` kill longer, and more recipes): 6 kills
-of one recipe, and of one that remembers more than its players (an image pool)."""
+"""The promise of a resume in short (``make proof-short`` and ``make proof-kill`` kill longer, and more recipes): 6
+kills of one recipe, and of one that remembers more than its players (an image pool)."""
 
 from __future__ import annotations
 
