@@ -176,6 +176,39 @@ def test_of_a_run_that_is_not_there_nothing_can_be_done(browser: Any, live: Live
     assert not [line for line in page.wrong if "exception" in line]
 
 
+def test_what_is_logged_while_one_looks_is_shown(page: Any, live: Live, home: Path) -> None:
+    """Of a run that has logged nothing yet; then turn after turn, each after a look of its own."""
+    run = home / "runs" / "grows"
+    shutil.copytree(home / "runs" / "ring", run)
+    lines = (run / "log.jsonl").read_text().splitlines(keepends=True)
+    turn = json.loads(next(line for line in lines if '"event":"turn"' in line))
+    (run / "log.jsonl").write_text("")
+    page.get_by_role("link", name="grows", exact=True).click()
+    page.wait_for_selector("section.story, section.foot dl")
+    page.wait_for_timeout(3_000)  # it has settled
+    for images in (1_111, 2_222, 3_333):
+        with (run / "log.jsonl").open("a") as file:
+            file.write(json.dumps({**turn, "images": images}, separators=(",", ":")) + "\n")
+        page.wait_for_selector(f"section.story .log:has-text('{images:,}')")
+    page.wait_for_selector("section.doctor .verdict")
+    page.get_by_role("link", name="All runs").click()
+    shutil.rmtree(run)
+
+
+def test_a_doctor_who_could_not_answer_is_asked_again(browser: Any, live: Live) -> None:
+    context = browser.new_context(viewport=DESKTOP)
+    page = let_in(context, live)
+    refused = {"error": {"code": "SLOW", "what": "this took too long"}}
+    page.route("**/verdicts", lambda route: route.fulfill(status=503, json=refused))
+    page.get_by_role("link", name="ring", exact=True).click()
+    page.wait_for_selector("text=could not judge this run: this took too long")
+    page.wait_for_timeout(6_000)  # all that the page looks at by itself when a run is opened
+    page.unroute("**/verdicts")
+    page.wait_for_selector("section.doctor .verdict")
+    context.close()
+    assert not [line for line in page.wrong if "exception" in line]
+
+
 def test_a_drag_in_play_changes_the_picture(page: Any, live: Live) -> None:
     page.get_by_role("link", name="Play", exact=True).click()
     choose_run(page, "blobs")

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -18,7 +20,7 @@ from sparring.runs import shelf as shelves
 from sparring.runs.errands import Errand, Process, lines
 from sparring.runs.lock import RunLock
 from sparring.runs.offers import offer
-from sparring.runs.tail import Curves, Tail
+from sparring.runs.tail import Averaged, Curves, Tail
 
 HOSTILE = "\x1b[31m</script><img src=x onerror=alert(1)>\u202egnp.exe\udcff"
 PNG = b"\x89PNG\r\n\x1a\nrest"
@@ -56,6 +58,31 @@ def make(root, name="run", *, planned=640, upto=320, more=""):
 @pytest.fixture
 def shelf():
     return api.open_shelf()
+
+
+def test_threads_that_ask_for_one_run_read_its_log_one_after_the_other(tmp_path, shelf, monkeypatch):
+    """Two that read on at once would take lines in twice, and begin anew under the eyes of a third."""
+    run, inside, met = make(tmp_path), [], []
+    caught_up, curves = Tail.catch_up, Averaged.curves
+
+    def slowly(tail):
+        inside.append(threading.get_ident())
+        time.sleep(0.002)
+        found = caught_up(tail)
+        met.extend(who for who in inside if who != threading.get_ident())
+        inside.remove(threading.get_ident())
+        return found
+
+    def looked(rows):
+        met.extend(who for who in inside if who != threading.get_ident())
+        return curves(rows)
+
+    monkeypatch.setattr(Tail, "catch_up", slowly)
+    monkeypatch.setattr(Averaged, "curves", looked)
+    with ThreadPoolExecutor(4) as threads:
+        stories = list(threads.map(lambda _: api.shelf_story(shelf, run), range(24)))
+    assert not met
+    assert all(story["charts"] == stories[0]["charts"] for story in stories)
 
 
 # ── how a run stands ──────────────────────────────────────────────────────────────────────────────────────────────

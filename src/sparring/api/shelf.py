@@ -39,7 +39,9 @@ def shelf_story(shelf: Shelf, run: Path) -> dict[str, Any]:
     from sparring.runs.errands import Errand
     from sparring.runs.shelf import log_lines, pictures, samples
 
-    glance, facts = shelf.glance(run), read(run, shelf.tail(run))
+    glance = shelf.glance(run)
+    with shelf.reading(run) as tail:
+        facts = read(run, tail)
     main, rest = panels.measured(facts)
     groups = {"game": panels.paid(facts), "measured": main, "more": rest}
     charts = [_chart(panel, group) for group, found in groups.items() for panel in found if panel.drawn and panel.at]

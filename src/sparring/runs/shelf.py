@@ -13,8 +13,8 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,9 @@ class Shelf:
         self._glances: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}
         self._lock = threading.Lock()
 
-    def tail(self, run: Path) -> Tail:
-        """The log of a run, read as far as it goes."""
+    @contextmanager
+    def reading(self, run: Path) -> Iterator[Tail]:
+        """The log of a run, read as far as it goes; until the ``with`` ends, no other thread reads on."""
         with self._lock:
             if run not in self._tails:
                 self._tails[run] = Tail(run / "log.jsonl", _AT_ONCE), threading.Lock()
@@ -66,7 +67,7 @@ class Shelf:
             tail, lock = self._tails[run]
         with lock:
             tail.catch_up()
-        return tail
+            yield tail
 
     def said(self, run: Path) -> dict[str, Any]:
         """What recipe.yaml says; nothing where it cannot be read."""
@@ -87,12 +88,13 @@ class Shelf:
         before = self._glances.get(run)
         if before is not None and before[0] == signs and before[1]["state"] in ("stopped", "finished", "failed"):
             return before[1]  # whoever goes on with it touches one of these
-        found = self._glance(run)
+        with self.reading(run) as tail:
+            found = self._glance(run, tail)
         self._glances[run] = signs, found
         return found
 
-    def _glance(self, run: Path) -> dict[str, Any]:
-        said, tail = self.said(run), self.tail(run)
+    def _glance(self, run: Path, tail: Tail) -> dict[str, Any]:
+        said = self.said(run)
         data, settings = _part(said, "data"), _part(said, "run")
         planned, shape = _whole(settings.get("images")), data.get("shape")
         now = state(run, tail, planned)

@@ -9,6 +9,7 @@ const NOTES = { points: "Blue: samples, from the same latents each time. Orange:
 const TONES = { fine: "good", note: "noted", warn: "warning", hard: "error" };
 const FIRST = 4; // charts of the game that are shown at once
 const EVERY = 2500; // milliseconds between two looks at all of a run
+const AGAIN = 10000; // milliseconds until it is judged again, where that failed
 
 /** Show a run in `view`; returns what ends it. */
 export function oneRun(view, id) {
@@ -20,7 +21,7 @@ export function oneRun(view, id) {
   const charts = new Charts();
   const frames = new Frames(id, parts.samples);
   const head = new Head(id, parts.head);
-  const state = { story: null, rest: {}, judged: "", version: "", last: 0, timer: 0, looking: false, judging: false, ended: false };
+  const state = { story: null, rest: {}, judged: "", version: "", looked: "", last: 0, timer: 0, looking: false, judging: false, asked: 0, ended: false };
 
   async function look() {
     state.timer = 0;
@@ -31,6 +32,7 @@ export function oneRun(view, id) {
       const story = await get(`/api/runs/${id}`);
       if (state.ended) return;
       state.story = story;
+      state.looked = story.version;
       draw();
       judge();
     } catch (error) {
@@ -38,33 +40,39 @@ export function oneRun(view, id) {
       else say(error);
     } finally {
       state.looking = false;
-      if (!state.ended && state.version !== state.story?.version && !state.timer) state.timer = setTimeout(look, EVERY);
+      if (!state.ended && state.version !== state.looked && !state.timer) state.timer = setTimeout(look, EVERY);
       view.setAttribute("aria-busy", "false");
     }
   }
 
+  /** What of a run its verdicts depend on. */
+  const judgeable = (story) => `${story.state} ${story.version.split("-").slice(1).join("-")}`;
+
   /** The verdicts, anew when something was measured, happened or ended. The charts do not wait for them. */
   async function judge() {
-    const { story } = state;
-    const now = `${story.state} ${story.version.split("-").slice(1).join("-")}`;
-    if (now === state.judged || state.judging || !story.charts.length) return;
+    const now = judgeable(state.story);
+    if (now === state.judged || state.judging || state.ended || !state.story.charts.length) return;
     if (!state.judged) fill(parts.doctor, make("h2", { text: "What the doctor says" }), make("p", { class: "soft", text: "It reads the log …" }));
+    clearTimeout(state.asked);
     state.judging = true;
+    let wait = EVERY;
     try {
       const found = await get(`/api/runs/${id}/verdicts`);
       if (state.ended) return;
-      state.judged = now;
       state.rest = found.equilibrium ?? {};
       const open = parts.doctor.querySelector("details")?.open ?? false;
       fill(parts.doctor, verdicts(found, state.story));
       if (open) parts.doctor.querySelector("details")?.setAttribute("open", "");
       head.lead(found.sentence ?? "");
       draw();
+      state.judged = now;
     } catch (error) {
-      if (!state.judged) fill(parts.doctor, make("h2", { text: "What the doctor says" }), make("p", { class: "soft", text: `It could not judge this run: ${error.what ?? error.message}.` }));
+      wait = AGAIN;
+      if (!state.judged) fill(parts.doctor, make("h2", { text: "What the doctor says" }), make("p", { class: "soft", text: `It could not judge this run: ${error.what ?? error.message}. It will be asked again.` }));
     } finally {
       state.judging = false;
     }
+    if (judgeable(state.story) !== state.judged) state.asked = setTimeout(judge, wait); // it failed, or the run went on
   }
 
   function draw() {
@@ -99,13 +107,14 @@ export function oneRun(view, id) {
     if (state.story) head.show(state.story = { ...state.story, ...row });
     if (row.version === state.version) return;
     state.version = row.version;
-    if (state.timer || state.story?.version === row.version) return; // a look is coming, or saw it
+    if (state.timer || state.looked === row.version) return; // a look is coming, or saw it
     state.timer = setTimeout(look, Math.max(0, state.last + EVERY - Date.now()));
   });
   function close() {
     if (state.ended) return;
     state.ended = true;
     clearTimeout(state.timer);
+    clearTimeout(state.asked);
     end();
     charts.end();
     frames.end();
