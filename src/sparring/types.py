@@ -310,6 +310,35 @@ class HasLatentsByClass(HasLatents):
         """As of `HasLatents`. label: (n,) int64 class of each row; None: row i is of class i mod classes."""
 
 
+class HasStyles(HasLatents):
+    """A game whose generator is steered layer by layer (StyleGAN2, Karras et al. 2020): z → w, one w per layer (W+), and
+    of each w the factors of the channels of its layer (StyleSpace S, Wu et al. 2021).
+
+    `decode(z)` is `from_w(to_w(z))`, and `from_w(w)` is `from_styles(to_styles(w))`. The noise inputs are fixed: the
+    same w makes the same image."""
+
+    @property
+    @abstractmethod
+    def mean_w(self) -> Tensor:
+        """(w,) the mean of W, which truncation draws towards."""
+
+    @abstractmethod
+    def to_w(self, z: Tensor, *, truncation: float = 1.0) -> Tensor:
+        """(n, z) → (n, layers, w): the same w in every layer."""
+
+    @abstractmethod
+    def to_styles(self, w: Tensor) -> tuple[Tensor, ...]:
+        """(n, layers, w) → for each layer the (n, channels) factors that its input is multiplied by."""
+
+    @abstractmethod
+    def from_w(self, w: Tensor) -> Tensor:
+        """(n, layers, w) → images (n, C, H, W) in about [-1, 1]."""
+
+    @abstractmethod
+    def from_styles(self, styles: Sequence[Tensor]) -> Tensor:
+        """What `to_styles` gives, changed or not → images (n, C, H, W) in about [-1, 1]."""
+
+
 class Samples(ABC):
     """A game that makes new samples."""
 
