@@ -311,8 +311,8 @@ class HasLatentsByClass(HasLatents):
 
 
 class HasStyles(HasLatents):
-    """A game whose generator is steered layer by layer (StyleGAN2, Karras et al. 2020): z → w, one w per layer (W+), and
-    of each w the factors of the channels of its layer (StyleSpace S, Wu et al. 2021).
+    """A game whose generator is steered layer by layer (StyleGAN2, Karras et al. 2020): z → w, one w per layer (W+),
+    and of each w the factors of the channels of its layer (StyleSpace S, Wu et al. 2021).
 
     `decode(z)` is `from_w(to_w(z))`, and `from_w(w)` is `from_styles(to_styles(w))`. The noise inputs are fixed: the
     same w makes the same image."""
