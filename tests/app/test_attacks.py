@@ -96,6 +96,23 @@ def test_no_link_in_a_run_leads_out(app, place):
         _harmless(ask(app, ours(desk, "GET", target))[0], target)
 
 
+def test_a_run_that_becomes_a_link_is_neither_played_nor_translated_with(tmp_path, library):
+    """While the server runs, and after it was asked about: what it knew of the place is worth nothing then."""
+    outside, run = shutil.copytree(library / "ring", tmp_path / "outside"), tmp_path / "runs" / "ring"
+    shutil.copytree(outside, run)
+    desk = make_desk(tmp_path / "runs")
+    pages = [f"/api/{page}/{identity(run)}" for page in ("play", "translate")]
+    app = create(desk)
+    with idle_workers():
+        assert [said.status for said in ask(app, *(ours(desk, "GET", page) for page in pages))] == [422, 422]
+        shutil.rmtree(run)
+        run.symlink_to(outside, target_is_directory=True)
+        asked = [ours(desk, "POST", f"{page}/samples") for page in pages[:1]]
+        asked += [ours(desk, "POST", f"{page}/picture", b"", "application/octet-stream") for page in pages[1:]]
+        for said in ask(app, *(ours(desk, "GET", page) for page in pages), *asked):
+            assert (said.status, said.error["code"]) == (404, "RUN")
+
+
 def test_names_that_are_scripts_stay_names(tmp_path, library):
     """Run folders with 60 names: pages never hold them, JSON does as text, and nothing may take it for a page."""
     names = scripts()

@@ -228,6 +228,27 @@ def test_what_is_not_there_is_not_found(client: TestClient, home: str, place: Pa
     assert client.get(home).status_code == 404
 
 
+def test_a_study_that_becomes_a_link_is_not_there(client: TestClient, home: str, place: Path) -> None:
+    begin(client, home)
+    vote(client, home, 0, "left")
+    outside = place.parents[1] / "outside"
+    place.rename(outside)
+    place.symlink_to(outside, target_is_directory=True)
+    body = {"trial": 1, "answer": "left", "milliseconds": 700}
+    assert client.get(home).status_code == client.post(f"{home}/vote", json=body).status_code == 404
+    assert counts(outside)["votes"] == 1
+
+
+def test_answers_go_to_the_study_that_is_there(client: TestClient, home: str, place: Path, made: Path) -> None:
+    """It was removed and made anew at the same place, and nobody asked in between."""
+    begin(client, home)
+    shutil.rmtree(place)
+    shutil.copytree(made, place)
+    begin(client, home, TWO)
+    vote(client, home, 0, "left")
+    assert counts(place) == {"raters": 1, "finished": 0, "votes": 1}
+
+
 def test_a_link_out_of_the_study_is_no_picture(client: TestClient, home: str, place: Path) -> None:
     name = begin(client, home)["trials"][0]["images"][0]
     file, secret = place / plan.PICTURES / f"{name}.png", place.parents[1] / "secret.png"

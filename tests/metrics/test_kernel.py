@@ -122,7 +122,7 @@ def test_subsets() -> None:
 
 def test_estimate() -> None:
     e = Estimate(1.0, 0.5)
-    assert (e.low, e.high) == (pytest.approx(0.02), pytest.approx(1.98)) and str(e) == "1.000 ± 0.500"
+    assert (e.low, e.high) == (pytest.approx(0.02), pytest.approx(1.98)) and str(e) == "1.000 ± 0.980"
 
 
 def test_shapes_are_checked() -> None:

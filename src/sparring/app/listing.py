@@ -10,22 +10,14 @@ from sparring.app.worker import Worker
 
 
 class Listing:
-    """The runs of a desk, found once and looked up often: a page asks for many pictures of one run."""
+    """The runs of a desk by what they are good for."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self._found: dict[str, Path] = {}
-
-    def run(self, id: str) -> Path:
-        """The directory of a run; `Unknown` where there is none (any longer)."""
-        found = self._found.get(id)
-        if found is None or not (found / "recipe.yaml").is_file():
-            found = self._found[id] = self.desk.run(id)
-        return found
 
     async def able(self, worker: Worker, use: str) -> list[dict[str, Any]]:
         """The runs with a checkpoint that can be used so ("samples", "translates"), with id and name, by name."""
-        self._found = found = self.desk.runs()
+        found = self.desk.runs()
         said = await worker.call("uses", paths=[str(path) for path in found.values()])
         runs = [
             {"id": id, "name": self._name(path), **uses}

@@ -26,21 +26,29 @@ class Studies:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
-        self._open: dict[str, Store] = {}
+        self._open: dict[str, tuple[Store, tuple[int, ...]]] = {}
         self._lock = threading.Lock()
 
     def store(self, id: str) -> Store:
-        """The answers of a study; `Unknown` where there is no such study (any longer)."""
+        """The answers of a study; `Unknown` where there is no such study (any longer). Opened anew where another study
+        was put into the same place: answers to the one before would be kept in a file that nobody finds."""
         from sparring.api.study import open_study
 
         with self._lock:
-            found = self._open.get(id)
-            if found is not None and (found.path / "study.yaml").is_file():
-                return found
-            if found is not None:
-                self._open.pop(id).close()
-            self._open[id] = store = open_study(self.desk.study(id))
-            return store
+            try:
+                place = self.desk.study(id)
+            except Unknown:
+                self._drop(id)
+                raise
+            kept, now = self._open.get(id), _mark(place)
+            if kept is None or kept[1] != now:
+                self._drop(id)
+                kept = self._open[id] = open_study(place), now
+            return kept[0]
+
+    def _drop(self, id: str) -> None:
+        if id in self._open:
+            self._open.pop(id)[0].close()
 
     def listed(self) -> list[dict[str, Any]]:
         """Every study of the desk, the newest first; one that cannot be opened with what is wrong."""
@@ -56,9 +64,8 @@ class Studies:
 
     def close(self) -> None:
         with self._lock:
-            for store in self._open.values():
-                store.close()
-            self._open.clear()
+            for id in list(self._open):
+                self._drop(id)
 
 
 def rater_of(store: Store, token: str | None) -> int | None:
@@ -158,6 +165,15 @@ def _typed(place: Path) -> str:
     """A directory as one types it in the shell that started the app."""
     here = Path.cwd()
     return shlex.quote(str(place.relative_to(here) if place.is_relative_to(here) else place))
+
+
+def _mark(place: Path) -> tuple[int, ...]:
+    """Of the very file that says what is asked: another one at the same place has another."""
+    try:
+        found = (place / "study.yaml").stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_ctime_ns
 
 
 def _when(place: Path) -> float:

@@ -25,8 +25,8 @@ _ROWS = 1024  # of the kernel matrix held at a time
 
 @dataclass(frozen=True)
 class Estimate:
-    """A measured number with its uncertainty. `low`, `high`: 95 % interval, normal approximation. `interval`: how the
-    standard error was obtained."""
+    """A measured number with its uncertainty. `low`, `high`: 95 % interval, normal approximation; as text, half of it
+    stands after ±, as everywhere. `interval`: how the standard error was obtained."""
 
     value: float
     standard_error: float
@@ -41,7 +41,7 @@ class Estimate:
         return self.value + 1.96 * self.standard_error
 
     def __str__(self) -> str:
-        return f"{self.value:.3f} ± {self.standard_error:.3f}"
+        return f"{self.value:.3f} ± {self.high - self.value:.3f}"
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:

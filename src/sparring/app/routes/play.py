@@ -57,7 +57,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
     worker = workers.named("play")
 
     async def png(function: str, run: str, asked: dict[str, Any]) -> Response:
-        return Response(await worker.call(function, path=str(listing.run(run)), **asked), media_type="image/png")
+        return Response(await worker.call(function, path=str(desk.run(run)), **asked), media_type="image/png")
 
     @made.get("")
     async def runs() -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
 
     @made.get("/{run}")
     async def opened(run: Id) -> dict[str, Any]:
-        answer: dict[str, Any] = await worker.call("opened", path=str(listing.run(run)))
+        answer: dict[str, Any] = await worker.call("opened", path=str(desk.run(run)))
         return answer
 
     @made.post("/{run}/samples")

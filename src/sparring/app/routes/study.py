@@ -81,7 +81,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
 
     @made.post("/new")
     async def new(body: New) -> dict[str, str]:
-        places = [listing.run(id) for id in body.runs]
+        places = [desk.run(id) for id in body.runs]
         asked = body.model_dump(exclude={"runs", "real"}) | {"seconds": body.seconds or 0.0}
         if body.real is not None:
             asked["real"] = str(_real(desk, body.real))

@@ -27,12 +27,12 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
 
     @made.get("/{run}")
     async def opened(run: Id) -> dict[str, Any]:
-        answer: dict[str, Any] = await worker.call("opened", path=str(listing.run(run)))
+        answer: dict[str, Any] = await worker.call("opened", path=str(desk.run(run)))
         return answer
 
     @made.get("/{run}/example/{number}")
     async def example(run: Id, number: Number) -> Response:
-        answer = await worker.call("example", path=str(listing.run(run)), number=number)
+        answer = await worker.call("example", path=str(desk.run(run)), number=number)
         return Response(answer, media_type="image/png")
 
     @made.post("/{run}/picture")
@@ -41,7 +41,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
         size: Literal["train", "own"] = "own",
     ) -> Response:  # fmt: skip
         """The image translated, a PNG of as many pixels.   size: "train" brings it to what the run has seen before."""
-        place = str(listing.run(run))
+        place = str(desk.run(run))
         if request.headers.get("content-type") != "application/octet-stream":
             raise Refused(415, "CONTENT-TYPE", "send the bytes of an image as application/octet-stream")
         given = await workers.picture(await request.body())
