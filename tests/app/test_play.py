@@ -9,6 +9,7 @@ from tests.app.conftest import client_of, make_desk
 
 from sparring import api
 from sparring.app.jobs import play as jobs
+from sparring.app.jobs.opened import Opened
 from sparring.generate.grid import to_bytes
 
 
@@ -118,12 +119,12 @@ def test_folders_that_hold_anything_else_are_passed_over(tmp_path, library, reci
 
 
 def test_a_few_runs_stay_open(library, monkeypatch):
-    monkeypatch.setattr(jobs, "KEPT", 1)
+    monkeypatch.setattr(jobs, "_open", Opened(1))
     jobs.picture(str(library / "blobs"), spots=[(0, 0)])
-    kept = jobs._open[str(library / "blobs")]
+    kept = jobs._open.kept[str(library / "blobs")]
     jobs.picture(str(library / "blobs"), spots=[(1, 0)])
-    assert jobs._open[str(library / "blobs")] is kept
+    assert jobs._open.kept[str(library / "blobs")] is kept
     jobs.samples(str(library / "ring"), n=1)
-    assert list(jobs._open) == [str(library / "ring")]
+    assert list(jobs._open.kept) == [str(library / "ring")]
     jobs.opened(str(library / "blobs"))
-    assert jobs._open[str(library / "blobs")] is not kept  # the best checkpoint of now
+    assert jobs._open.kept[str(library / "blobs")] is not kept  # the best checkpoint of now

@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sparring.app.jobs.play import uses
-
-__all__ = ["create", "uses"]
+from sparring.app.jobs.opened import uses as uses
 
 
 def create(runs: list[str], names: list[str], home: str, **asked: Any) -> str:

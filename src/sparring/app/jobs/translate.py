@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sparring.app.jobs.play import uses as uses
+from sparring.app.jobs.opened import Opened
+from sparring.app.jobs.opened import uses as uses
 
-if TYPE_CHECKING:
-    from sparring.api import Run
-
-KEPT = 2
-"""Runs that stay open."""
-
-_open: OrderedDict[str, Run] = OrderedDict()
+_open = Opened(2)
 
 
 def opened(path: str) -> dict[str, Any]:
     """Open a run anew, with its best checkpoint of now, and say what it turns into what (`api.translates`)."""
     from sparring import api
 
-    _open.pop(path, None)
-    run = _run(path)
+    run = _open.anew(path)
     return api.translates(run) | {"remarks": run.remarks}
 
 
@@ -29,7 +22,7 @@ def translated(path: str, picture: bytes, **how: Any) -> bytes:
     """As `api.translated`."""
     from sparring import api
 
-    return api.translated(_run(path), picture, **how)[0]
+    return api.translated(_open.run(path), picture, **how)[0]
 
 
 def example(path: str, number: int) -> bytes:
@@ -37,14 +30,3 @@ def example(path: str, number: int) -> bytes:
     from sparring import api
 
     return api.given_example(path, number)
-
-
-def _run(path: str) -> Run:
-    from sparring import api
-
-    if path not in _open:
-        _open[path] = api.load(path, lopped=True)
-        while len(_open) > KEPT:
-            _open.popitem(last=False)
-    _open.move_to_end(path)
-    return _open[path]
