@@ -255,6 +255,15 @@ def test_runs_are_found_below_the_roots_and_nowhere_else(tmp_path):
             desk.run(id)
 
 
+def test_places_are_called_as_seen_from_their_roots(tmp_path):
+    desk = make_desk(tmp_path / "runs", tmp_path / "data", tmp_path)
+    runs = {"a": "a", "new/a": "new/a", "": "runs"}
+    assert {name: desk.called(tmp_path / "runs" / name) for name in runs} == runs
+    data = {"data": "data", "data/cats": "data/cats", "runs/a": f"{tmp_path.name}/runs/a"}
+    assert {name: desk.called(tmp_path / name, data=True) for name in data} == data
+    assert desk.called(Path("/elsewhere/run")) == "run" == desk.called(Path("/elsewhere/run"), data=True)
+
+
 def test_a_run_that_becomes_a_link_is_no_longer_known(tmp_path):
     outside, run = _run(tmp_path / "outside"), _run(tmp_path / "runs" / "a")
     desk = make_desk(tmp_path / "runs")

@@ -113,6 +113,15 @@ class Desk:
         """A folder or file of `data`; `Unknown` where there is none."""
         return _one(id, self._data, self.data, "", ("DATA", "there is no such data folder (any longer)"))
 
+    def called(self, place: Path, *, data: bool = False) -> str:
+        """What people call a run: where it lies below its root, "new/cats". data: what may be trained on, with the name
+        of its root before it, "photos/cats"."""
+        for root in self.data_roots if data else self.roots:
+            home = root.resolve()
+            if place.is_relative_to(home) and (data or place != home):
+                return place.relative_to(home.parent if data else home).as_posix()
+        return place.name
+
 
 def new_token() -> str:
     """A secret of 256 bits."""

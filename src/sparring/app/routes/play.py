@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sparring.app.bodies import Body, Id, Seed
 from sparring.app.desk import Desk
-from sparring.app.listing import Listing
+from sparring.app.listing import able
 from sparring.app.worker import Workers
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -53,15 +53,14 @@ class _Film(_Shown):
 
 def router(desk: Desk, workers: Workers) -> APIRouter:
     """GET /api/play, GET /api/play/{run}, and by POST /api/play/{run}/ samples, picture, film."""
-    made, listing = APIRouter(prefix="/api/play"), Listing(desk)
-    worker = workers.named("play")
+    made, worker = APIRouter(prefix="/api/play"), workers.named("play")
 
     async def png(function: str, run: str, asked: dict[str, Any]) -> Response:
         return Response(await worker.call(function, path=str(desk.run(run)), **asked), media_type="image/png")
 
     @made.get("")
     async def runs() -> list[dict[str, Any]]:
-        return await listing.able(worker, "samples")
+        return await able(desk, worker, "samples")
 
     @made.get("/{run}")
     async def opened(run: Id) -> dict[str, Any]:

@@ -111,9 +111,7 @@ class _Stand:
 
     def glance(self, path: Path) -> dict[str, Any]:
         """With the name as seen from its root."""
-        inside = (path.relative_to(root.resolve()) for root in self.desk.roots if path.is_relative_to(root.resolve()))
-        name = next((found.as_posix() for found in inside if found.parts), path.name)
-        return {**api.shelf_glance(self.shelf, path), "name": api.plain(name)}
+        return {**api.shelf_glance(self.shelf, path), "name": api.plain(self.desk.called(path))}
 
     def story(self, id: str) -> dict[str, Any]:
         path = self.place(id)
@@ -214,7 +212,7 @@ def _data(made: APIRouter, stand: _Stand, desk: Desk, worker: Any) -> None:
     def data() -> dict[str, Any]:
         known = desk.data()
         offers = {id: api.data_offer(path) for id, path in known.items()}
-        folders = [{"id": id, "name": _called(desk, known[id]), **offer} for id, offer in offers.items() if offer]
+        folders = [{"id": id, "name": desk.called(known[id], data=True), **offer} for id, offer in offers.items() if offer]
         built_in = [{"id": name, "name": name, "more": more} for name, more in api.built_in_data().items()]
         return api.plain({"folders": sorted(folders, key=lambda one: one["name"]), "built_in": built_in})
 
@@ -254,15 +252,6 @@ def _sources(desk: Desk, body: _Data) -> tuple[str, str | None]:
         return chosen if chosen in api.built_in_data() else str(desk.datum(chosen))
 
     return source(body.data), None if body.into is None else source(body.into)
-
-
-def _called(desk: Desk, path: Path) -> str:
-    """Where data lie, as seen from their root, whose name comes first."""
-    for root in desk.data_roots:
-        home = root.resolve()
-        if path.is_relative_to(home):
-            return (Path(home.name) / path.relative_to(home)).as_posix()
-    return path.name
 
 
 def _picture(run: Path, which: int | str) -> Response:

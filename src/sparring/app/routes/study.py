@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from sparring.app.bodies import Body, Id, Seed
 from sparring.app.desk import Desk, identity
-from sparring.app.listing import Listing
+from sparring.app.listing import able
 from sparring.app.studies import Studies, facts, sight
 from sparring.app.trouble import Unknown
 from sparring.app.worker import Workers
@@ -55,7 +55,7 @@ class New(Body):
 def router(desk: Desk, workers: Workers) -> APIRouter:
     """GET /api/study, /api/study/choices, /api/study/{study} and below it events, result, picture, export; POST
     /api/study/new."""
-    studies, listing = Studies(desk), Listing(desk)
+    studies = Studies(desk)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -71,7 +71,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
     @made.get("/choices")
     async def choices() -> dict[str, Any]:
         """Runs that make pictures, and data that may stand for what is real."""
-        found = [run for use in ("samples", "translates") for run in await listing.able(workers.named("study"), use)]
+        found = [run for use in ("samples", "translates") for run in await able(desk, workers.named("study"), use)]
         runs = {run["id"]: run["name"] for run in found if run["kind"] == "images"}
         data = [{"id": id, "name": path.name} for id, path in desk.data().items()]
         return {

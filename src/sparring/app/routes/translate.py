@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from sparring.app.bodies import Id, Number
 from sparring.app.desk import Desk
-from sparring.app.listing import Listing
+from sparring.app.listing import able
 from sparring.app.trouble import Refused
 from sparring.app.worker import Workers
 
@@ -18,12 +18,11 @@ Seed = Annotated[int, Query(ge=0, le=2**31 - 1)]
 def router(desk: Desk, workers: Workers) -> APIRouter:
     """GET /api/translate, /api/translate/{run} and /api/translate/{run}/example/{number}; and by POST, with the bytes
     of an image as body, /api/translate/{run}/picture."""
-    made, listing = APIRouter(prefix="/api/translate"), Listing(desk)
-    worker = workers.named("translate")
+    made, worker = APIRouter(prefix="/api/translate"), workers.named("translate")
 
     @made.get("")
     async def runs() -> list[dict[str, Any]]:
-        return await listing.able(worker, "translates")
+        return await able(desk, worker, "translates")
 
     @made.get("/{run}")
     async def opened(run: Id) -> dict[str, Any]:
