@@ -459,6 +459,18 @@ class Classifies(ABC):
         """(n, C, H, W) in [-1, 1] → (n, d) features, float32: what the logits are a linear function of."""
 
 
+class MatchesText(ABC):
+    """A game that says how well a text describes an image: by the cosine of two directions."""
+
+    @abstractmethod
+    def embed_images(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) in [-1, 1] → (n, d) of length 1, float32, differentiable in x. No side effects."""
+
+    @abstractmethod
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """n texts → (n, d) of length 1, float32, on the device of the game. No side effects."""
+
+
 class Segments(ABC):
     """A game that says of every pixel of an image which class it is of."""
 

@@ -51,6 +51,7 @@ def test_the_example_plays_images_too(game_file: Path) -> None:
     check_game(cls, fashion.shape, stream_of(fashion, 0, True), **SMALL)
 
 
+COUPLED = ("dcgan", "cgan", "classifier", "dualencoder")
 TRANSLATING = {"pair", "unpaired", "legend"}  # what tests/recipes/test_{pix2pix,cyclegan,fcn8s} bring
 
 
@@ -60,10 +61,11 @@ def test_every_recipe_is_a_game(name: str) -> None:
     small = {"gan": {"width": 8, "z": 4}, "dcgan": {"width": 4, "z": 4},
              "r3gan": {"width": 4, "d_width": 4, "group": 4, "z": 4, "blocks": 1, "augment": 0.5},
              "cgan": {"width": 4, "d_width": 4, "z": 4, "augment": 0.5},
-             "classifier": {"width": 4, "augment": 0.5}, "vae": {"width": 4, "z": 4},
+             "classifier": {"width": 4, "augment": 0.5},
+             "dualencoder": {"reader": "words", "width": 4, "d": 4}, "vae": {"width": 4, "z": 4},
              "svae": {"width": 4, "sphere": 4},
              "pixelcnn": {"width": 4, "blocks": 1, "mixtures": 2}}  # fmt: skip
-    space, coupled = Space(emoji.shape, len(emoji.classes)), name in ("dcgan", "cgan", "classifier")
+    space, coupled = Space(emoji.shape, len(emoji.classes), captions=True), name in COUPLED
     check_game(game_class(name), space, stream_of(emoji, 0, True), coupled=coupled, **small[name])
 
 

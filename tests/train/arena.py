@@ -49,6 +49,7 @@ ALONE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "svae": ("svae", SHAPE, {"width": 4, "sphere": 4, "beta": "0 -> 1 linear 0..0.1", "beta1": 0.9}),
     "svae-points": ("svae", (2,), {"network": "mlp", "hidden": (8, 4), "sphere": 2, "beta1": 0.9, "noise": True}),
     "pixelcnn": ("pixelcnn", SHAPE, {"width": 4, "blocks": 1, "mixtures": 2, "beta1": 0.9}),
+    "dualencoder": ("dualencoder", SHAPE, {"reader": "words", "width": 4, "d": 4, "augment": 0.5, "beta1": 0.9}),
     "fcn8s": ("fcn8s", SHAPE, {"width": 4, "trunk": "random", "trunk_width": 2, "frozen": 0, "beta1": 0.9}),
 }
 """Every recipe with one player in small."""
@@ -76,8 +77,8 @@ CLASSES = 5
 
 
 class TinyImages:
-    """40 images of coloured stripes, drawn at random, in `CLASSES` classes; in the order of their positions. What each
-    is to be made from has its stripes in the other direction."""
+    """40 images of coloured stripes, drawn at random, in `CLASSES` classes, each with a caption; in the order of their
+    positions. What each is to be made from has its stripes in the other direction."""
 
     fingerprint = "tiny"
 
@@ -89,7 +90,8 @@ class TinyImages:
         every = Dice(7, "tiny", range(40)).uniform(3, 16).mul(255).to(torch.uint8)[:, :, None].expand(-1, -1, 16, -1)
         pixels = every[rows].permute(0, 2, 3, 1).contiguous()  # NHWC in memory, as streams give them
         x = pixels.permute(0, 3, 1, 2)
-        return Batch(x, label=(3 * rows + 1) % CLASSES, condition=x.transpose(2, 3))
+        text = tuple(f"stripes number {row % 13}" for row in rows.tolist())
+        return Batch(x, label=(3 * rows + 1) % CLASSES, condition=x.transpose(2, 3), text=text)
 
     def news(self) -> tuple[News, ...]:
         return ()
@@ -109,7 +111,7 @@ def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
     recipe, shape, _ = EVERY[name]
     config = config_of(name, **changes)
     condition = shape if len(shape) == 3 else None
-    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES, condition=condition)))
+    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES, captions=True, condition=condition)))
     assert isinstance(game, Game)
     return game
 

@@ -12,5 +12,6 @@ RECIPES: dict[str, str] = {
     "pixelcnn": "sparring.recipes.pixelcnn:PixelCNNByClass",
     "classifier": "sparring.recipes.classifier:Classifier",
     "fcn8s": "sparring.recipes.fcn8s:FCN8s",
+    "dualencoder": "sparring.recipes.dualencoder:DualEncoderGame",
 }
 """Every recipe by name, as ``"module:Class"``: imported only when it is used."""
