@@ -149,6 +149,7 @@ def _class(run: Run, label: int | None) -> int | None:
 
 
 def _png(sheet: Image) -> bytes:
+    """Packed less tightly than `to_file` packs what is kept: a hand is moving, and waits for it."""
     import io
 
     file = io.BytesIO()

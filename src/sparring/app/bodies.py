@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sparring.app.trouble import Refused
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
-"""The id of a run or of data in an address."""
+"""The id of a run, of data, of a study: in an address or in a body."""
 Number = Annotated[int, Path(ge=0, le=2**53)]
 """A number in an address, such as images seen."""
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
@@ -20,14 +18,11 @@ from sparring.app.bodies import Body, Id
 from sparring.app.desk import Desk
 from sparring.app.door import ENTER, Door
 from sparring.app.guard import Guard
+from sparring.app.routes import play, playground, runs, study, take, translate
+from sparring.app.studies import Studies
 from sparring.app.trouble import Refused, Unknown
 from sparring.app.wire import Wire
 from sparring.app.worker import Workers
-
-ROUTERS: tuple[str, ...] = ("runs", "play", "translate", "playground", "study")
-"""Every module of `sparring.app.routes` with ``router(desk, workers) -> APIRouter``."""
-RATERS: tuple[str, ...] = ("take",)
-"""Those with ``raters(desk, workers) -> APIRouter``: all there is where a study is served alone."""
 
 PAGES = {
     "/": "runs.html",
@@ -76,8 +71,8 @@ def statics() -> dict[str, Static]:
 
 
 def create(desk: Desk) -> FastAPI:
-    """The app of a desk."""
-    workers = Workers()
+    """The app of a desk. Where a study is served alone, there is nothing but what its raters ask."""
+    workers, studies = Workers(), Studies(desk)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -85,6 +80,7 @@ def create(desk: Desk) -> FastAPI:
             yield
         finally:
             workers.close()
+            studies.close()
 
     app = FastAPI(
         openapi_url=None,
@@ -98,17 +94,13 @@ def create(desk: Desk) -> FastAPI:
     trouble.install(app)
     door = Door(desk)
     app.include_router(_front(desk, door))
-    for name in RATERS:
-        app.include_router(_module(name).raters(desk, workers))
+    app.include_router(take.raters(desk, studies))
     if desk.only_study is None:
-        for name in ROUTERS:
-            app.include_router(_module(name).router(desk, workers))
+        for page in (runs, play, translate, playground):
+            app.include_router(page.router(desk, workers))
+        app.include_router(study.router(desk, workers, studies))
     app.add_middleware(Guard, desk=desk, door=door)
     return app
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"sparring.app.routes.{name}")
 
 
 class _Password(Body):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
-from pydantic import Field
+from pydantic import Field, model_serializer
 
 from sparring.app.bodies import Body, Id, Seed
 from sparring.app.desk import Desk
@@ -26,6 +26,10 @@ class _Shown(Body):
 class _Spot(Body):
     seed: Seed = 0
     number: Seed = 0
+
+    @model_serializer
+    def _pair(self) -> tuple[int, int]:
+        return self.seed, self.number
 
 
 Corners = Annotated[tuple[_Spot, ...], Field(min_length=1, max_length=3)]
@@ -55,8 +59,9 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
     """GET /api/play, GET /api/play/{run}, and by POST /api/play/{run}/ samples, picture, film."""
     made, worker = APIRouter(prefix="/api/play"), workers.named("play")
 
-    async def png(function: str, run: str, asked: dict[str, Any]) -> Response:
-        return Response(await worker.call(function, path=str(desk.run(run)), **asked), media_type="image/png")
+    async def png(function: str, run: str, body: _Shown) -> Response:
+        answer = await worker.call(function, path=str(desk.run(run)), **body.model_dump())
+        return Response(answer, media_type="image/png")
 
     @made.get("")
     async def runs() -> list[dict[str, Any]]:
@@ -69,16 +74,14 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
 
     @made.post("/{run}/samples")
     async def samples(run: Id, body: _Samples) -> Response:
-        return await png("samples", run, body.model_dump())
+        return await png("samples", run, body)
 
     @made.post("/{run}/picture")
     async def picture(run: Id, body: _Picture) -> Response:
-        asked = body.model_dump() | {"spots": [(spot.seed, spot.number) for spot in body.spots]}
-        return await png("picture", run, asked)
+        return await png("picture", run, body)
 
     @made.post("/{run}/film")
     async def film(run: Id, body: _Film) -> Response:
-        asked = body.model_dump() | {"spots": [(spot.seed, spot.number) for spot in body.spots]}
-        return await png("film", run, asked)
+        return await png("film", run, body)
 
     return made

@@ -212,7 +212,9 @@ def _data(made: APIRouter, stand: _Stand, desk: Desk, worker: Any) -> None:
     def data() -> dict[str, Any]:
         known = desk.data()
         offers = {id: api.data_offer(path) for id, path in known.items()}
-        folders = [{"id": id, "name": desk.called(known[id], data=True), **offer} for id, offer in offers.items() if offer]
+        folders = [
+            {"id": id, "name": desk.called(known[id], data=True), **offer} for id, offer in offers.items() if offer
+        ]
         built_in = [{"id": name, "name": name, "more": more} for name, more in api.built_in_data().items()]
         return api.plain({"folders": sorted(folders, key=lambda one: one["name"]), "built_in": built_in})
 

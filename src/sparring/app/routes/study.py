@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field, model_validator
@@ -27,15 +26,13 @@ PATIENCE = 280.0
 EVERY = 1.0
 """Seconds between looks at how many answers there are."""
 
-_Id = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
-
 
 class New(Body):
     """A study of one run or more. real: a run or a data set of the desk, whose pictures are the real ones; None: those
     of the first run's own data. seconds: 0 or None until the answer. The rest as of `api.new_study`."""
 
-    runs: Annotated[tuple[_Id, ...], Field(min_length=1, max_length=8)]
-    real: _Id | None = None
+    runs: Annotated[tuple[Id, ...], Field(min_length=1, max_length=8)]
+    real: Id | None = None
     title: Annotated[str, Field(max_length=200)] = ""
     protocol: Literal["paired", "single", "preference"] = "paired"
     trials: Annotated[int, Field(ge=1, le=500)] = 50
@@ -52,17 +49,10 @@ class New(Body):
         return self
 
 
-def router(desk: Desk, workers: Workers) -> APIRouter:
+def router(desk: Desk, workers: Workers, studies: Studies) -> APIRouter:
     """GET /api/study, /api/study/choices, /api/study/{study} and below it events, result, picture, export; POST
     /api/study/new."""
-    studies = Studies(desk)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        studies.close()
-
-    made = APIRouter(prefix="/api/study", lifespan=lifespan)
+    made = APIRouter(prefix="/api/study")
 
     @made.get("")
     def everything() -> list[dict[str, Any]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import Field
 
@@ -15,7 +13,6 @@ from sparring.app.desk import Desk, identity
 from sparring.app.door import cookie_name
 from sparring.app.studies import Studies, rater_of, sheet, sight, standing, tally
 from sparring.app.trouble import Refused
-from sparring.app.worker import Workers
 
 if TYPE_CHECKING:
     from sparring.study.store import Store
@@ -49,16 +46,9 @@ class Look(Body):
     look: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
-def raters(desk: Desk, workers: Workers) -> APIRouter:
+def raters(desk: Desk, studies: Studies) -> APIRouter:
     """What people who take a study may ask. They need no token of the launch where a study is served alone."""
-    studies = Studies(desk)
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        yield
-        studies.close()
-
-    router = APIRouter(lifespan=lifespan)
+    router = APIRouter()
 
     def known(request: Request, study: str) -> tuple[Store, int]:
         store = studies.store(study)
