@@ -156,7 +156,7 @@ class Discriminator(nn.Module, Layered):
         self.shape = shape
         height, width = _base(shape, widths)
         factor = 2 ** (len(widths) - 1)
-        self.border = _border(shape[1:], (height * factor, width * factor))
+        self.border = border(shape[1:], (height * factor, width * factor))
         down = list(widths)[::-1]
         self.from_image = nn.Conv2d(shape[0] + told, down[0], 1, bias=False)
         self.stages = _blocks(down, blocks, expansion, group_width)
@@ -187,7 +187,7 @@ class Discriminator(nn.Module, Layered):
             return (x.to(self.basis.dtype) * self.basis).sum((2, 3))
 
 
-def _border(size: tuple[int, ...], padded: tuple[int, int]) -> tuple[int, int, int, int]:
+def border(size: tuple[int, ...], padded: tuple[int, int]) -> tuple[int, int, int, int]:
     """Left, right, top, bottom: where `centre_crop` of the padded image would give the image back."""
     top, left = (padded[0] - size[0]) // 2, (padded[1] - size[1]) // 2
     return left, padded[1] - size[1] - left, top, padded[0] - size[0] - top
