@@ -23,7 +23,6 @@ import hashlib
 import json
 import mmap
 import os
-import platform
 import random
 import shutil
 import signal
@@ -40,6 +39,7 @@ from typing import Any
 import torch
 
 from benchmarks.proofs.faults import Watched
+from benchmarks.speed.machine import record
 from sparring import api
 from sparring.errors import SparringError
 from sparring.runs import plan as plans
@@ -331,24 +331,14 @@ def main(arguments: list[str] | None = None) -> int:
         )
         for failure in found["failures"][:5]:
             print(failure, file=sys.stderr)
-    if given.out is not None:
-        document = {
-            "claim": "kill -9 at random instants: every restart goes on by itself, final weights bit-identical",
-            "command": f"python -m benchmarks.proofs.kill --kills {given.kills} --recipes {' '.join(given.recipes)}"
-            f" --seed {given.seed}",
-            "seed": given.seed,
-            "date": time.strftime("%Y-%m-%d"),
-            "machine": {
-                "system": platform.platform(),
-                "processor": platform.machine(),
-                "cores": os.cpu_count(),
-                "python": platform.python_version(),
-                "torch": str(torch.__version__),
-            },
-            "results": results,
-        }
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(document, indent=1) + "\n")
+    record(
+        given.out,
+        claim="kill -9 at random instants: every restart goes on by itself, final weights bit-identical",
+        command=f"python -m benchmarks.proofs.kill --kills {given.kills} --recipes {' '.join(given.recipes)}"
+        f" --seed {given.seed}",
+        seed=given.seed,
+        results=results,
+    )
     return 1 if any(found["failures"] for found in results) else 0
 
 

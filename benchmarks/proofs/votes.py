@@ -41,6 +41,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.speed.machine import record
 from sparring.app.desk import identity
 from sparring.study import plan
 
@@ -321,18 +322,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     for failure in found.failures:
         print(failure, file=sys.stderr)
-    if given.out is not None:
-        from benchmarks.speed.machine import describe
-
-        document = {
-            "claim": "0 acknowledged answers are lost and 0 kept twice while the server of a study is killed",
-            "command": f"python -m benchmarks.proofs.votes --raters {given.raters} --votes {given.votes} "
-            f"--kills {given.kills} --seed {given.seed}",
-            "machine": describe(),
-            "result": vars(found),
-        }
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(document, indent=1) + "\n")
+    record(
+        given.out,
+        claim="0 acknowledged answers are lost and 0 kept twice while the server of a study is killed",
+        command=f"python -m benchmarks.proofs.votes --raters {given.raters} --votes {given.votes} "
+        f"--kills {given.kills} --seed {given.seed}",
+        result=vars(found),
+    )
     return 1 if found.failures else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -31,6 +32,13 @@ def describe(threads: int | None = None) -> dict[str, Any]:
         "onednn": torch.backends.mkldnn.is_available(),
         "date": time.strftime("%Y-%m-%d %H:%M:%S %Z"),
     }
+
+
+def record(out: Path | None, **document: Any) -> None:
+    """Write what was found, and on which machine, to a file of JSON; nothing without one."""
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({**document, "machine": describe()}, indent=1) + "\n")
 
 
 def cpu_model() -> str:

@@ -34,6 +34,7 @@ from sparring.train.game import Game, Now, Training
 from sparring.train.match import Match
 from sparring.types import Batch, Decision, Dice, Shared, Space, Terms, Translates, Weights
 
+pytestmark = pytest.mark.usefixtures("cache_of_module")
 SMALL = {
     "pix2pix": ["width=2", "d_width=2", "patches=1", "depth=2", "batch=4"],
     "cyclegan": ["width=2", "d_width=2", "blocks=1", "d_layers=1", "pool=4", "batch=4"],
@@ -49,13 +50,6 @@ class Tiny(PixelFeatures):
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extractors.EXTRACTORS, "tiny", extractors.Entry("tiny", lambda argument, device: Tiny()))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARRING_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")

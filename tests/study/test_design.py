@@ -18,14 +18,8 @@ from sparring.errors import DataError, MachineError, UsageError
 from sparring.study import design, plan
 from sparring.study.plan import Study
 
+pytestmark = pytest.mark.usefixtures("cache_of_module")
 SMALL: dict[str, Any] = {"trials": 8, "practice": 2, "catch": 2}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARRING_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture(scope="module")
