@@ -388,6 +388,30 @@ class Reconstructs(ABC):
         """(n, C, H, W) in [-1, 1] → the same shape."""
 
 
+class HasTokens(Reconstructs):
+    """A game that says an image in whole numbers, its tokens, and makes an image of tokens: what a model of sequences
+    can learn in place of pixels."""
+
+    @property
+    @abstractmethod
+    def codes(self) -> int:
+        """How many different tokens there are: each is one of 0 … codes − 1."""
+
+    @property
+    @abstractmethod
+    def grid(self) -> tuple[int, int]:
+        """(h, w) of the tokens of an image of the size of the data."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """(n, C, H, W) in [-1, 1] → (n, h, w) int64, each image as if it were alone. Larger images, of sides that are
+        multiples of those of a token, have more tokens."""
+
+    @abstractmethod
+    def decode(self, tokens: Tensor) -> Tensor:
+        """(n, h, w) int64 → images (n, C, H, W) in [-1, 1]."""
+
+
 Outcome = Literal["binary", "levels", "continuous"]
 """What a likelihood is of: values that are 0 or 1 (x is −1 or 1), one of 256 levels (x = k / 127.5 − 1), or a density
 of x itself, in [-1, 1]. Likelihoods of different outcomes cannot be compared."""
