@@ -1,7 +1,7 @@
 """Layers with an equalised learning rate (Karras et al. 2018, section 4.1), as StyleGAN2 uses them.
 
-Weights begin as N(0, 1) and are multiplied by c/√fan-in at each use, not once at the beginning: so Adam, whose steps are
-as long whatever the scale of a gradient, changes every layer at the same relative speed. c is `rate`, which makes a
+Weights begin as N(0, 1) and are multiplied by c/√fan-in at each use, not once at the beginning: so Adam, whose steps
+are as long whatever the scale of a gradient, changes every layer at the same relative speed. c is `rate`, which makes a
 layer learn slower (0.01 in the mapping network) and starts its weights at 1/c.
 """
 

@@ -139,7 +139,7 @@ class ToImage(nn.Module):
 
 
 class Block(nn.Module):
-    """One resolution: (x, image) → (x, image), both twice as large but in the first block, which begins with `const`."""
+    """One resolution: (x, image) → (x, image), both twice as large; the first block begins with `const`."""
 
     const: nn.Parameter | None
     conv0: Styled | None
