@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Scope
 
 from sparring.app.desk import Desk
+from sparring.app.frame import Page, framed
 from sparring.app.trouble import Refused
 
 TRIES, WINDOW = 10, 60.0
@@ -78,21 +79,15 @@ class Door:
 
     def page(self) -> str:
         """For a browser that was not let in: what to do, with a field for the password where there is one."""
-        words, token = "<p>Open the address that <code>sparring</code> printed when it started.</p>", ""
+        words, token, page = "<p>Open the address that <code>sparring</code> printed when it started.</p>", "", Page()
         if self.desk.password is not None:
-            token = self.desk.page_token
+            token, page = self.desk.page_token, Page(scripts=("js/enter.js",))
             words = (
                 '<form id="enter"><p><label for="password">Password</label> '
                 '<input id="password" type="password" autocomplete="current-password" required> '
                 '<button class="main">Enter</button></p></form><p id="say" role="status" aria-live="polite"></p>'
-                '<script type="module" src="/static/js/enter.js"></script>'
             )
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>sparring</title>'
-            '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-            f'<meta name="sparring-token" content="{token}"><link rel="stylesheet" href="/static/app.css"></head>'
-            f'<body><main class="card"><h1>sparring</h1>{words}</main></body></html>'
-        )
+        return framed(page, f'<main class="card"><h1>sparring</h1>{words}</main>', token)
 
 
 def cookie_name(host: str) -> str:

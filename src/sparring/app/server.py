@@ -17,23 +17,13 @@ from sparring.app import trouble
 from sparring.app.bodies import Body, Id
 from sparring.app.desk import Desk
 from sparring.app.door import ENTER, Door
+from sparring.app.frame import FOR_RATERS, PAGES, framed
 from sparring.app.guard import Guard
 from sparring.app.routes import play, playground, runs, study, take, translate
 from sparring.app.studies import Studies
 from sparring.app.trouble import Refused, Unknown
 from sparring.app.wire import Wire
 from sparring.app.worker import Workers
-
-PAGES = {
-    "/": "runs.html",
-    "/play": "play.html",
-    "/translate": "translate.html",
-    "/playground": "playground.html",
-    "/study": "study.html",
-    "/take/{study}": "take.html",
-}
-FOR_RATERS = ("/take/{study}",)
-"""Pages that exist where a study is served alone."""
 
 _KINDS = {
     "html": "text/html; charset=utf-8",
@@ -42,7 +32,6 @@ _KINDS = {
     "webp": "image/webp",
     "png": "image/png",
 }
-_MARK = b'<meta name="sparring-token" content="">'
 
 
 @dataclass(frozen=True)
@@ -112,8 +101,9 @@ def _front(desk: Desk, door: Door) -> APIRouter:
     router, packaged = APIRouter(), statics()
     wanted = FOR_RATERS if desk.only_study is not None else tuple(PAGES)
     for path in wanted:
-        made = _study_page if "{study}" in path else _page
-        router.add_api_route(path, made(packaged[PAGES[path]], desk), response_class=HTMLResponse)
+        page, made = PAGES[path], _study_page if "{study}" in path else _page
+        whole = framed(page, packaged[page.main].data.decode(), desk.page_token)
+        router.add_api_route(path, made(whole), response_class=HTMLResponse)
 
     @router.get("/static/{name:path}")
     def static(name: str, request: Request) -> Response:
@@ -142,20 +132,15 @@ def _front(desk: Desk, door: Door) -> APIRouter:
     return router
 
 
-def _page(file: Static, desk: Desk) -> Callable[[], Response]:
-    """A page with the token of this launch in its head."""
-    if _MARK not in file.data:
-        raise ValueError("a page has no place for the token")
-    filled = file.data.replace(_MARK, _MARK.replace(b'content=""', f'content="{desk.page_token}"'.encode()))
-    return lambda: Response(filled, media_type=file.kind)
+def _page(whole: str) -> Callable[[], Response]:
+    return lambda: HTMLResponse(whole)
 
 
-def _study_page(file: Static, desk: Desk) -> Callable[[str], Response]:
+def _study_page(whole: str) -> Callable[[str], Response]:
     """The page of one study: the same for every one, which its script reads from the address."""
-    page = _page(file, desk)
 
     def of(study: Id) -> Response:
-        return page()
+        return HTMLResponse(whole)
 
     return of
 
