@@ -23,12 +23,10 @@ GAIN = math.sqrt(2.0)
 Resampling = Literal["same", "up", "down"]
 
 
-def activate(x: Tensor, bias: Tensor | None = None, gain: float = 1.0, clamp: float | None = None) -> Tensor:
-    """√2 · gain · lrelu(x + bias), then cut to ± clamp · gain: (N, C, …), (C,) → (N, C, …)."""
-    if bias is not None:
-        x = x + bias.to(x.dtype).view(-1, *[1] * (x.dim() - 2))
-    x = F.leaky_relu(x, LEAK) * (GAIN * gain)
-    return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
+def leaky(x: Tensor, clamp: float | None = None) -> Tensor:
+    """lrelu(x), then cut to ± clamp. A gain belongs to what makes x, where it costs less: lrelu(c x) = c lrelu(x)."""
+    x = F.leaky_relu(x, LEAK)
+    return x if clamp is None else x.clamp(-clamp, clamp)
 
 
 class Linear(nn.Module):
@@ -45,8 +43,10 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            y = F.linear(x.to(self.weight.dtype), self.weight * self.scale, self.bias * self.rate)
-            return activate(y) if self.active else y
+            gain = GAIN if self.active else 1.0
+            weight, bias = self.weight * (gain * self.scale), self.bias * (gain * self.rate)
+            y = F.linear(x.to(weight.dtype), weight, bias)
+            return leaky(y) if self.active else y
 
 
 class Convolution(nn.Module):
@@ -64,13 +64,17 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.scale = 1 / math.sqrt(inputs * kernel**2)
         self.active, self.clamp = active, clamp
-        self.convolve = {"same": convolve, "up": convolve_up, "down": convolve_down}[resample]
+        self.resample = resample
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """gain: what the output is multiplied by; √½ where two paths are added."""
-        y = self.convolve(x, self.weight * self.scale)
+        clamp, whole = self.clamp, gain * GAIN if self.active else gain
+        weight, bias = self.weight * (whole * self.scale), None if self.bias is None else self.bias * whole
+        if self.resample == "up":
+            assert bias is None
+            y = convolve_up(x, weight)
+        else:
+            y = (convolve_down if self.resample == "down" else convolve)(x, weight, bias)
         if self.active:
-            return activate(y, self.bias, gain, self.clamp)
-        y = y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]
-        y = y * gain if gain != 1 else y
-        return y if self.clamp is None else y.clamp(-self.clamp * gain, self.clamp * gain)
+            return leaky(y, None if clamp is None else clamp * gain)
+        return y if clamp is None else y.clamp(-clamp * gain, clamp * gain)

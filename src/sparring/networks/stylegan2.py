@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from sparring.errors import UsageError
 from sparring.networks.dcgan import centre_crop, is_channels_last, stages
-from sparring.networks.equalised import Convolution, Linear, activate
+from sparring.networks.equalised import GAIN, Convolution, Linear, leaky
 from sparring.ops.modulated import modulated
 from sparring.ops.smooth import double
 
@@ -117,9 +117,11 @@ class Styled(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None, gain: float = 1.0) -> Tensor:
         """noise: (N, 1, h, w).   gain: what the output is multiplied by."""
-        y = modulated(x, self.weight, style, up=self.up)
-        y = y + ((self.noise_const if noise is None else noise) * self.noise_strength).to(y.dtype)
-        return activate(y, self.bias, gain, self.clamp)
+        whole = gain * GAIN
+        plus = (self.noise_const if noise is None else noise) * self.noise_strength
+        y = modulated(x, self.weight, style, up=self.up, plus=plus, gain=whole)
+        y = y + (self.bias * whole).to(y.dtype)[:, None, None]
+        return leaky(y, None if self.clamp is None else self.clamp * gain)
 
 
 class ToImage(nn.Module):
@@ -212,11 +214,6 @@ class Synthesis(nn.Module):
     def noises(self) -> list[tuple[int, int]]:
         """(h, w) of the noise of each convolution, in order."""
         return [layer.size for block in self.blocks for layer in block.convolutions]
-
-    @property
-    def coarse(self) -> int:
-        """How many of the w belong to the coarser half of the blocks."""
-        return sum(len(block.convolutions) for block in self.blocks[: (len(self.names) + 1) // 2])
 
     def styles(self, w: Tensor) -> tuple[Tensor, ...]:
         """S: (N, layers, w) → for each convolution, and each image after those of its block, (N, channels)."""

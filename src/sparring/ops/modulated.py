@@ -18,10 +18,14 @@ from sparring.ops.smooth import convolve, convolve_up
 EPSILON = 1e-8
 
 
-def modulated(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, up: bool = False) -> Tensor:
+def modulated(
+    x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = True, up: bool = False, plus: Tensor | None = None,
+    gain: float = 1.0,
+) -> Tensor:  # fmt: skip
     """(N, I, H, W), (O, I, k, k), (N, I) → (N, O, H, W), or with `up` (N, O, 2H, 2W), by `ops.smooth.convolve_up`.
 
     demodulate: so that independent inputs of variance 1 give outputs of variance 1, whatever the style.
+    plus, gain: noise (…, 1, H, W) that is added, and by what the sum is multiplied; of demodulated ones alone.
 
     >>> x, weight = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3)
     >>> modulated(x, weight, torch.ones(2, 3), up=True).shape
@@ -30,7 +34,10 @@ def modulated(x: Tensor, weight: Tensor, style: Tensor, *, demodulate: bool = Tr
     y = (convolve_up if up else convolve)(x * style[:, :, None, None].to(x.dtype), weight)
     if not demodulate:
         return y
-    return y * demodulation(weight, style)[:, :, None, None].to(y.dtype)
+    factor = demodulation(weight, style) * gain
+    if plus is None:
+        return y * factor[:, :, None, None].to(y.dtype)
+    return torch.addcmul((plus * gain).to(y.dtype), y, factor[:, :, None, None].to(y.dtype))
 
 
 def demodulation(weight: Tensor, style: Tensor) -> Tensor:

@@ -57,9 +57,9 @@ def double(x: Tensor) -> Tensor:
     return result
 
 
-def convolve(x: Tensor, weight: Tensor) -> Tensor:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(N, I, H, W), (O, I, k, k) with k odd → (N, O, H, W), zeros around."""
-    return F.conv2d(x, weight, padding=weight.shape[2] // 2)
+    return F.conv2d(x, weight, bias, padding=weight.shape[2] // 2)
 
 
 def convolve_up(x: Tensor, weight: Tensor) -> Tensor:
@@ -69,14 +69,14 @@ def convolve_up(x: Tensor, weight: Tensor) -> Tensor:
     """
     if weight.shape[2] == 1:
         return double(F.conv2d(x, weight))
-    return 4 * blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2), 1, 1)
+    return blur(F.conv_transpose2d(x, 4 * weight.transpose(0, 1), stride=2), 1, 1)
 
 
-def convolve_down(x: Tensor, weight: Tensor) -> Tensor:
+def convolve_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """(N, I, 2H, 2W), (O, I, k, k), k 1 or 3 → (N, O, H, W): filter, kernel, every second sample."""
     if weight.shape[2] == 1:
-        return F.conv2d(halve(x), weight)
-    return F.conv2d(blur(x, 2, 2), weight, stride=2)
+        return F.conv2d(halve(x), weight, bias)
+    return F.conv2d(blur(x, 2, 2), weight, bias, stride=2)
 
 
 # ── outside the graph ─────────────────────────────────────────────────────────────────────────────────────────────

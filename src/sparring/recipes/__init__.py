@@ -4,6 +4,7 @@ RECIPES: dict[str, str] = {
     "gan": "sparring.recipes.gan:GAN",
     "dcgan": "sparring.recipes.dcgan:DCGAN",
     "r3gan": "sparring.recipes.r3gan:R3GAN",
+    "stylegan2": "sparring.recipes.stylegan2:StyleGAN2",
     "cgan": "sparring.recipes.cgan:CGAN",
     "pix2pix": "sparring.recipes.pix2pix:Pix2Pix",
     "cyclegan": "sparring.recipes.cyclegan:CycleGAN",
