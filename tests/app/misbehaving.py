@@ -14,6 +14,17 @@ def echo(**given):
     return given
 
 
+_woken = []
+
+
+def wake():
+    _woken.append(True)
+
+
+def woken():
+    return len(_woken)
+
+
 def pid():
     return os.getpid()
 

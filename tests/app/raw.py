@@ -116,6 +116,7 @@ def idle_workers() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Worker, "call", call)
+        patch.setattr(Worker, "wake", lambda worker: None)
         yield
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 from tests.app.conftest import client_of, make_desk
 
 from sparring import api
-from sparring.app.jobs import play as jobs
-from sparring.app.jobs.opened import Opened
+from sparring.app.jobs import trained as jobs
+from sparring.app.worker import Worker
 from sparring.generate.grid import to_bytes
 
 
@@ -28,6 +28,21 @@ def pixels(answer):
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "image/png"
     return np.asarray(Image.open(io.BytesIO(answer.content)))
+
+
+def test_a_page_that_needs_torch_has_it_loaded_when_it_is_opened(library, monkeypatch):
+    """Before its script asks for anything; no other page does, nor a stranger."""
+    begun = []
+    monkeypatch.setattr(Worker, "_enqueued", lambda worker, function, *rest: begun.append((worker.module, function)))
+    desk = make_desk(library)
+    with client_of(desk) as client:
+        for page in ("/", "/playground", "/static/js/play.js", f"/take/{'0' * 16}"):
+            assert client.get(page).status_code == 200 and not begun
+        for page in ("/play", "/translate", "/study"):
+            assert client.get(page).status_code == 200 and begun == [("trained", "wake")]
+            begun.clear()
+    with client_of(desk, let_in=False) as stranger:
+        assert stranger.get("/play").status_code == 403 and not begun
 
 
 def test_runs_that_make_samples_are_listed_with_what_they_are_good_for(client):
@@ -119,12 +134,13 @@ def test_folders_that_hold_anything_else_are_passed_over(tmp_path, library, reci
 
 
 def test_a_few_runs_stay_open(library, monkeypatch):
-    monkeypatch.setattr(jobs, "_open", Opened(1))
+    jobs.wake()
+    monkeypatch.setattr(jobs, "_open", jobs.Opened(1))
     jobs.picture(str(library / "blobs"), spots=[(0, 0)])
     kept = jobs._open.kept[str(library / "blobs")]
     jobs.picture(str(library / "blobs"), spots=[(1, 0)])
     assert jobs._open.kept[str(library / "blobs")] is kept
     jobs.samples(str(library / "ring"), n=1)
     assert list(jobs._open.kept) == [str(library / "ring")]
-    jobs.opened(str(library / "blobs"))
+    jobs.powers(str(library / "blobs"))
     assert jobs._open.kept[str(library / "blobs")] is not kept  # the best checkpoint of now

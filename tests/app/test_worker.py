@@ -122,6 +122,19 @@ def test_the_server_can_go_on_while_it_waits(worker):
     assert waited == 0.6 and beats > 2
 
 
+def test_who_is_woken_is_there_and_is_woken_once():
+    worker = Worker(BAD)
+    try:
+        worker.wake()
+        assert worker.ask("woken") == 1 and worker.alive
+        worker.wake()
+        assert worker.ask("woken") == 1
+    finally:
+        worker.close()
+    worker.wake()  # too late, and no harm
+    assert not worker.alive
+
+
 # ── how it ends ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

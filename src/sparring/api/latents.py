@@ -19,6 +19,16 @@ CLOUD = 2_000
 """Points in the picture of a game of points."""
 
 
+def prepare() -> None:
+    """Load all that the functions here need, torch above all: seconds, which the first of them else would take."""
+    from importlib import import_module
+
+    for module in ("interpolate", "latents", "sample"):
+        import_module(f"sparring.generate.{module}")
+    for module in ("examples", "run", "uses"):
+        import_module(f"sparring.runs.{module}")
+
+
 def uses(path: str | Path) -> dict[str, Any]:
     """What a run is good for, from its recipe.yaml alone, in plain values: recipe, kind ("images", "points"), shape,
     classes (how many), samples, latents, translates, back (the way back too), ready (there is a checkpoint)."""

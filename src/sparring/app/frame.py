@@ -11,7 +11,7 @@ class Page:
     """A page: the file below static/ with its ``<main>``, and what its head needs.
 
     title: before "· sparring"; "" for that alone.   styles, scripts: names below static/, after app.css.
-    look: the class of its body.
+    look: the class of its body.   wakes: the module of the worker that its script will ask for more.
     """
 
     main: str = ""
@@ -19,20 +19,21 @@ class Page:
     styles: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     look: str = ""
+    wakes: str = ""
 
 
-def _shared(main: str, title: str, *styles: str, look: str = "") -> Page:
+def _shared(name: str, *styles: str, look: str = "", wakes: str = "") -> Page:
     """One of the pages that have a way between them."""
-    return Page(main, title, styles, ("js/frame.js", f"js/{main.removesuffix('.html')}.js"), look)
+    return Page(f"{name}.html", name.capitalize(), styles, ("js/frame.js", f"js/{name}.js"), look, wakes)
 
 
 _CHARTS = "vendor/uPlot.min.css"
 PAGES = {
-    "/": _shared("runs.html", "Runs", _CHARTS, "runs.css"),
-    "/play": _shared("play.html", "Play", "play.css"),
-    "/translate": _shared("translate.html", "Translate", "play.css"),
-    "/playground": _shared("playground.html", "Playground", _CHARTS, "playground.css"),
-    "/study": _shared("study.html", "Study", "study.css", look="study"),
+    "/": _shared("runs", _CHARTS, "runs.css"),
+    "/play": _shared("play", "play.css", wakes="trained"),
+    "/translate": _shared("translate", "play.css", wakes="trained"),
+    "/playground": _shared("playground", _CHARTS, "playground.css"),
+    "/study": _shared("study", "study.css", look="study", wakes="trained"),
     "/take/{study}": Page("take.html", "A study", ("take.css",), ("js/take.js",), "take"),
 }
 FOR_RATERS = ("/take/{study}",)
@@ -59,5 +60,5 @@ def framed(page: Page, main: str, token: str = "") -> str:
         *(f'<script type="module" src="/static/{name}"></script>' for name in page.scripts),
     ]
     body = f'<body class="{escape(page.look)}">' if page.look else "<body>"
-    lines = ["<!doctype html>", '<html lang="en">', "<head>", *head, "</head>", body, main.strip(), "</body>", "</html>"]
-    return "\n".join(lines) + "\n"
+    begin, end = ["<!doctype html>", '<html lang="en">', "<head>"], ["</body>", "</html>", ""]
+    return "\n".join([*begin, *head, "</head>", body, main.strip(), *end])

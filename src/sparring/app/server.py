@@ -23,7 +23,7 @@ from sparring.app.routes import play, playground, runs, study, take, translate
 from sparring.app.studies import Studies
 from sparring.app.trouble import Refused, Unknown
 from sparring.app.wire import Wire
-from sparring.app.worker import Workers
+from sparring.app.worker import Worker, Workers
 
 _KINDS = {
     "html": "text/html; charset=utf-8",
@@ -82,7 +82,7 @@ def create(desk: Desk) -> FastAPI:
     app.state.workers = workers
     trouble.install(app)
     door = Door(desk)
-    app.include_router(_front(desk, door))
+    app.include_router(_front(desk, door, workers))
     app.include_router(take.raters(desk, studies))
     if desk.only_study is None:
         for page in (runs, play, translate, playground):
@@ -96,14 +96,16 @@ class _Password(Body):
     password: str
 
 
-def _front(desk: Desk, door: Door) -> APIRouter:
+def _front(desk: Desk, door: Door, workers: Workers) -> APIRouter:
     """Pages, static files, and the door."""
     router, packaged = APIRouter(), statics()
     wanted = FOR_RATERS if desk.only_study is not None else tuple(PAGES)
     for path in wanted:
-        page, made = PAGES[path], _study_page if "{study}" in path else _page
+        page = PAGES[path]
         whole = framed(page, packaged[page.main].data.decode(), desk.page_token)
-        router.add_api_route(path, made(whole), response_class=HTMLResponse)
+        worker = workers.named(page.wakes) if page.wakes else None
+        made = _study_page(whole) if "{study}" in path else _page(whole, worker)
+        router.add_api_route(path, made, response_class=HTMLResponse)
 
     @router.get("/static/{name:path}")
     def static(name: str, request: Request) -> Response:
@@ -132,8 +134,15 @@ def _front(desk: Desk, door: Door) -> APIRouter:
     return router
 
 
-def _page(whole: str) -> Callable[[], Response]:
-    return lambda: HTMLResponse(whole)
+def _page(whole: str, worker: Worker | None) -> Callable[[], Response]:
+    """A page, at whose opening a worker begins to load what it needs."""
+
+    def page() -> Response:
+        if worker is not None:
+            worker.wake()
+        return HTMLResponse(whole)
+
+    return page
 
 
 def _study_page(whole: str) -> Callable[[str], Response]:

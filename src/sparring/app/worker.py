@@ -63,6 +63,12 @@ class Worker:
         """The same without blocking the server. A question that is cancelled before its turn is never asked."""
         return await asyncio.wrap_future(self._enqueued(function, timeout, arguments))
 
+    def wake(self) -> None:
+        """Have the process started, if none runs, and load what the module's `wake` loads; not waited for."""
+        if not self.alive:
+            with suppress(SparringError):
+                self._enqueued("wake", PATIENCE, {})
+
     def close(self) -> None:
         """End the process, whatever it does; idempotent. Questions after that are refused."""
         with self._lock:

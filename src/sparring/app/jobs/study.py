@@ -1,11 +1,9 @@
-"""Studies: made of runs, in a process that may load torch."""
+"""Studies: made of runs, in a process of its own, since that takes a while."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-
-from sparring.app.jobs.opened import uses as uses
 
 
 def create(runs: list[str], names: list[str], home: str, **asked: Any) -> str:

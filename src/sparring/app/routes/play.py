@@ -57,7 +57,7 @@ class _Film(_Shown):
 
 def router(desk: Desk, workers: Workers) -> APIRouter:
     """GET /api/play, GET /api/play/{run}, and by POST /api/play/{run}/ samples, picture, film."""
-    made, worker = APIRouter(prefix="/api/play"), workers.named("play")
+    made, worker = APIRouter(prefix="/api/play"), workers.named("trained")
 
     async def png(function: str, run: str, body: _Shown) -> Response:
         answer = await worker.call(function, path=str(desk.run(run)), **body.model_dump())
@@ -69,7 +69,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
 
     @made.get("/{run}")
     async def opened(run: Id) -> dict[str, Any]:
-        answer: dict[str, Any] = await worker.call("opened", path=str(desk.run(run)))
+        answer: dict[str, Any] = await worker.call("powers", path=str(desk.run(run)))
         return answer
 
     @made.post("/{run}/samples")

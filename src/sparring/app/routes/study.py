@@ -61,13 +61,9 @@ def router(desk: Desk, workers: Workers, studies: Studies) -> APIRouter:
     @made.get("/choices")
     async def choices() -> dict[str, Any]:
         """Runs that make pictures, and data that may stand for what is real."""
-        found = [run for use in ("samples", "translates") for run in await able(desk, workers.named("study"), use)]
-        runs = {run["id"]: run["name"] for run in found if run["kind"] == "images"}
-        data = [{"id": id, "name": path.name} for id, path in desk.data().items()]
-        return {
-            "runs": [{"id": id, "name": name} for id, name in sorted(runs.items(), key=lambda r: r[1])],
-            "data": data,
-        }
+        found = await able(desk, workers.named("trained"), "samples", "translates")
+        runs = [{"id": run["id"], "name": run["name"]} for run in found if run["kind"] == "images"]
+        return {"runs": runs, "data": [{"id": id, "name": path.name} for id, path in desk.data().items()]}
 
     @made.post("/new")
     async def new(body: New) -> dict[str, str]:

@@ -18,7 +18,7 @@ Seed = Annotated[int, Query(ge=0, le=2**31 - 1)]
 def router(desk: Desk, workers: Workers) -> APIRouter:
     """GET /api/translate, /api/translate/{run} and /api/translate/{run}/example/{number}; and by POST, with the bytes
     of an image as body, /api/translate/{run}/picture."""
-    made, worker = APIRouter(prefix="/api/translate"), workers.named("translate")
+    made, worker = APIRouter(prefix="/api/translate"), workers.named("trained")
 
     @made.get("")
     async def runs() -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
 
     @made.get("/{run}")
     async def opened(run: Id) -> dict[str, Any]:
-        answer: dict[str, Any] = await worker.call("opened", path=str(desk.run(run)))
+        answer: dict[str, Any] = await worker.call("translates", path=str(desk.run(run)))
         return answer
 
     @made.get("/{run}/example/{number}")

@@ -202,7 +202,7 @@ async function open(id) {
   const at = version;
   $("run").value = run.id;
   remember(run.id);
-  $("facts").textContent = "opening the run (a few seconds the first time) …";
+  $("facts").textContent = "Opening the run …";
   walk.stop();
   const found = await get(`/api/play/${run.id}`);
   if (at !== version) return;
@@ -288,7 +288,7 @@ function failed(error) {
 
 async function begin() {
   listen();
-  $("facts").textContent = "looking for runs (a few seconds the first time) …";
+  $("facts").textContent = "Loading, which takes a few seconds the first time …";
   runs = await get("/api/play");
   $("facts").textContent = "";
   $("none").hidden = runs.length > 0;

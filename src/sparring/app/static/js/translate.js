@@ -216,7 +216,7 @@ async function open(id) {
   const at = (version += 1);
   $("run").value = run.id;
   remember(run.id);
-  $("facts").textContent = "opening the run (a few seconds the first time) …";
+  $("facts").textContent = "Opening the run …";
   const found = await get(`/api/translate/${run.id}`);
   if (at !== version) return;
   [able, number, seed] = [found, 0, 0];
@@ -324,7 +324,7 @@ function failed(error) {
 
 async function start() {
   listen();
-  $("facts").textContent = "looking for runs (a few seconds the first time) …";
+  $("facts").textContent = "Loading, which takes a few seconds the first time …";
   runs = await get("/api/translate");
   $("facts").textContent = "";
   $("none").hidden = runs.length > 0;
