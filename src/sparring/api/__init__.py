@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparring.api.comparing import compare, comparison, comparison_lines, play, refuse_comparison, save_comparison
 from sparring.api.drawing import figure_names, figures
+from sparring.api.edit import check_edit, edit, invert, save_edit, save_inversion
 from sparring.api.judging import doctor, evaluate, evaluation_lines, report
 from sparring.api.latents import given_example, powers, sample_sheet, spot_film, spot_picture, translates, uses
 from sparring.api.pictures import clean_picture
@@ -87,6 +88,11 @@ __all__ = [
     "save_translations",
     "translated",
     "save_reconstructions",
+    "edit",
+    "invert",
+    "save_edit",
+    "save_inversion",
+    "check_edit",
     "convert",
     "export",
     "push",

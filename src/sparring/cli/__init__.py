@@ -31,6 +31,7 @@ def commands() -> dict[str, type[Command]]:
     from sparring.cli.convert import Convert
     from sparring.cli.demo import Demo
     from sparring.cli.doctor import Doctor
+    from sparring.cli.edit import Edit
     from sparring.cli.evaluate import Evaluate
     from sparring.cli.export import Export
     from sparring.cli.figures import Figures
@@ -54,6 +55,7 @@ def commands() -> dict[str, type[Command]]:
         "interpolate": Interpolate,
         "translate": Translate,
         "reconstruct": Reconstruct,
+        "edit": Edit,
         "evaluate": Evaluate,
         "compare": Compare,
         "export": Export,

@@ -28,7 +28,8 @@ INSTALL = 'pip install "sparring[features]"'
 @dataclass(frozen=True)
 class Published:
     """name: of the extractor.   repository, revision: on the hub of Hugging Face.   file: its weights there.
-    kinds: what its config.json may call it.   megabytes: about, of `file`."""
+    kinds: what its config.json may call it.   megabytes: about, of `file`.   model: the class of transformers.
+    also: other files that are read."""
 
     name: str
     repository: str
@@ -36,35 +37,44 @@ class Published:
     file: str
     kinds: tuple[str, ...]
     megabytes: int
+    model: str
+    also: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
         """What fetches it, once, on a machine that is connected."""
-        return f"hf download {self.repository} config.json {self.file} --revision {self.revision}"
+        files = " ".join(("config.json", *self.also, self.file))
+        return f"hf download {self.repository} {files} --revision {self.revision}"
 
 
 DINOV2 = Published(
     "dinov2", "facebook/dinov2-large", "47b73eefe95e8d44ec3623f8890bd894b6ea2d6c", "model.safetensors",
-    ("dinov2",), 1218,
+    ("dinov2",), 1218, "Dinov2Model",
 )  # fmt: skip
 """ViT-L/14 without registers (Oquab et al. 2023): the one that FD-DINOv2 is a number of (Stein et al. 2023). The
 smaller ones cost a quarter and agree with nothing that is published."""
 CLIP = Published(
     "clip", "openai/clip-vit-large-patch14-336", "ce19dc912ca5cd21c8a653c79e251e808ccabcd1", "pytorch_model.bin",
-    ("clip", "clip_vision_model"), 1711,
+    ("clip", "clip_vision_model"), 1711, "CLIPVisionModelWithProjection",
 )  # fmt: skip
 """ViT-L/14 at 336 px (Radford et al. 2021): the one of CMMD (Jayasumana et al. 2024)."""
+CLIP_WITH_TEXT = Published(
+    "clip", CLIP.repository, CLIP.revision, CLIP.file, ("clip",), CLIP.megabytes, "CLIPModel", ("tokenizer.json",),
+)  # fmt: skip
+"""The same with its other half, which reads texts (`networks.clip`)."""
 
 
 @dataclass(frozen=True)
 class Loaded:
     """network: frozen, float32, on the CPU, in eval mode.   sha256: of its weights' file (of the list of them, where
-    there are several).   dimensions, size: of its features, and the side it was trained at, in pixels."""
+    there are several).   dimensions, size: of its features, and the side it was trained at, in pixels.
+    folder: where its files lie."""
 
     network: nn.Module
     sha256: str
     dimensions: int
     size: int
+    folder: Path
 
 
 def load(published: Published, path: str | Path | None = None) -> Loaded:
@@ -81,7 +91,7 @@ def load(published: Published, path: str | Path | None = None) -> Loaded:
         ) from error
     folder = Path(path) if path is not None else _fetched(published)
     config = _config(folder, published)
-    cls: Any = transformers.Dinov2Model if published.name == "dinov2" else transformers.CLIPVisionModelWithProjection
+    cls: Any = getattr(transformers, published.model)
     files = sorted(file for pattern in ("*.safetensors", "*.bin") for file in folder.glob(pattern))
     if not files:
         raise _foreign(folder, published, "there are no weights in it")
@@ -99,7 +109,8 @@ def load(published: Published, path: str | Path | None = None) -> Loaded:
         )
     vision = config.get("vision_config") or config
     dimensions = network.config.hidden_size if published.name == "dinov2" else network.config.projection_dim
-    return Loaded(network.eval().requires_grad_(False), _sha256(files), int(dimensions), int(vision["image_size"]))
+    return Loaded(network.eval().requires_grad_(False), _sha256(files), int(dimensions), int(vision["image_size"]),
+                  folder)  # fmt: skip
 
 
 def _fetched(published: Published) -> Path:
@@ -109,7 +120,7 @@ def _fetched(published: Published) -> Path:
     def every(kept: bool) -> Path:
         found = [
             hf_hub_download(published.repository, name, revision=published.revision, local_files_only=kept)
-            for name in ("config.json", published.file)
+            for name in ("config.json", *published.also, published.file)
         ]
         return Path(found[-1]).parent
 
