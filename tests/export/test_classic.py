@@ -5,6 +5,7 @@ are refused in one sentence, with nothing executed.
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import re
@@ -26,8 +27,9 @@ from torch import Tensor
 import sparring
 from sparring.cli import main
 from sparring.errors import CheckpointError, SparringError, UsageError
-from sparring.export import classic, classic_file, unpickle
-from sparring.export.classic_layout import layout, plain
+from sparring.export.foreign import convert, reader, sandbox
+from sparring.export.foreign.classic_layout import layout, plain
+from sparring.export.foreign.sandbox import Found
 
 
 @pytest.fixture
@@ -38,11 +40,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
         said = io.StringIO()
         with redirect_stdout(said):
-            code = unpickle.main(*command[-2:])
+            code = reader.main(*command[-2:])
         return subprocess.CompletedProcess(command, code, said.getvalue().encode())
 
-    monkeypatch.setattr(unpickle, "limit", lambda size: None)
-    monkeypatch.setattr(classic_file, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))
+    monkeypatch.setattr(reader, "limit", lambda size: None)
+    monkeypatch.setattr(sandbox, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))
 
 
 def made_by(path: Path, x: Tensor, *, back: bool = False) -> Tensor:
@@ -86,7 +88,7 @@ def test_every_network_is_found_by_its_shapes(backbone: str, norm: str, tmp_path
     if norm == "instance":
         tensors["module.model.2.running_mean"] = torch.zeros(2)
     torch.save(tensors, tmp_path / "G.pth")
-    made = classic.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "run", size=32, dropout="auto")
+    made = convert.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "run", size=32, dropout="auto")
     x = torch.rand(1, 3, 32, 64) * 2 - 1
     torch.testing.assert_close(made_by(made.path, x), alone(net, x), rtol=0, atol=1e-5)
     found = layout(plain(tensors))
@@ -104,7 +106,7 @@ def test_cyclegan_has_two_generators(tmp_path: Path, at_once: None) -> None:
     x = torch.rand(1, 3, 16, 20) * 2 - 1
     torch.testing.assert_close(made_by(both.path, x), alone(there, x), rtol=0, atol=1e-5)
     torch.testing.assert_close(made_by(both.path, x, back=True), alone(back, x), rtol=0, atol=1e-5)
-    one = classic.convert(a, "cyclegan", out=tmp_path / "one", size=32)
+    one = convert.convert(a, "cyclegan", out=tmp_path / "one", size=32)
     torch.testing.assert_close(made_by(one.path, x), alone(there, x), rtol=0, atol=1e-5)
     with pytest.raises(UsageError, match="CYCLEGAN-WAY.*BtoA"):
         made_by(one.path, x, back=True)
@@ -112,7 +114,7 @@ def test_cyclegan_has_two_generators(tmp_path: Path, at_once: None) -> None:
 
 def test_what_the_run_says_of_itself(tmp_path: Path, at_once: None, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(checkpoint(generator("unet", "batch", width=2)), tmp_path / "latest_net_G.pth")
-    made = classic.convert(tmp_path / "latest_net_G.pth", "pix2pix", out=tmp_path / "run", size=64)
+    made = convert.convert(tmp_path / "latest_net_G.pth", "pix2pix", out=tmp_path / "run", size=64)
     text = "\n".join(made.lines)
     assert "U-Net of 6 halvings, 2 wide, 3 → 3 channels, batch" in text and "dropout   on" in text
     assert main(["info", str(made.path)]) == 0
@@ -124,13 +126,13 @@ def test_what_the_run_says_of_itself(tmp_path: Path, at_once: None, capsys: pyte
 def test_dropout_is_what_the_layers_say(tmp_path: Path, at_once: None) -> None:
     for dropout in (False, True):
         torch.save(checkpoint(generator("resnet", "batch", dropout=dropout, width=2)), tmp_path / "G.pth")
-        made = classic.convert(tmp_path / "G.pth", "cyclegan", out=tmp_path / f"run{dropout}", size=32)
+        made = convert.convert(tmp_path / "G.pth", "cyclegan", out=tmp_path / f"run{dropout}", size=32)
         assert sparring.load(made.path).game.config.dropout == 0.5 * dropout  # type: ignore[union-attr]
         with pytest.raises(UsageError, match="CONVERT-DROPOUT"):
-            classic.convert(tmp_path / "G.pth", "cyclegan", out=tmp_path / "no", dropout="off" if dropout else "on")
+            convert.convert(tmp_path / "G.pth", "cyclegan", out=tmp_path / "no", dropout="off" if dropout else "on")
     torch.save(checkpoint(generator("unet", "batch", width=2)), tmp_path / "G.pth")
     for asked, method, share in (("auto", "pix2pix", 0.5), ("off", "pix2pix", 0.0), ("auto", "cyclegan", 0.0)):
-        made = classic.convert(
+        made = convert.convert(
             tmp_path / "G.pth", method, out=tmp_path / f"run-{asked}-{method}", size=64, dropout=asked  # type: ignore[arg-type]
         )  # fmt: skip
         assert sparring.load(made.path).game.config.dropout == share  # type: ignore[union-attr]
@@ -144,11 +146,11 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, at_once: None) -> 
         ({"back": tmp_path / "B.pth", "method": "cyclegan"}, "CONVERT-BACK"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=code):
-            classic.convert(tmp_path / "G.pth", **({"method": "pix2pix", "out": tmp_path / "run"} | settings))  # type: ignore[arg-type]
+            convert.convert(tmp_path / "G.pth", **({"method": "pix2pix", "out": tmp_path / "run"} | settings))  # type: ignore[arg-type]
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="RUN-OUT"):
-        classic.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "taken")
+        convert.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "taken")
     assert not (tmp_path / "run").exists()
 
 
@@ -197,16 +199,16 @@ FILES: dict[str, tuple[Callable[[Path], bytes], str]] = {
         lambda canary: saved(Touch(canary), _use_new_zipfile_serialization=False),
         r"names (posix|nt)\.mkdir",
     ),
-    "bare pickle": (lambda canary: pickle.dumps(Touch(canary)), "begins like this"),
+    "bare pickle": (lambda canary: pickle.dumps(Touch(canary)), r"names (posix|nt)\.mkdir"),
     "cut": (lambda _: saved(good())[:3000], "damaged"),
     "cut, as it was": (lambda _: saved(good(), _use_new_zipfile_serialization=False)[:-500], "damaged"),
-    "empty": (lambda _: b"", "begins like this"),
+    "empty": (lambda _: b"", "empty"),
     "twice": (lambda _: zipped(parts_of(saved(good())), twice="archive/data.pkl"), "two parts"),
     "packed": (lambda _: zipped(parts_of(saved(good())), packed=True), "packed"),
     "another zip": (lambda _: zipped({"readme.txt": b"hello"}), "not one that torch.save wrote"),
     "a program": (lambda _: zipped({"a/code/x.py": b"", "a/data.pkl": b""}), "TorchScript"),
     "4 TB in 1.6 KB": (lambda _: saved({"a": torch.zeros(1).expand(2**20, 2**20)}), "claim 4,398,046,511,104 bytes"),
-    "a claim": (lambda _: claiming(saved(good(), _use_new_zipfile_serialization=False)), "memory|claim|damaged|ended"),
+    "a claim": (lambda _: claiming(saved(good(), _use_new_zipfile_serialization=False)), "shorter than it says"),
 }
 """A file that touches a canary if it is run, and the reason that is given."""
 
@@ -217,8 +219,8 @@ def claiming(data: bytes) -> bytes:
     return data[:at] + b"J" + (2**31 - 1).to_bytes(4, "little") + data[at + 3 :]
 
 
-APART = ("code", "a claim")
-"""Read by a process of its own: one must be told of what is hostile, and of what wants too much memory."""
+APART = ("code",)
+"""Read by a process of its own, from which one must be told of what is hostile."""
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -227,8 +229,8 @@ def test_what_is_no_checkpoint_is_refused(name: str, tmp_path: Path, request: py
         request.getfixturevalue("at_once")
     canary, (write, reason) = tmp_path / "canary", FILES[name]
     (tmp_path / "G.pth").write_bytes(write(canary))
-    with pytest.raises(CheckpointError, match="CLASSIC-FILE") as error:
-        classic.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "run")
+    with pytest.raises(CheckpointError, match="CONVERT-FILE") as error:
+        convert.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "run")
     assert re.search(reason, error.value.why), error.value.why
     assert "weights_only" not in str(error.value) and len(error.value.why) < 250
     assert not canary.exists() and not (tmp_path / "run").exists()
@@ -240,20 +242,25 @@ def test_the_canary_would_be_touched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "reason"),
+    ("what", "reason"),
     [
         ([torch.zeros(3)], "holds a list"),
         ({}, "holds a dict"),
         ({"state_dict": {"model.1.weight": torch.zeros(3)}}, "beside tensors it holds a dict called 'state_dict'"),
-        ({"a": torch.zeros(2).to_sparse()}, "no plain tensor"),
-        ({"a": torch.zeros(2, dtype=torch.complex64)}, "complex64"),
+        ({"a": torch.zeros(2).to_sparse()}, "_rebuild_sparse_tensor"),
+        ({"a": torch.zeros(2, dtype=torch.complex64)}, "ComplexFloatStorage"),
         ({3: torch.zeros(2)}, "no name"),
-        ({"a": torch.zeros(100, 100)[:1, :1]}, "claim 40,000 bytes"),
+        ({"a": torch.zeros(1).expand(100, 100)}, "claim 40,000 bytes"),
     ],
 )
-def test_what_holds_no_checkpoint_is_refused(found: object, reason: str) -> None:
-    with pytest.raises(unpickle.Refused, match=reason):
-        unpickle.checked(found, 1000)
+def test_what_holds_no_checkpoint_is_refused(
+    what: object, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "limit", lambda size: None)
+    torch.save(what, tmp_path / "G.pth")
+    assert reader.main(str(tmp_path / "G.pth"), str(tmp_path / "out")) == 3
+    assert re.search(reason, json.loads(capsys.readouterr().out)["why"])
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -266,10 +273,6 @@ def test_what_holds_no_checkpoint_is_refused(found: object, reason: str) -> None
         (good() | {"model.1.weight": torch.zeros(4)}, "model.1.weight is 4"),
         (good() | {"model.1.weight": torch.zeros(1).expand(4096, 3, 7, 7)}, "is 2, and|is 8×4×3×3, and|×"),
         (good() | {"model.1.weight": torch.zeros(1).expand(9999, 3, 7, 7)}, "9999 wide"),
-        (
-            good() | {"model.1.bias": torch.full((2,), torch.nan), "model.18.bias": torch.full((3,), torch.inf)},
-            "finite",
-        ),
         ({"model.0.weight": torch.zeros(8, 6, 4, 4)}, "discriminator"),
         (checkpoint(generator("resnet", "instance", given=7, blocks=1, width=2)), "3 channels of 7"),
         (good() | {"model.10.conv_block.0.weight": torch.zeros(1)}, "pad with zeros"),
@@ -279,26 +282,26 @@ def test_what_holds_no_checkpoint_is_refused(found: object, reason: str) -> None
 def test_what_is_no_generator_is_refused(
     found: dict[str, Tensor], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classic, "read", lambda path: dict(found))
-    with pytest.raises(CheckpointError, match="CLASSIC-FILE") as error:
-        classic.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "run")
+    monkeypatch.setattr(convert, "read", lambda path: Found(dict(found)))
+    with pytest.raises(CheckpointError, match="CONVERT-FILE") as error:
+        convert.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "run")
     assert re.search(reason, error.value.why), error.value.why
 
 
 def test_a_file_as_it_was_until_2020_is_read(tmp_path: Path) -> None:
     torch.save(good(), tmp_path / "G.pth", _use_new_zipfile_serialization=False)
-    found = classic.read(tmp_path / "G.pth")
+    found = sandbox.read(tmp_path / "G.pth").tensors
     assert all(torch.equal(tensor, found[name]) for name, tensor in good().items())
 
 
 def test_other_things_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_file({"model.1.weight": torch.zeros(3)}, tmp_path / "G.safetensors")
     with pytest.raises(CheckpointError, match="safetensors"):
-        classic.convert(tmp_path / "G.safetensors", "pix2pix", out=tmp_path / "run")
+        convert.convert(tmp_path / "G.safetensors", "pix2pix", out=tmp_path / "run")
     with pytest.raises(CheckpointError, match="directory"):
-        classic.convert(tmp_path, "pix2pix", out=tmp_path / "run")
+        convert.convert(tmp_path, "pix2pix", out=tmp_path / "run")
     with pytest.raises(SparringError, match="No such file"):
-        classic.convert(tmp_path / "nothing.pth", "pix2pix", out=tmp_path / "run")
+        convert.convert(tmp_path / "nothing.pth", "pix2pix", out=tmp_path / "run")
     assert main(["convert", str(tmp_path / "nothing.pth"), "--as", "pix2pix", "--out", str(tmp_path / "run")]) == 4
     said = capsys.readouterr().err
-    assert "[CLASSIC-FILE]" in said and "Traceback" not in said
+    assert "[CONVERT-FILE]" in said and "Traceback" not in said

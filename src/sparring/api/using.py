@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sparring.errors import UsageError
 
 if TYPE_CHECKING:
-    from sparring.export.classic import Converted
     from sparring.export.folder import Exported
+    from sparring.export.foreign.plan import Converted
     from sparring.export.hub import Pushed
     from sparring.runs.reconstruction_files import Reconstructed
     from sparring.runs.run import Run
@@ -160,25 +160,27 @@ def _opened(run: Run | str | Path) -> Run:
 
 def convert(
     checkpoint: str | Path,
-    method: str,
+    method: str | None = None,
     *,
     back: str | Path | None = None,
     out: str | Path | None = None,
     size: int | None = None,
     dropout: str = "auto",
 ) -> Converted:
-    """Make a run of a generator that the classic pytorch-CycleGAN-and-pix2pix trained (``latest_net_G.pth``).
+    """Make a run of what another program trained: a snapshot (.pkl) of stylegan2-ada-pytorch, of stylegan3 (its
+    StyleGAN2) or of R3GAN, or a generator's checkpoint of pytorch-CycleGAN-and-pix2pix (``latest_net_G.pth``).
 
-    method: "pix2pix" or "cyclegan".   back: of a cyclegan the generator of the way back, ``latest_net_G_B.pth``.
-    out: a new directory.   size: side of the images that it was trained on.   dropout: "on", "off", or "auto".
-    Returns what was found, in `lines`, and the `path` of the run. Nothing that the file says is executed.
+    method: "stylegan2", "r3gan", "pix2pix" or "cyclegan"; None: what the file says.   out: a new directory.   Of
+    classic ones: back: of a cyclegan the generator of the way back, ``latest_net_G_B.pth``.   size: side of the images
+    that it was trained on.   dropout: "on", "off", or "auto".
+    Returns what was found, in `lines`, the `recipe`, and the `path` of the run. Nothing that the file says is executed.
     """
-    from sparring.export import classic
+    from sparring.export.foreign import convert as foreign
 
-    if method not in ("pix2pix", "cyclegan") or dropout not in ("auto", "on", "off"):
+    if method not in (None, "stylegan2", "r3gan", "pix2pix", "cyclegan") or dropout not in ("auto", "on", "off"):
         raise UsageError("ARGUMENT", "there is no such way to convert", where=f"{method}, dropout {dropout}",
-                         fix="pix2pix or cyclegan; dropout auto, on or off")  # fmt: skip
-    return classic.convert(
+                         fix="stylegan2, r3gan, pix2pix or cyclegan; dropout auto, on or off")  # fmt: skip
+    return foreign.convert(
         Path(checkpoint), method, back=Path(back) if back is not None else None,  # type: ignore[arg-type]
         out=Path(out) if out is not None else None, size=size, dropout=dropout,  # type: ignore[arg-type]
     )  # fmt: skip

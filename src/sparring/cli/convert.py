@@ -1,4 +1,4 @@
-"""``sparring convert``: a run made of a generator that another program trained."""
+"""``sparring convert``: a run made of a model that another program trained."""
 
 from __future__ import annotations
 
@@ -15,18 +15,21 @@ from sparring.cli.talk import Talk
 
 @dataclass
 class Convert(Command):
-    """Make a run of a generator that the classic pytorch-CycleGAN-and-pix2pix trained."""
+    """Make a run of a model that StyleGAN2, R3GAN, or the classic pix2pix and CycleGAN trained; its file is data."""
 
-    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE.pth")]
-    """latest_net_G.pth of a pix2pix, latest_net_G_A.pth of a cyclegan; its network is found by its shapes"""
-    method: Annotated[Literal["pix2pix", "cyclegan"], tyro.conf.arg(name="as")]
+    checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """network-snapshot-….pkl, latest_net_G.pth, or of a cyclegan latest_net_G_A.pth; nothing in it is executed"""
+    method: Annotated[
+        Literal["stylegan2", "r3gan", "pix2pix", "cyclegan"] | None,
+        tyro.conf.arg(name="as", help_behavior_hint="(default: what the file says)"),
+    ] = None
     """what it was trained as"""
     back: Annotated[Path | None, tyro.conf.arg(metavar="FILE.pth", help_behavior_hint="(default: one way only)")] = None
     """of a cyclegan the generator of the way back, latest_net_G_B.pth"""
     size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: 256)")] = None
-    """side of the images that it was trained on"""
+    """pix2pix, cyclegan: side of the images that it was trained on"""
     dropout: Literal["auto", "on", "off"] = "auto"
-    """whether it was trained with dropout; auto: if its layers do not say, on for pix2pix, off for cyclegan"""
+    """trained with dropout or without; auto: if its layers do not say, on for pix2pix, off for cyclegan"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: runs/<name>)")] = None
     """the run's directory, new"""
 
@@ -39,6 +42,8 @@ class Convert(Command):
         for line in made.lines:
             talk.say(line)
         path = shlex.quote(str(made.path))
-        talk.say(f"\ntranslate with it:\n  sparring translate {path} photo.jpg")
+        translates = made.recipe in ("pix2pix", "cyclegan")
+        verb, what = ("translate", f"translate {path} photo.jpg") if translates else ("sample", f"sample {path}")
+        talk.say(f"\n{verb} with it:\n  sparring {what}")
         talk.data(str(made.path))
         return 0

@@ -1,7 +1,8 @@
 """R3GAN's networks, configuration E (Huang et al. 2024, "The GAN is dead; long live the GAN!", section 4).
 
 Residual blocks of grouped convolutions in an inverted bottleneck, no normalisation anywhere, fix-up initialisation,
-[1, 2, 1] resampling between stages, biases only in front of activations.
+[1, 2, 1] resampling between stages, biases only in front of activations. `taps = 4` resamples with [1, 3, 3, 1] and
+zeros beyond the edge instead, as the authors' code does: for models that were trained with it.
 
 `widths` gives the channels of each stage, coarsest first, for G and for D alike; S stages make a factor of 2^(S − 1)
 between the smallest map and the image. Five stages on 64 × 64 begin at 4 × 4. For sizes that this factor does not
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +24,12 @@ from sparring.networks import initialise
 from sparring.networks.conditioning import with_planes
 from sparring.networks.dcgan import centre_crop, is_channels_last, stages
 from sparring.ops.resample import downsample, upsample
+from sparring.ops.smooth import double, halve
 from sparring.types import Layered
+
+Taps = Literal[3, 4]
+"""Of the filter between stages: [1, 2, 1], a coarse sample lying on a fine one, the edge repeated (`ops.resample`); or
+[1, 3, 3, 1], a coarse sample lying between two fine ones, zeros beyond the edge (`ops.smooth`)."""
 
 
 class Block(nn.Module):
@@ -57,18 +64,20 @@ class Block(nn.Module):
 class Transition(nn.Module):
     """From one stage to the next: a 1×1 convolution where the width changes, before going up or after going down."""
 
-    def __init__(self, inputs: int, outputs: int, *, up: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, *, up: bool, taps: Taps = 3) -> None:
         super().__init__()
-        self.up = up
+        self.up, self.taps = up, taps
         self.mix = nn.Conv2d(inputs, outputs, 1, bias=False) if inputs != outputs else None
         if self.mix is not None:
             initialise.he(self.mix)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.up:
-            x = downsample(x)
+            x = downsample(x) if self.taps == 3 else halve(x)
         x = x if self.mix is None else self.mix(x)
-        return upsample(x) if self.up else x
+        if not self.up:
+            return x
+        return upsample(x) if self.taps == 3 else double(x)
 
 
 def _blocks(widths: Sequence[int], blocks: int, expansion: int, group_width: int) -> nn.ModuleList:
@@ -99,7 +108,7 @@ class Generator(nn.Module):
 
     z: latent dimensions.   shape: (C, H, W).   widths: channels per stage, coarsest first.   blocks: per stage.
     expansion, group_width: of the inverted bottleneck; published: 2 and 16.
-    told: how many numbers (N, told) G is told beside z, such as a class.
+    told: how many numbers (N, told) G is told beside z, such as a class.   taps: of the resampling.
 
     >>> Generator(8, (3, 32, 32), widths=(16, 16, 16, 8))(torch.randn(2, 8)).shape
     torch.Size([2, 3, 32, 32])
@@ -114,13 +123,14 @@ class Generator(nn.Module):
         expansion: int = 2,
         group_width: int = 16,
         told: int = 0,
+        taps: Taps = 3,
     ) -> None:
         super().__init__()
         self.z, self.shape = z, shape
         self.basis = nn.Parameter(torch.randn(widths[0], *_base(shape, widths)))
         self.modulate = nn.Linear(z + told, widths[0], bias=False)
         self.stages = _blocks(widths, blocks, expansion, group_width)
-        self.transitions = nn.ModuleList(Transition(i, o, up=True) for i, o in pairwise(widths))
+        self.transitions = nn.ModuleList(Transition(i, o, up=True, taps=taps) for i, o in pairwise(widths))
         self.to_image = nn.Conv2d(widths[-1], shape[0], 1, bias=False)
         initialise.he(self.modulate)
         initialise.he(self.to_image)
@@ -150,7 +160,7 @@ class Discriminator(nn.Module, Layered):
 
     def __init__(
         self, shape: tuple[int, ...], widths: Sequence[int], blocks: int = 2, expansion: int = 2,
-        group_width: int = 16, told: int = 0,
+        group_width: int = 16, told: int = 0, taps: Taps = 3,
     ) -> None:  # fmt: skip
         super().__init__()
         self.shape = shape
@@ -160,7 +170,7 @@ class Discriminator(nn.Module, Layered):
         down = list(widths)[::-1]
         self.from_image = nn.Conv2d(shape[0] + told, down[0], 1, bias=False)
         self.stages = _blocks(down, blocks, expansion, group_width)
-        self.transitions = nn.ModuleList(Transition(i, o, up=False) for i, o in pairwise(down))
+        self.transitions = nn.ModuleList(Transition(i, o, up=False, taps=taps) for i, o in pairwise(down))
         self.basis = nn.Parameter(torch.randn(down[-1], height, width) / (height * width) ** 0.5)
         self.head = nn.Linear(down[-1], 1, bias=False)
         initialise.he(self.from_image)

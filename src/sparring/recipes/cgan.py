@@ -50,10 +50,14 @@ class CGANConfig(ContestConfig):
     """The same for D."""
     depth: Annotated[int, Field(ge=1, le=64)] = 3
     """Hidden layers of both players (mlp)."""
+    widths: tuple[Count, ...] = ()
+    """G's channels of each stage, coarsest first, where they do not follow from `width` (residual)."""
     blocks: Annotated[int, Field(ge=1, le=64)] = 1
     """Residual blocks per stage (residual)."""
     group: Count = 16
     """Channels per group of the 3×3 convolutions (residual)."""
+    taps: Literal[3, 4] = 3
+    """Of the filter between stages (residual): 3, [1, 2, 1]; or 4, [1, 3, 3, 1], as in R3GAN's own code."""
     g_fourier: Fourier = None
     """Random Fourier features of z: (count, lowest, highest frequency); mlp only."""
     d_fourier: Fourier = None
@@ -159,10 +163,11 @@ def networks(config: CGANConfig, space: Space) -> tuple[nn.Module, nn.Module]:
                 mlp.Generator(config.z, shape, config.width, config.depth, config.g_fourier, classes),
             )
         case "residual":
-            wide, thin = r3gan.widths(shape, config.d_width), r3gan.widths(shape, config.width)
+            wide, thin = r3gan.widths(shape, config.d_width), config.widths or r3gan.widths(shape, config.width)
+            blocks, group, taps = config.blocks, config.group, config.taps
             return (
-                r3gan.Discriminator(shape, wide, config.blocks, group_width=config.group, told=beside),
-                r3gan.Generator(config.z, shape, thin, config.blocks, group_width=config.group, told=classes),
+                r3gan.Discriminator(shape, wide, blocks, group_width=group, told=beside, taps=taps),
+                r3gan.Generator(config.z, shape, thin, blocks, group_width=group, told=classes, taps=taps),
             )
         case _:
             return (

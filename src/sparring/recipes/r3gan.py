@@ -38,10 +38,14 @@ class R3GANConfig(ContestConfig):
     """Channels of G's finest map; doubled per coarser stage, up to 4 times this (r3gan) or 8 times (dcgan)."""
     d_width: Count = 64
     """The same for D."""
+    widths: tuple[Count, ...] = ()
+    """G's channels of each stage, coarsest first, where they do not follow from `width` (r3gan networks)."""
     blocks: Annotated[int, Field(ge=1, le=64)] = 2
     """Residual blocks per stage (r3gan networks)."""
     group: Count = 16
     """Channels per group of the 3×3 convolutions (r3gan networks)."""
+    taps: Literal[3, 4] = 3
+    """Of the filter between stages (r3gan networks): 3, [1, 2, 1]; or 4, [1, 3, 3, 1], as in the authors' code."""
     gamma: Schedule = Ramp(2.0, 0.2, "cosine", 0.0, 0.2)
     """Weight γ of γ/2 (R1 + R2): a squared length scale, so it grows with the image and falls in the burn-in."""
     penalty_every: Count = 1
@@ -77,13 +81,16 @@ class R3GAN(Contest):
         if config.discriminator == "dcgan":
             D = dcgan.Discriminator(seen, config.d_width, "none")
         else:
-            D = r3gan.Discriminator(seen, r3gan.widths(shape, config.d_width), config.blocks, group_width=config.group)
+            D = r3gan.Discriminator(
+                seen, r3gan.widths(shape, config.d_width), config.blocks, group_width=config.group, taps=config.taps
+            )
         if config.generator == "dcgan":
             G = dcgan.Generator(config.z, shape, config.width, config.generator_norm)
         else:
             G = r3gan.Generator(
-                config.z, shape, r3gan.widths(shape, config.width), config.blocks, group_width=config.group
-            )
+                config.z, shape, config.widths or r3gan.widths(shape, config.width), config.blocks,
+                group_width=config.group, taps=config.taps,
+            )  # fmt: skip
         return cls(config, shape, D, G)
 
     def view(self, x: Tensor, now: Now, side: str) -> Tensor:

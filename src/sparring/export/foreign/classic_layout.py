@@ -17,15 +17,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sparring.export.foreign.plan import Unlike
+from sparring.export.foreign.plan import size as _size
 from sparring.networks.normalise import Norm
 from sparring.networks.resnet import ResnetGenerator
 from sparring.networks.unet import UNet
 
 MOST_BLOCKS, MOST_DEPTH, MOST_WIDTH, MOST_CHANNELS = 64, 10, 4096, 256
-
-
-class Unlike(Exception):
-    """What is unlike a generator of the classic repository, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,3 @@ def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int | None = No
     if shape and dimensions is not None and len(shape) != dimensions:
         raise Unlike(f"{name} is {_size(tensors[name])}")
     return shape if shape or dimensions is None else (0,) * dimensions
-
-
-def _size(tensor: Tensor) -> str:
-    return "×".join(str(side) for side in tensor.shape) or "a number"

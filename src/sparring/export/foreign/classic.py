@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
-import sparring
 from sparring.data import Options, SideSpec
 from sparring.errors import UsageError
-from sparring.export.classic_file import read, wrong
-from sparring.export.classic_layout import Layout, Unlike, layout, plain, state
-from sparring.runs import plan as plans
-from sparring.runs.directory import RunDirectory, free_directory
-from sparring.runs.recipe import Recipe, load
-from sparring.train.checkpoint import Store
+from sparring.export.foreign.classic_layout import Layout, layout, plain, state
+from sparring.export.foreign.plan import Converted, Plan, Unlike, make
+from sparring.export.foreign.sandbox import Found, wrong
+from sparring.runs.directory import RunDirectory
 
 Method = Literal["pix2pix", "cyclegan"]
 Dropout = Literal["auto", "on", "off"]
@@ -28,69 +23,63 @@ SIDE = 256
 """Pixels that the classic options cut images to."""
 
 
-@dataclass(frozen=True)
-class Converted:
-    """path: the run's directory.   lines: what was found, for people."""
-
-    path: Path
-    lines: tuple[str, ...]
-
-
 def convert(
-    source: Path,
-    method: Method,
+    files: Sequence[tuple[Path, Found]],
+    asked: str | None = None,
     *,
-    back: Path | None = None,
-    out: Path | None = None,
+    out: RunDirectory,
     size: int | None = None,
     dropout: Dropout = "auto",
 ) -> Converted:
-    """Make a run of the generator in `source`: ``latest_net_G.pth``, or of a cyclegan ``latest_net_G_A.pth``.
+    """Make a run of a generator; of two, there and back, a cyclegan.
 
-    back: the generator of the other way, ``latest_net_G_B.pth``.   out: a new directory.   size: side of the images
-    that it was trained on; of a U-Net a multiple of its stride.   dropout: whether it was trained with any: "auto" is
-    what the classic options have where the file does not say (on for pix2pix, off for cyclegan).
-
-    Raises `CheckpointError` for files that are no such generator, `UsageError` for what does not go together.
+    files: each with what is in it.   asked: what it is, by the user.   size: side of the images that it was trained
+    on; of a U-Net a multiple of its stride.   dropout: as of `convert.convert`.
     """
-    if back is not None and method != "cyclegan":
-        raise UsageError("CONVERT-BACK", "only cyclegan has a way back", where=str(back), fix="--as cyclegan")
-    directory = RunDirectory(out or free_directory(source.name))
-    directory.check_free()
-    files = [source] if back is None else [source, back]
-    found = [_opened(path) for path in files]
-    if len(found) == 2:
-        _check_alike(found[0][0], found[1][0], back)
+    found = [_opened(path, each.tensors) for path, each in files]
     network = found[0][0]
+    method = _method(network, asked, files[0][0], both=len(files) == 2)
+    if len(found) == 2:
+        _check_alike(network, found[1][0], files[1][0])
     noise = _dropout(network, dropout, method)
     side = _side(network, size)
-    recipe = load(method, _settings(network, method, noise, one_way=back is None), "converted")
-    document = _document(recipe, network, side, files)
-    game = plans.build(recipe, plans.space_of_document(document), 0)
-    generators = [game.players["G"]] if method == "pix2pix" else list(game.players["G"].children())
-    for generator, (_, tensors) in zip(generators, found, strict=True):
-        generator.load_state_dict(tensors)
-    directory.create(document, {"converted": [str(path) for path in files]})
-    players = {name: dict(player.state_dict()) for name, player in game.players.items()}
-    Store(directory.checkpoints).save(1, players, {"round": 0, "drawn": 0})
-    return Converted(directory.path, tuple(_lines(network, noise, dropout, side, back is not None, method)))
+    layout = {k: v for k, v in asdict(network).items() if k != "dropout"}
+    lines = _lines(network, noise, dropout, side, len(files) == 2, method)
+    settings = _settings(network, method, noise, one_way=len(files) == 1)
+    plan = Plan(method, settings, (network.made, side, side), {}, layout, lines, data=_data(network, method, side))
+    paths = ["G"] if method == "pix2pix" else ["G.AtoB", "G.BtoA"]
+    generators = {path: tensors for path, (_, tensors) in zip(paths, found, strict=False)}
+    make(plan, generators, [path for path, _ in files], out)
+    return Converted(out.path, tuple(lines), method)
 
 
-def _opened(path: Path) -> tuple[Layout, dict[str, Tensor]]:
-    tensors = plain(read(path))
+def _opened(path: Path, tensors: Mapping[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
+    tensors = plain(tensors)
     try:
         found = layout(tensors)
         named = state(tensors, found)
     except Unlike as unlike:
         raise wrong(path, str(unlike)) from None
-    if not all(bool(tensor.isfinite().all()) for tensor in named.values()):
-        raise wrong(path, "it holds numbers that are not finite")
     if not {found.given, found.made} <= {1, 3, 4}:
         raise wrong(path, f"it makes {found.made} channels of {found.given}, and images have 1, 3 or 4")
     return found, named
 
 
-def _check_alike(there: Layout, back: Layout, path: Path | None) -> None:
+def _method(network: Layout, asked: str | None, path: Path, *, both: bool) -> Method:
+    """What it was trained as: what is asked for, or what the classic options have for such a network."""
+    if asked is not None and asked not in ("pix2pix", "cyclegan"):
+        raise UsageError("CONVERT-AS", "this is a generator of the classic repository", where=str(path),
+                         why=f"and --as says {asked}", fix="--as pix2pix, or --as cyclegan")  # fmt: skip
+    if asked is not None or both:
+        return "pix2pix" if asked == "pix2pix" else "cyclegan"
+    usual: dict[tuple[str, str], Method] = {("unet", "affine"): "pix2pix", ("resnet", "instance"): "cyclegan"}
+    if (network.network, network.norm) not in usual:
+        raise UsageError("CONVERT-AS", "its weights do not show what it was trained as", where=str(path),
+                         fix="--as pix2pix, or --as cyclegan")  # fmt: skip
+    return usual[network.network, network.norm]
+
+
+def _check_alike(there: Layout, back: Layout, path: Path) -> None:
     if replace(back, given=back.made, made=back.given) != there:
         raise UsageError(
             "CONVERT-BACK", "the two generators do not belong together", where=str(path),
@@ -129,28 +118,14 @@ def _settings(network: Layout, method: Method, noise: float, *, one_way: bool) -
     return said
 
 
-def _document(recipe: Recipe, network: Layout, side: int, files: Sequence[Path]) -> dict[str, Any]:
-    """recipe.yaml of a run that was never trained here."""
+def _data(network: Layout, method: Method, side: int) -> dict[str, Any]:
+    """What recipe.yaml says of data that are not known here."""
     options = Options(
         size=(side, side), channels=network.made, given_channels=network.given, held_out=0.0, labels="none",
-        pairs="unpaired" if recipe.name == "cyclegan" else "stems",
+        pairs="unpaired" if method == "cyclegan" else "stems",
     )  # fmt: skip
-    origin = [{"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in files]
-    return {
-        **recipe.document(),
-        "data": {
-            "source": str(files[0]), "kind": "images", "shape": [network.made, side, side],
-            **options.record(),
-            "sides": {"given": SideSpec(network.given).record(), "made": SideSpec(network.made).record()},
-            "fingerprint": "converted", "classes": [], "captions": False,
-        },
-        "run": {
-            "seed": 0, "images": 1, "horizon": 1, "device": "cpu", "threads": torch.get_num_threads(), "processes": 1,
-            "rate": 0.0, "preset": recipe.preset, "why": recipe.why, "rescue": False, "stop": "budget",
-            "sparring": sparring.__version__, "torch": str(torch.__version__),
-            "converted": {"from": origin, "layout": {k: v for k, v in asdict(network).items() if k != "dropout"}},
-        },
-    }  # fmt: skip
+    sides = {"given": SideSpec(network.given).record(), "made": SideSpec(network.made).record()}
+    return {**options.record(), "sides": sides}
 
 
 def _described(network: Layout) -> str:

@@ -1,0 +1,1 @@
+"""Models that other programs trained, read without executing what their files say, and made into runs."""
