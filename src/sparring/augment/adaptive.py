@@ -1,8 +1,9 @@
-"""Adaptive discriminator augmentation (Karras et al. 2020, "Training generative adversarial networks with limited data").
+"""Adaptive discriminator augmentation, ADA (Karras et al. 2020, "Training generative adversarial networks with limited
+data").
 
-D sees only T(x) and T(G(z)), T a chain of maps of place and colour, each of which happens with probability p. As long as
-p is below about 0.8 what T did can be told from the images it leaves, so G does not learn to make augmented ones. p is
-turned up while D is too sure of its training images, and down while it is not: `Adaptive`.
+D sees only T(x) and T(G(z)), T a chain of maps of place and colour, each of which happens with probability p. As long
+as p is below about 0.8 what T did can be told from the images it leaves, so G does not learn to make augmented ones. p
+is turned up while D is too sure of its training images, and down while it is not: `Adaptive`.
 """
 
 from __future__ import annotations

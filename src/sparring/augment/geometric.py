@@ -1,9 +1,9 @@
 """Random affine maps of images, each with a probability (Karras et al. 2020, "Training generative adversarial networks
 with limited data", appendix B): what `augment.adaptive` shows D.
 
-All maps of an image are multiplied first, and the image is sampled once: bilinear, what lies outside mirrored. The paper
-samples at twice the resolution through a wavelet filter; without it a rotated image is a little softer, of reals and
-fakes alike. Mirrorings, quarter turns and whole shifts stay exact, but for rounding.
+All maps of an image are multiplied first, and the image is sampled once: bilinear, what lies outside mirrored. The
+paper samples at twice the resolution through a wavelet filter; without it a rotated image is a little softer, of reals
+and fakes alike. Mirrorings, quarter turns and whole shifts stay exact, but for rounding.
 
 Sampling is linear in the image. torch knows its derivative, and not that one's: both are written out here, so that
 penalties may take a gradient through it.

@@ -215,8 +215,8 @@ class StyleGAN2(Contest, HasStyles):
         return weights
 
     def _path(self, now: Now) -> dict[str, Tensor]:
-        """{"path": (N,) the penalty, "length": (N,)}: of those samples whose position `path_share` divides, so many times
-        as much, and 0 of the others. Whose they are does not depend on how the batch is cut."""
+        """{"path": (N,) the penalty, "length": (N,)}: of those samples whose position `path_share` divides, so many
+        times as much, and 0 of the others. Whose they are does not depend on how the batch is cut."""
         k = self.config.path_share
         first = -now.samples.start % k
         chosen = now.samples[first::k]
