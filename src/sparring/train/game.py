@@ -76,6 +76,8 @@ class Game(nn.Module, ABC):
     """Modules and buffers of no player that only training needs (an image pool, a scorer): exports leave them out."""
     owner: str | None = None
     """The player whose gradient flows through `shared`; everyone else receives it detached."""
+    heeds: Mapping[str, tuple[str, ...]] = {}
+    """By player, the terms whose means `hear` is told after each of its moves."""
     members: int = 1
     """Copies with seeds of their own that are played at once (`ensemble.together`): batches then hold the samples of
     the first, then those of the second, and so on. What compares samples with each other stays within a member."""
@@ -126,6 +128,10 @@ class Game(nn.Module, ABC):
 
     def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:
         """What is remembered after a player has moved (image pool, codebook averages); under no_grad."""
+
+    def hear(self, player: str, means: Mapping[str, Tensor], now: Now) -> None:
+        """What is remembered of what a player said when it moved: the terms that `heeds` names, their means () over all
+        pieces and processes; under no_grad. Default: nothing."""
 
     def written(self, player: str) -> Sequence[tuple[Tensor, Tensor]]:
         """Buffers (P, …) of which each process has written, in `after` this player's move, the rows that belong to its

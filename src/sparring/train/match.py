@@ -281,6 +281,11 @@ class Match:
             if self.engine.size > 1:
                 for rows, mine in self.game.written(player):
                     self.engine.join_rows(rows, mine)
+            heard = {term: means[f"{player}/{term}"] for term in self.game.heeds.get(player, ())
+                     if f"{player}/{term}" in means}  # fmt: skip
+            if heard:
+                whole = self.engine.mean(torch.stack(list(heard.values())))
+                self.game.hear(player, dict(zip(heard, whole.unbind(), strict=True)), now)
         self.optimisers[player].zero_grad()
 
     # ── members that are retired ─────────────────────────────────────────────────────────────────────────────────
