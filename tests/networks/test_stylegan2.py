@@ -61,7 +61,7 @@ def test_the_spaces_agree(architecture: Architecture) -> None:
     styles = G.synthesis.styles(w)
     assert tuple(w.shape) == (3, 6, 8) and len(styles) == 5 + (3 if architecture == "skip" else 1)
     assert all(style.shape[0] == 3 and abs(style.mean().item() - 1) < 1 for style in styles)
-    assert torch.equal(G(z), G.of(w)) and torch.equal(G.of(w), G.synthesis(styles))
+    assert torch.equal(G(z), G(w=w)) and torch.equal(G(w=w), G.synthesis(styles))
     for k in range(len(styles)):
         other = list(styles)
         other[k] = other[k] * torch.linspace(0.5, 2, other[k].shape[1])
@@ -75,8 +75,8 @@ def test_the_noise_is_fixed_unless_it_is_given() -> None:
     w = G.broadcast(G.mapping(normal(1, 2, 6)))
     given = [normal(9, 2, 1, *size) for size in G.synthesis.noises]
     fixed = [layer.noise_const.expand(2, 1, -1, -1) for b in G.synthesis.blocks for layer in b.convolutions]
-    assert torch.equal(G.of(w), G.of(w)) and torch.equal(G.of(w), G.of(w, fixed))
-    assert not torch.allclose(G.of(w), G.of(w, given), atol=1e-3)
+    assert torch.equal(G(w=w), G(w=w)) and torch.equal(G(w=w), G(w=w, noise=fixed))
+    assert not torch.allclose(G(w=w), G(w=w, noise=given), atol=1e-3)
 
 
 def test_mixing_joins_coarse_and_fine() -> None:

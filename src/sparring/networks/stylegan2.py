@@ -261,17 +261,19 @@ class Generator(nn.Module):
         self.mapping = Mapping(z, w, mapping, rate, normalise)
         self.synthesis = Synthesis(w, shape, widths, architecture, clamp)
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.of(self.broadcast(self.mapping(z)))
+    def forward(
+        self, z: Tensor | None = None, *, w: Tensor | None = None, noise: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """z (N, z), or w of W+ (N, layers, w) → images.   noise: (N, 1, h, w) for each of `synthesis.noises`."""
+        if w is None:
+            assert z is not None
+            w = self.broadcast(self.mapping(z))
+        images: Tensor = self.synthesis(self.synthesis.styles(w), noise)
+        return images
 
     def broadcast(self, w: Tensor) -> Tensor:
         """W → W+: (N, w) → (N, layers, w)."""
         return w[:, None].expand(-1, self.synthesis.layers, -1)
-
-    def of(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
-        """W+ (N, layers, w) → images."""
-        images: Tensor = self.synthesis(self.synthesis.styles(w), noise)
-        return images
 
 
 def mixed(w: Tensor, other: Tensor, cut: Tensor | int) -> Tensor:

@@ -175,12 +175,14 @@ class StyleGAN2(Contest, HasStyles):
                            self.config.transforms)  # fmt: skip
 
     def make(self, dice: Dice | Dices, label: Tensor | None) -> Tensor:  # type: ignore[override]
-        return self.G.of(self._mixed(self.G.mapping(self.latents(dice)), dice), self._noise(dice))  # type: ignore[arg-type]
+        w = self._mixed(self.G.mapping(self.latents(dice)), dice)  # type: ignore[arg-type]
+        made: Tensor = self.G(w=w, noise=self._noise(dice))
+        return made
 
     def shared(self, batch: Batch, now: Now) -> Shared:
         dice = now.chance("z")
         w = self.G.mapping(self.latents(dice))  # type: ignore[arg-type]
-        return {"fake": self.G.of(self._mixed(w, dice), self._noise(dice)), "w": w}
+        return {"fake": self.G(w=self._mixed(w, dice), noise=self._noise(dice)), "w": w}
 
     def _mixed(self, w: Tensor, dice: Dice | Dices) -> Tensor:
         """(N, w) → (N, layers, w): from a layer on that is drawn for each sample, the w of another latent."""
@@ -224,7 +226,7 @@ class StyleGAN2(Contest, HasStyles):
             return {}
         dice = replace(now, samples=chosen).chance("path")
         w = self._mixed(self.G.mapping(self.latents(dice)), dice)  # type: ignore[arg-type]
-        images = self.G.of(w, self._noise(dice))
+        images = self.G(w=w, noise=self._noise(dice))
         length = lengths(images, w, dice.of("direction").normal(*images.shape[1:]).to(images))
         at = torch.arange(first, len(now.samples), k, device=length.device)
         empty = length.new_zeros(len(now.samples))
@@ -260,7 +262,8 @@ class StyleGAN2(Contest, HasStyles):
         return self.G.synthesis.styles(w)
 
     def from_w(self, w: Tensor) -> Tensor:
-        return self.G.of(w)
+        made: Tensor = self.G(w=w)
+        return made
 
     def from_styles(self, styles: Sequence[Tensor]) -> Tensor:
         made: Tensor = self.G.synthesis(styles)
