@@ -1,7 +1,9 @@
 """What the tests of the app share: tiny runs, a client that was let in, a real server on a free port.
 
 library       a folder with a run on points ("ring") and one on images ("blobs"); never change it
+translator    a run that translates; never change it
 desk          a `Desk` of it, with fixed secrets
+near          workers that answer in this process (`test_worker` has real ones; so have Play and the playground)
 client        a client of the app of this desk, with the cookie and headers of our own pages
 stranger      the same app, asked by someone who was not let in
 server        start("ROOT", …) → `Live`: `sparring app` as a process of its own, ended with the test
@@ -15,6 +17,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from sparring import api
+from sparring.app import work
 from sparring.app.desk import Desk
 from sparring.app.door import cookie_name
 from sparring.app.server import create
+from sparring.app.worker import Worker, _understood
 
 HOST = "127.0.0.1:8123"
 ORIGIN = f"http://{HOST}"
@@ -63,6 +68,33 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     photos = pictures(home / "photos")
     api.train(photos, recipe="dcgan", size=16, budget="16", out=home / "runs" / "blobs", set=small)
     return home / "runs"
+
+
+@pytest.fixture(scope="session")
+def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Outlines become emoji; copy what you change."""
+    run = tmp_path_factory.mktemp("translator") / "emoji"
+    small = ("width=8", "d_width=8", "batch=2", "generator=unet")
+    api.train("emoji", recipe="pix2pix", size=16, budget="4", out=run, set=small)
+    return run
+
+
+@pytest.fixture(scope="module")
+def near() -> Iterator[None]:
+    """Workers without limits answer in this process, which has loaded torch already: by the same messages, in the same
+    queues, one question after the other."""
+    far = Worker._exchange
+
+    def exchange(worker: Worker, message: bytes, timeout: float) -> Any:
+        if worker.limits is not None or worker._closed:
+            return far(worker, message, timeout)
+        asked = work.unpack(message)
+        jobs = import_module(f"sparring.app.jobs.{worker.module}")
+        return _understood(work._answered(jobs, asked.pop("function"), asked))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Worker, "_exchange", exchange)
+        yield
 
 
 @pytest.fixture

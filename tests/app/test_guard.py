@@ -34,6 +34,13 @@ def empty(tmp_path):
     return make_desk(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def front(tmp_path_factory):
+    """(app, desk) of an empty folder, where all that is asked is refused."""
+    desk = make_desk(tmp_path_factory.mktemp("front"))
+    return create(desk), desk
+
+
 # ── coming in ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -59,8 +66,8 @@ def test_a_link_on_another_page_lets_in_as_well(empty):
 
 
 @pytest.mark.parametrize("token", ["", "x", "launch-token%20", "launch-toke", "LAUNCH-TOKEN", "%ff", "ü", "a" * 10_000])
-def test_a_wrong_token_does_not(empty, token):
-    said = ask(create(empty), Ask("GET", f"/?token={token}"))[0]
+def test_a_wrong_token_does_not(front, token):
+    said = ask(front[0], Ask("GET", f"/?token={token}"))[0]
     assert said.status == 403 and "set-cookie" not in said.headers
 
 
@@ -103,10 +110,10 @@ def test_without_a_password_there_is_no_such_door(empty):
 
 
 @pytest.mark.parametrize("value", hosts(HOST))
-def test_no_other_host_is_answered(empty, value):
-    app = create(empty)
+def test_no_other_host_is_answered(front, value):
+    app, desk = front
     for target in ("/", "/static/app.css", "/api/ready", "/?token=launch-token"):
-        said = ask(app, Ask("GET", target, [("host", value), cookies(empty)]))[0]
+        said = ask(app, Ask("GET", target, [("host", value), cookies(desk)]))[0]
         assert said.status == 421 and "set-cookie" not in said.headers and b"<" not in said.body
 
 
@@ -115,8 +122,9 @@ def test_a_name_in_capitals_is_the_same_name(empty):
     assert ask(create(desk), Ask("GET", "/static/app.css", [("host", "LocalHost:8123")]))[0].status == 200
 
 
-def test_an_absolute_target_is_not_answered(empty):
-    assert ask(create(empty), Ask("GET", "http://evil.test/", [("host", HOST), cookies(empty)]))[0].status == 421
+def test_an_absolute_target_is_not_answered(front):
+    app, desk = front
+    assert ask(app, Ask("GET", "http://evil.test/", [("host", HOST), cookies(desk)]))[0].status == 421
 
 
 def test_there_are_no_websockets(empty):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
 from starlette.testclient import TestClient
-from tests.app.conftest import client_of
+from tests.app.conftest import client_of, make_desk
 
 from sparring.app.jobs import playground as jobs
 from sparring.app.routes import playground as routes
@@ -49,6 +50,13 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> list[Direct]:
     monkeypatch.setattr(Workers, "end", lambda self, worker: worker.close())
     monkeypatch.setattr(jobs, "_tables", [])
     return made
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One client for what is refused and leaves no game behind."""
+    with client_of(make_desk(tmp_path_factory.mktemp("none"))) as client:
+        yield client
 
 
 def begin(client: TestClient, **settings: Any) -> dict[str, Any]:
@@ -104,9 +112,9 @@ def test_settings_change_under_way_and_a_start_brings_it_back(client: TestClient
     ],
 )
 def test_what_is_no_setting_is_refused_in_words(
-    client: TestClient, direct: list[Direct], settings: dict[str, Any]
+    shared: TestClient, direct: list[Direct], settings: dict[str, Any]
 ) -> None:
-    answer = client.post("/api/playground/begin", json={"settings": settings})
+    answer = shared.post("/api/playground/begin", json={"settings": settings})
     assert answer.status_code == 422 and answer.json()["error"]["what"]
     assert all(worker.closed for worker in direct)  # nothing is left behind by a game that did not begin
 

@@ -12,6 +12,7 @@ from sparring.app.desk import identity
 from sparring.app.server import create
 from sparring.runs.errands import Errand
 
+pytestmark = pytest.mark.usefixtures("near")
 KEY = "0123456789abcdef"
 
 
@@ -34,6 +35,14 @@ def home(tmp_path, library):
 def here(home):
     with client_of(make_desk(home / "runs", home / "data")) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory, library):
+    """(client, root) where nothing may begin."""
+    root = shutil.copytree(library, tmp_path_factory.mktemp("quiet") / "runs")
+    with client_of(make_desk(root)) as client:
+        yield client, root
 
 
 def ids(client):
@@ -129,10 +138,11 @@ def test_a_run_goes_on_and_is_never_removed(here, home):
         {"name": "../x"}, {"name": ".x"}, {"name": "ring"}, {"key": "x"}, {"out": "/tmp/x"}, {"into": "/etc"},
     ],
 )  # fmt: skip
-def test_a_wish_of_another_form_begins_nothing(here, home, wrong):
-    answer = here.post("/api/runs", json={"data": "dirac", "budget": "64", "key": KEY} | wrong)
+def test_a_wish_of_another_form_begins_nothing(quiet, wrong):
+    client, root = quiet
+    answer = client.post("/api/runs", json={"data": "dirac", "budget": "64", "key": KEY} | wrong)
     assert answer.status_code in (404, 422) and answer.json()["error"]["what"]
-    assert sorted(path.name for path in (home / "runs").iterdir()) == ["blobs", "ring"]
+    assert sorted(path.name for path in root.iterdir()) == ["blobs", "ring"]
 
 
 def test_what_failed_before_it_began_is_shown_and_forgotten(here, home):

@@ -7,11 +7,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
-from tests.app.conftest import ORIGIN, client_of, make_desk, pictures
+from tests.app.conftest import ORIGIN, client_of, make_desk, own_cookies, pictures
 
 from benchmarks.proofs.votes import make
 from sparring import api
@@ -21,6 +22,7 @@ from sparring.app.studies import Studies
 from sparring.study import analyse, plan
 from sparring.study.store import Store
 
+pytestmark = pytest.mark.usefixtures("near")
 VOTES = 10
 """Of which two are practice and two are catches."""
 ONE, TWO = f"{1:032x}", f"{2:032x}"
@@ -31,10 +33,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("studies") / "study", VOTES)
 
 
+@pytest.fixture(scope="module")
+def everybody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Desk]]:
+    """One app for the studies of all tests here."""
+    desk = make_desk(tmp_path_factory.mktemp("everybody").resolve() / "runs")
+    desk.roots[0].mkdir()
+    with client_of(desk) as client:
+        yield client, desk
+
+
 @pytest.fixture
-def place(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "runs" / "study")
-    return (tmp_path / "runs" / "study").resolve()
+def place(made: Path, everybody: tuple[TestClient, Desk]) -> Path:
+    """A study of this test alone."""
+    desk = everybody[1]
+    desk._studies._next = 0.0  # else it is looked for anew a moment later
+    return Path(shutil.copytree(made, Path(mkdtemp(dir=desk.roots[0])) / "study"))
 
 
 @pytest.fixture
@@ -43,9 +56,12 @@ def home(place: Path) -> str:
 
 
 @pytest.fixture
-def client(place: Path) -> Iterator[TestClient]:
-    with client_of(make_desk(place.parent)) as client:
-        yield client
+def client(everybody: tuple[TestClient, Desk]) -> TestClient:
+    """A browser that has never taken a study."""
+    client, desk = everybody
+    client.cookies.clear()
+    client.cookies.update(own_cookies(desk))
+    return client
 
 
 @pytest.fixture
@@ -231,7 +247,7 @@ def test_what_is_not_there_is_not_found(client: TestClient, home: str, place: Pa
 def test_a_study_that_becomes_a_link_is_not_there(client: TestClient, home: str, place: Path) -> None:
     begin(client, home)
     vote(client, home, 0, "left")
-    outside = place.parents[1] / "outside"
+    outside = place.parents[2] / "outside"
     place.rename(outside)
     place.symlink_to(outside, target_is_directory=True)
     body = {"trial": 1, "answer": "left", "milliseconds": 700}
@@ -251,7 +267,7 @@ def test_answers_go_to_the_study_that_is_there(client: TestClient, home: str, pl
 
 def test_a_link_out_of_the_study_is_no_picture(client: TestClient, home: str, place: Path) -> None:
     name = begin(client, home)["trials"][0]["images"][0]
-    file, secret = place / plan.PICTURES / f"{name}.png", place.parents[1] / "secret.png"
+    file, secret = place / plan.PICTURES / f"{name}.png", place.parents[2] / "secret.png"
     file.rename(secret)
     file.symlink_to(secret)
     assert client.get(f"{home}/picture/{name}").status_code == 404
@@ -297,12 +313,14 @@ def page(place: Path) -> str:
     return f"/api/study/{identity(place)}"
 
 
-def test_studies_are_listed_with_what_is_wrong_with_one(client: TestClient, home: str, place: Path) -> None:
-    begin(client, home)
-    broken = place.parent / "broken"
+def test_studies_are_listed_with_what_is_wrong_with_one(made: Path, tmp_path: Path) -> None:
+    place, broken = tmp_path.resolve() / "study", tmp_path / "broken"
+    shutil.copytree(made, place)
     broken.mkdir()
     (broken / "study.yaml").write_text("title: [")
-    listed = {study["name"]: study for study in client.get("/api/study").json()}
+    with client_of(make_desk(tmp_path)) as client:
+        begin(client, f"/api/take/{identity(place)}")
+        listed = {study["name"]: study for study in client.get("/api/study").json()}
     assert listed["study"]["raters"] == 1 and listed["study"]["title"] == "a study of noise"
     assert "cannot be read" in listed["broken"]["trouble"]
 
