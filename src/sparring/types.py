@@ -20,7 +20,22 @@ Terms = Mapping[str, "Tensor"]
 """What a player pays, term by term, unreduced: ``{"real": (N, …), "fake": (N, …), "r1": (N,)}``.
 A term that `Game.weights` does not name is not part of the objective; it is only observed (logits, for the log)."""
 
-Weights = Mapping[str, "float | Tensor"]
+
+@dataclass(frozen=True, eq=False)
+class Balanced:
+    """A weight that follows from two gradients of the whole batch, over its pieces and all processes.
+
+    It is ``rule(∇ Σ w · mean(against), ∇ Σ mean(these))``, both with respect to `at`; `these` are the terms that are
+    given this very object.   against: terms of the same player, whose weights w are numbers.
+    at: a parameter of that player.   rule: two tensors like `at` → a weight, ().
+    """
+
+    against: tuple[str, ...]
+    at: Tensor
+    rule: Callable[[Tensor, Tensor], Tensor]
+
+
+Weights = Mapping[str, "float | Tensor | Balanced"]
 """The weight of each term in the objective."""
 
 Shared = Mapping[str, "Tensor"]

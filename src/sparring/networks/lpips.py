@@ -8,6 +8,7 @@ judgements, averaged over positions, summed over layers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -91,3 +92,9 @@ def load(backbone: Backbone = "alex", path: str | Path | None = None) -> LPIPS:
         weight.copy_(tensors[f"lin{k}"])
     network.sha256 = weights.digest(tensors)
     return network.eval().requires_grad_(False)
+
+
+@cache
+def shared(backbone: Backbone, device: str) -> LPIPS:
+    """The same on a device, one for all that ask: what a game is taught by."""
+    return load(backbone).to(device)

@@ -98,12 +98,17 @@ class Engine:
 
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Average tensors over the processes in place, in one collective; nothing on one process."""
+        self.add_up(tensors)
+        if self.size > 1 and tensors:
+            torch._foreach_div_(list(tensors), self.size)
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Add tensors up over the processes in place, in one collective; nothing on one process."""
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([t.reshape(-1) for t in tensors])
         with _together():
             dist.all_reduce(flat)
-        flat /= self.size
         for tensor, piece in zip(tensors, torch.split(flat, [t.numel() for t in tensors]), strict=True):
             tensor.copy_(piece.view(tensor.shape))
 

@@ -139,6 +139,8 @@ def together(games: Sequence[Game]) -> Game:
             "ENSEMBLE-STATE", f"{type(first).__name__} remembers something that is no player's",
             where=", ".join(rest), why="members would share it", fix="play one seed at a time",
         )  # fmt: skip
+    if first.balanced:
+        raise UsageError("ENSEMBLE-BALANCED", "members cannot weigh terms by gradients", fix="play one seed at a time")
     if first.frozen:
         raise UsageError("ENSEMBLE-FROZEN", "members cannot hold layers still", fix="play one seed at a time")
     game = copy.deepcopy(first)

@@ -81,6 +81,8 @@ class Game(nn.Module, ABC):
     members: int = 1
     """Copies with seeds of their own that are played at once (`ensemble.together`): batches then hold the samples of
     the first, then those of the second, and so on. What compares samples with each other stays within a member."""
+    balanced: tuple[str, ...] = ()
+    """Players of whose weights one is `types.Balanced`: it follows from gradients."""
     needs: ClassVar[frozenset[str]] = frozenset()
     """What each batch must bring besides samples: "label", "text", "pair" (the image that x belongs to), "unpaired"
     (one that has nothing to do with x), "legend" (x is a label map). Other data is refused beforehand."""
@@ -136,6 +138,11 @@ class Game(nn.Module, ABC):
     def written(self, player: str) -> Sequence[tuple[Tensor, Tensor]]:
         """Buffers (P, …) of which each process has written, in `after` this player's move, the rows that belong to its
         own samples, and which rows those are, (P,) bool; they then become those of all processes. Default: none."""
+        return ()
+
+    def statistics(self, player: str) -> Sequence[Tensor]:
+        """Buffers in which each process has added up, in `after` this player's move, what its own samples say; they
+        then become the sum over all processes. Default: none."""
         return ()
 
 

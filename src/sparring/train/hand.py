@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now
@@ -52,3 +52,18 @@ class Hand:
         """`player` has moved: what it owned is no longer what it would say now."""
         if player == self.game.owner:
             self._shared = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The pieces of a hand as `player` sees them, as often as somebody goes through them."""
+
+    hand: Hand
+    player: str
+    turn: int
+
+    def __iter__(self) -> Iterator[Piece]:
+        return self.hand.pieces(self.player, self.turn)
+
+    def __len__(self) -> int:
+        return len(self.hand.batches)

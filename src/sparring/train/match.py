@@ -16,7 +16,7 @@ from sparring.train.checkpoint import match_tensors
 from sparring.train.ema import Averages, decay
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now, Training
-from sparring.train.hand import Hand
+from sparring.train.hand import Hand, Seen
 from sparring.train.optimiser import optimiser
 from sparring.train.parts import left_out
 from sparring.train.rescue import SHIFT
@@ -89,6 +89,11 @@ class Match:
             raise UsageError(
                 "PLAY-MEMBERS", f"{self.training.play} cannot be played by several seeds at once",
                 why="who moves depends on D's skill, which differs between them", fix="play one seed at a time",
+            )  # fmt: skip
+        if self.play.kind == "consensus" and self.game.balanced:
+            raise UsageError(
+                "PLAY-CONSENSUS", f"{type(self.game).__name__} cannot play consensus",
+                why="it weighs terms by their gradients, whose own gradient is not taken", fix="play simultaneous",
             )  # fmt: skip
         if self.play.kind == "consensus" and self.game.owner is not None:
             raise UsageError(
@@ -252,7 +257,7 @@ class Match:
     def _gradient(self, player: str, hand: Hand, turn: int) -> dict[str, Tensor]:
         self.optimisers[player].zero_grad()
         hand.used.add(player)
-        means = gradient(self.game, player, hand.pieces(player, turn), hand.samples, self.engine, self.members)
+        means = gradient(self.game, player, Seen(hand, player, turn), hand.samples, self.engine, self.members)
         named = {f"{player}/{name}": value for name, value in means.items()}
         return named | {f"{player}/gradient": self.engine.gradient_norm(self.game.players[player], self.members)}
 
@@ -281,6 +286,7 @@ class Match:
             if self.engine.size > 1:
                 for rows, mine in self.game.written(player):
                     self.engine.join_rows(rows, mine)
+                self.engine.add_up(self.game.statistics(player))
             heard = {term: means[f"{player}/{term}"] for term in self.game.heeds.get(player, ())
                      if f"{player}/{term}" in means}  # fmt: skip
             if heard:

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from sparring.errors import UsageError
+from sparring.train import balance
 from sparring.train.engine import Engine
 from sparring.train.game import Game, Now
-from sparring.types import Batch, Shared, Terms, Weights
+from sparring.types import Balanced, Batch, Shared, Terms, Weights
 
 
 @dataclass(frozen=True)
@@ -45,29 +47,57 @@ def only(game: Game, *players: nn.Module | None) -> Iterator[None]:
             parameter.requires_grad_(flag)
 
 
+class Pieces(Protocol):
+    """The pieces of a batch, which one may go through more than once."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Piece]: ...
+
+
 def gradient(
-    game: Game, player: str, pieces: Iterable[Piece], samples: int, engine: Engine, members: int | None = None
+    game: Game, player: str, pieces: Pieces, samples: int, engine: Engine, members: int | None = None
 ) -> dict[str, Tensor]:
     """∇ of J^(player) with respect to θ^(player) alone, averaged over pieces and processes, into ``.grad``.
 
+    pieces: gone through twice where there are several and a weight is `Balanced`: it is known once all were seen.
     samples: how many the pieces hold together.   members: of an ensemble, each of which pays its own mean.
     Returns the mean of every term, detached and on the device: ``{"real": (), "fake": (), …}``; (members,) each for an
-    ensemble.
+    ensemble. And what each balanced weight has become, ``{"weight(fake)": ()}``.
     """
     means: dict[str, Tensor] = {}
     with only(game, game.players[player]):
+        known = _measured(game, player, pieces, samples, engine) if player in game.balanced and len(pieces) > 1 else {}
         for piece in pieces:
             part = len(piece.batch) / samples
-            with engine.autocast():
-                terms = game.losses(player, piece.batch, piece.shared, piece.now)
-                weights = game.weights(player, terms, piece.now)
+            terms, weights = _said(game, player, piece, engine)
+            if player in game.balanced:
+                known = known or balance.settled(weights, balance.slopes(terms, weights), engine)
+                weights = balance.replaced(weights, known)
             paid = objective(game, player, terms, weights, members)
             engine.backward(part * (paid if members is None else paid.sum()))
             for name, term in terms.items():
                 value = part * mean(term.detach(), members)
                 means[name] = means[name] + value if name in means else value
     engine.average_gradients(game.players[player])
-    return means
+    return means | {f"weight({name})": value for name, value in known.items()}
+
+
+def _said(game: Game, player: str, piece: Piece, engine: Engine) -> tuple[Terms, Weights]:
+    """What a player pays on a piece, and how it is weighed."""
+    with engine.autocast():
+        terms = game.losses(player, piece.batch, piece.shared, piece.now)
+        return terms, game.weights(player, terms, piece.now)
+
+
+def _measured(game: Game, player: str, pieces: Pieces, samples: int, engine: Engine) -> dict[str, Tensor]:
+    """What the balanced weights of a player are, by a first pass through all pieces."""
+    found: balance.Slopes = {}
+    weights: Weights = {}
+    for piece in pieces:
+        terms, weights = _said(game, player, piece, engine)
+        found = balance.added(found, balance.slopes(terms, weights, len(piece.batch) / samples))
+    return balance.settled(weights, found, engine)
 
 
 Players = Mapping[str, list[Piece]]
@@ -101,9 +131,7 @@ def consensus(
         for name, pieces in hands.items():
             piece = pieces[i]
             part = len(piece.batch) / samples
-            with engine.autocast():
-                terms = game.losses(name, piece.batch, piece.shared, piece.now)
-                weights = game.weights(name, terms, piece.now)
+            terms, weights = _said(game, name, piece, engine)
             paid = part * objective(game, name, terms, weights, members).sum()
             found += torch.autograd.grad(paid, every[name], create_graph=twice, materialize_grads=True)
             if observe:
@@ -156,7 +184,9 @@ def objective(game: Game, player: str, terms: Terms, weights: Weights, members: 
         )
     device = next((term.device for term in terms.values()), None)
     zero = torch.zeros(() if members is None else (members,), device=device)
-    return sum((weights[name] * mean(terms[name], members) for name in weights), zero)
+    numbers = {name: weight for name, weight in weights.items() if not isinstance(weight, Balanced)}
+    assert len(numbers) == len(weights), f"{type(game).__name__}.balanced does not name {player}"
+    return sum((weight * mean(terms[name], members) for name, weight in numbers.items()), zero)
 
 
 def share(game: Game, batch: Batch, now: Now, engine: Engine, *, graph: bool) -> Shared:
