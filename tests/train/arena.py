@@ -39,6 +39,9 @@ NANO: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
                                   "width": 8, "d_width": 8, "depth": 1, "z": 4}),
     "cgan-guess": ("cgan", SHAPE, {"network": "residual", "conditioning": "auxiliary", "objective": "hinge", "width": 4,
                                    "d_width": 4, "group": 4, "z": 4, "penalty_every": 1, "play": "simultaneous"}),
+    "stylegan2": ("stylegan2", SHAPE, {"z": 4, "w": 4, "mapping": 1, "mapping_rate": 0.1, "base": 32, "most": 4,
+                                       "penalty_every": 2, "path_every": 2, "ada_kimg": 0.2, "ada_every": 1,
+                                       "gamma": "1 -> 0.5", "clamp": 30}),
 }  # fmt: skip
 """Every recipe (and tier) with D and G in small: (recipe, shape of the data, settings)."""
 
@@ -67,7 +70,16 @@ TRANSLATING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
                                           "augment": "0.2 -> 0.8", "reconstruction": "l2"}),
 }  # fmt: skip
 """Every recipe that makes an image of an image in small."""
-EVERY = NANO | ALONE | TRANSLATING
+_TOKENS: dict[str, Any] = {"factor": 4, "codes": 12, "dimensions": 4, "width": 4, "multipliers": (1, 2), "blocks": 1,
+                           "patches": 1, "d_width": 4, "perceptual": 0, "start": 0.03, "revive": 2}  # fmt: skip
+CODING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
+    "vqgan": ("vqgan", SHAPE, _TOKENS),
+    "vqgan-ema": ("vqgan", SHAPE, _TOKENS | {"codebook": "ema", "normalised": True, "objective": "relativistic",
+                                             "attention": False, "start": 0, "l2": 0.5, "decay": 0.8,
+                                             "optimiser": "sgd", "lr": 0.02}),
+}  # fmt: skip
+"""Every recipe with tokens in small: the game begins in the third round, codes begin anew after two."""
+EVERY = NANO | ALONE | TRANSLATING | CODING
 
 PURE = {"gan", "gan-ahead", "gan-consensus", "gan-optimistic", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
 """Those without batch statistics: there a sample's gradient does not depend on its neighbours."""
@@ -111,7 +123,9 @@ def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
     recipe, shape, _ = EVERY[name]
     config = config_of(name, **changes)
     condition = shape if len(shape) == 3 else None
-    game = seeded(seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES, captions=True, condition=condition)))
+    game = seeded(
+        seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES, captions=True, condition=condition))
+    )
     assert isinstance(game, Game)
     return game
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tests.train.arena import EVERY, LAYOUTS, LIKELY, NANO, TRANSLATING, game_of, gradients, stream
+from tests.train.arena import CODING, EVERY, LAYOUTS, LIKELY, NANO, TRANSLATING, game_of, gradients, stream
 from tests.train.conditional import told_match
 from torch import Tensor
 
 from sparring.train.engine import Engine, join
 from sparring.train.match import Match
 
-CASES = [*NANO, *TRANSLATING, *sorted(LIKELY), "told"]
-"""What two processes play: every nano game, those that translate, those with a
+CASES = [*NANO, *TRANSLATING, *CODING, *sorted(LIKELY), "told"]
+"""What two processes play: every nano game, those that translate, those with tokens, those with a
 likelihood, and one that is told labels and captions."""
 
 
@@ -46,6 +46,9 @@ def played(name: str, rank: int, size: int) -> dict[str, Tensor]:
         match.step()
     for player, module in match.game.players.items():
         found |= {f"{name}/weights/{player}/{k}": p.detach().clone() for k, p in module.named_parameters()}
+    if name in CODING:  # who chose what, and which codes have begun anew
+        kept = match.game.G.quantiser
+        found |= {f"{name}/weights/{k}": getattr(kept, k).detach().float() for k in ("table", "shares", "unused")}
     # what is no player's: an image pool; what the told game writes down is of its own process
     rest = match.tensors().get("game", {}) if name != "told" else {}
     return found | {f"{name}/weights/game/{k}": tensor.clone() for k, tensor in rest.items()}

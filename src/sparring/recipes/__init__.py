@@ -11,6 +11,7 @@ RECIPES: dict[str, str] = {
     "vae": "sparring.recipes.vae:VAE",
     "svae": "sparring.recipes.svae:SVAE",
     "pixelcnn": "sparring.recipes.pixelcnn:PixelCNNByClass",
+    "vqgan": "sparring.recipes.vqgan:VQGAN",
     "classifier": "sparring.recipes.classifier:Classifier",
     "fcn8s": "sparring.recipes.fcn8s:FCN8s",
     "dualencoder": "sparring.recipes.dualencoder:DualEncoderGame",
