@@ -94,6 +94,16 @@ class _Throws(ABC):
         values = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :each]
         return self._place(np.ascontiguousarray(values, dtype=np.float32), shape)
 
+    def field(self, *shape: int) -> Tensor:
+        """(n, *shape) float32, standard normal, where they are many (a number for each pixel): made on the device, by
+        torch's generator, begun anew for each sample. Another kind of device, or torch, makes others of them."""
+        words = self._draw("field", shape, 1)[:, 0] >> np.uint64(1)
+        generator = torch.Generator(self.device)
+        values = torch.empty((len(self), *shape), device=self.device)
+        for row, word in zip(values, words.tolist(), strict=True):
+            row.normal_(generator=generator.manual_seed(word))
+        return values
+
     def integers(self, high: int, *shape: int) -> Tensor:
         """(n, *shape) int64, uniform in 0 … high − 1."""
         each = math.prod(shape)

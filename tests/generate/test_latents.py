@@ -6,10 +6,10 @@ from tests.generate.games import Toy, Trained
 from torch import nn
 
 from sparring.errors import UsageError
-from sparring.generate.latents import Spot, latents, plane, powers, show
+from sparring.generate.latents import Spot, latents, mix, plane, powers, show
 from sparring.generate.sample import draw
 from sparring.priors.paths import slerp
-from sparring.types import HasLatentsByClass, Samples, SamplesByClass
+from sparring.types import HasLatentsByClass, HasStyles, Samples, SamplesByClass
 
 LATTICE = [(i / 10, j / 10) for i in range(11) for j in range(11)]
 
@@ -33,6 +33,24 @@ class Told(Toy, HasLatentsByClass, SamplesByClass):
     def sample(self, dice, *, truncation=1.0, label=None):
         label = torch.tensor([k % 3 for k in dice.samples]) if label is None else label
         return self.decode(truncation * self.latents(dice), label)
+
+
+class Styled(Toy, HasStyles):
+    """Four layers, each of which makes one channel of a picture of w alone."""
+
+    mean_w = torch.zeros(4)
+
+    def to_w(self, z, *, truncation=1.0):
+        return (truncation * z)[:, None].expand(-1, 4, -1)
+
+    def to_styles(self, w):
+        return tuple(w.unbind(1))
+
+    def from_w(self, w):
+        return w[:, :, :, None]
+
+    def from_styles(self, styles):
+        return self.from_w(torch.stack(list(styles), 1))
 
 
 class Blind(nn.Module, Samples):
@@ -172,3 +190,24 @@ def test_what_cannot_be_shown_is_refused():
             show(run, spots, places)
     with pytest.raises(UsageError, match="no latents"):
         show(Trained(Blind()), [Spot(), Spot(1)], [(0.5, 0)])
+
+
+def test_mixing_takes_coarse_layers_of_one_and_fine_ones_of_the_other():
+    run = Trained(Styled())
+    rows, columns = [Spot(0, 0), Spot(3, 5)], [Spot(0, 1), Spot(0, 2), Spot(1, 0)]
+    a, b = latents(run, rows), latents(run, columns)
+    for level, cut in ((0.5, 2), (0, 1), (1, 3), (0.8, 3)):
+        made = mix(run, rows, columns, level=level, truncation=0.5, at_once=4)
+        assert made.shape == (6, 4, 4, 1)
+        for k, picture in enumerate(made):
+            assert torch.equal(picture[:cut, :, 0], 0.5 * a[k // 3].expand(cut, -1))
+            assert torch.equal(picture[cut:, :, 0], 0.5 * b[k % 3].expand(4 - cut, -1))
+    assert powers(run).mixes and "mixing" not in powers(run).why
+
+
+def test_what_cannot_be_mixed_is_refused():
+    with pytest.raises(UsageError, match="coarse and fine"):
+        mix(Trained(Toy()), [Spot()], [Spot()])
+    for rows, level in (([], 0.5), ([Spot()] * 257, 0.5), ([Spot()], 1.5), ([Spot(0, -1)], 0.5)):
+        with pytest.raises(UsageError):
+            mix(Trained(Styled()), rows, [Spot()], level=level)

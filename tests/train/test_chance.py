@@ -12,7 +12,7 @@ from scipy import stats
 from sparring.chance import Dice, permutation
 from sparring.train.game import Now
 
-KINDS = ("uniform", "normal", "integers")
+KINDS = ("uniform", "normal", "field", "integers")
 
 
 def draw(dice: Dice, kind: str, *shape: int) -> torch.Tensor:
@@ -47,6 +47,7 @@ def test_the_laws() -> None:
     normal = Dice(5, "z", range(4000)).normal(5).numpy()
     uniform = Dice(5, "u", range(4000)).uniform(5).numpy()
     assert stats.kstest(normal.ravel(), "norm").pvalue > 1e-3
+    assert stats.kstest(Dice(5, "f", range(1000)).field(4, 5).numpy().ravel(), "norm").pvalue > 1e-3
     assert stats.kstest(uniform.ravel(), "uniform").pvalue > 1e-3
     assert uniform.min() >= 0 and uniform.max() < 1
     counts = np.bincount(Dice(5, "i", range(20_000)).integers(7).numpy(), minlength=7)

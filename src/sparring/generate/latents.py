@@ -18,7 +18,7 @@ from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.sample import Trained, checked, device_of, draw
 from sparring.priors.paths import truncate
-from sparring.types import HasLatents, HasLatentsByClass, Samples, SamplesByClass, Translates
+from sparring.types import HasLatents, HasLatentsByClass, HasStyles, Samples, SamplesByClass, Translates
 
 _ALIKE = 1e-4  # relative: norms that differ by less are those of a sphere; of a normal law they differ by far more
 _PROBES = 8  # latents by whose norms a law on a sphere is known
@@ -66,7 +66,8 @@ def powers(run: Trained, classes: int = 0) -> Powers:
             "PLAY-CANNOT", f"{name} does not make samples of its own",
             fix="it turns pictures into others: sparring translate RUN IN" if isinstance(game, Translates) else "",
         )  # fmt: skip
-    why = {"mixing": ONE_LEVEL}
+    mixes = isinstance(game, HasStyles)
+    why = {} if mixes else {"mixing": ONE_LEVEL}
     z = _drawn(game, [Spot(0, k) for k in range(_PROBES)]) if isinstance(game, HasLatents) else None
     if z is None:
         why["latents"] = f"{name} has no latents: it draws a sample part by part"
@@ -77,7 +78,7 @@ def powers(run: Trained, classes: int = 0) -> Powers:
     told = classes if isinstance(game, SamplesByClass) else 0
     if not told:
         why["class"] = "it was not told classes"
-    return Powers(0 if z is None else z.shape[1], sphere, told, not sphere, False, why)
+    return Powers(0 if z is None else z.shape[1], sphere, told, not sphere, mixes, why)
 
 
 def latents(run: Trained, spots: Sequence[Spot]) -> Tensor:
@@ -152,6 +153,36 @@ def show(
         some = slice(k, k + at_once)
         parts.append(game.decode(z[some], **{name: of[some] for name, of in told.items()}).float().cpu())
     return torch.cat(parts)
+
+
+@torch.no_grad()
+def mix(
+    run: Trained, coarse: Sequence[Spot], fine: Sequence[Spot], *, level: float = 0.5, truncation: float = 1.0,
+    at_once: int = 16,
+) -> Tensor:  # fmt: skip
+    """The coarse levels of some samples with the fine ones of others: (n · m, C, H, W) in [-1, 1] on the CPU, in rows
+    of the m `fine` ones (style mixing, Karras et al. 2019, section 3.1).
+
+    level: up to which share of the layers the coarse sample decides, 0 to 1; of at least one, and not of all.
+    `UsageError` for a game of which no layers can be told apart (`powers` says why).
+    """
+    game = run.game
+    if not isinstance(game, HasStyles):
+        raise UsageError("PLAY-MIXING", f"{type(game).__name__} cannot mix samples", why=ONE_LEVEL)
+    for spot in (*coarse, *fine):
+        checked(1, spot.seed, truncation)
+        _check_number(spot)
+    if not 1 <= len(coarse) * len(fine) <= MOST:
+        raise UsageError("PLAY-MANY", f"1 to {MOST} pictures are made at once", where=str(len(coarse) * len(fine)))
+    if not 0 <= level <= 1:
+        raise UsageError("PLAY-LEVEL", "the level is a number from 0 to 1", where=f"{level:g}")
+    first, second = (game.to_w(_drawn(game, spots), truncation=truncation) for spots in (coarse, fine))
+    count = first.shape[1]
+    cut = min(max(1, round(level * count)), count - 1)
+    w = torch.cat([
+        first[:, None, :cut].expand(-1, len(fine), -1, -1), second[None, :, cut:].expand(len(coarse), -1, -1, -1)
+    ], dim=2).flatten(0, 1)  # fmt: skip
+    return torch.cat([game.from_w(some).float().cpu() for some in w.split(at_once)])
 
 
 def _check_number(spot: Spot) -> None:

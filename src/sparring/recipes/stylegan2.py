@@ -198,7 +198,7 @@ class StyleGAN2(Contest, HasStyles):
     def _noise(self, dice: Dice | Dices) -> list[Tensor]:
         """Fresh noise for each layer, (N, 1, h, w)."""
         sizes = self.G.synthesis.noises
-        numbers = dice.of("noise").normal(sum(h * w for h, w in sizes))
+        numbers = dice.of("noise").field(sum(h * w for h, w in sizes))
         pieces = numbers.split([h * w for h, w in sizes], dim=1)
         return [piece.reshape(-1, 1, *size) for piece, size in zip(pieces, sizes, strict=True)]
 
@@ -227,7 +227,7 @@ class StyleGAN2(Contest, HasStyles):
         dice = replace(now, samples=chosen).chance("path")
         w = self._mixed(self.G.mapping(self.latents(dice)), dice)  # type: ignore[arg-type]
         images = self.G(w=w, noise=self._noise(dice))
-        length = lengths(images, w, dice.of("direction").normal(*images.shape[1:]).to(images))
+        length = lengths(images, w, dice.of("direction").field(*images.shape[1:]).to(images))
         at = torch.arange(first, len(now.samples), k, device=length.device)
         empty = length.new_zeros(len(now.samples))
         return {
