@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_channels_that_say_nothing_of_it_stay_bit_for_bit(beta: float) -> None:
     before, after = torch.cat(at.channels(codes), 1), torch.cat(after, 1)
     quiet = editing.table.relevance(wanted).abs() < beta
     assert torch.equal(before[:, quiet], after[:, quiet]) and bool((before != after)[:, ~quiet].all())
-    assert 0 < int((~quiet).sum()) and (beta == 0) == (int(quiet.sum()) == 0)
+    assert int((~quiet).sum()) > 0 and (beta == 0) == (int(quiet.sum()) == 0)
     moves = after - before
     torch.testing.assert_close(moves, moves[:1].expand_as(moves))  # the same for every picture
     turned = moves[0] / editing.table.spread
@@ -236,7 +237,7 @@ def test_the_ramps_are_those_of_the_paper() -> None:
     assert steps[25] == pytest.approx(0.05) and {*steps[50:751]} == {0.1} and steps[875] == pytest.approx(0.05)
     noise = [ramp.noise(k / 1000) for k in range(1001)]
     assert noise[0] == 0.05 and noise[375] == pytest.approx(0.0125) and max(noise[750:]) == 0
-    assert all(a >= b for a, b in zip(noise, noise[1:], strict=False))
+    assert all(a >= b for a, b in pairwise(noise))
 
 
 # ── who says what fits ────────────────────────────────────────────────────────────────────────────────────────────
