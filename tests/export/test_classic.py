@@ -9,13 +9,10 @@ import json
 import os
 import pickle
 import re
-import subprocess
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,21 +27,6 @@ from sparring.errors import CheckpointError, SparringError, UsageError
 from sparring.export.foreign import convert, reader, sandbox
 from sparring.export.foreign.classic_layout import layout, plain
 from sparring.export.foreign.sandbox import Found
-
-
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are read in this process, without limits, and not in one of their own, which would import torch first: for
-    tests of what is made of them, and of what is said of those that are refused."""
-
-    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[bytes]:
-        said = io.StringIO()
-        with redirect_stdout(said):
-            code = reader.main(*command[-2:])
-        return subprocess.CompletedProcess(command, code, said.getvalue().encode())
-
-    monkeypatch.setattr(reader, "limit", lambda size: None)
-    monkeypatch.setattr(sandbox, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))
 
 
 def made_by(path: Path, x: Tensor, *, back: bool = False) -> Tensor:

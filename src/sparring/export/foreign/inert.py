@@ -12,6 +12,7 @@ The opcodes are described in the docstrings of Python's ``pickletools``, and in 
 
 from __future__ import annotations
 
+import codecs
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ MARKS = 1_000
 TEXT = 2**22
 """Bytes of one text: sources of modules have a tenth of a million."""
 DAMAGED = "it is damaged, or no model"
+for _coding in ("utf-8", "latin-1", "raw-unicode-escape"):
+    codecs.lookup(_coding)  # here, so that reading a file imports nothing at all
 _NAMED = {
     b"i": "INST", b"o": "OBJ", b"P": "PERSID", b"Q": "BINPERSID", b"2": "DUP", b"\x82": "EXT1", b"\x83": "EXT2",
     b"\x84": "EXT4", b"\x92": "NEWOBJ_EX", b"\x97": "NEXT_BUFFER", b"\x98": "READONLY_BUFFER",

@@ -72,7 +72,9 @@ def allowed(module: str, name: str) -> Name:
             "it is a pickle of TensorFlow (ProGAN, StyleGAN, or the first form of StyleGAN2), of which the weights are "
             "laid out otherwise; a StyleGAN2 can be read once legacy.py of stylegan2-ada-pytorch has written it anew"
         )
-    raise Refused(f"it names {shown(full)}, which is no part of a model: opened in the usual way it would run code")
+    raise Refused(
+        f"it names {shown(full)}, as no model that is known here does: opened in the usual way it would be run"
+    )
 
 
 def shown(text: str, most: int = 80) -> str:

@@ -50,7 +50,16 @@ def plan(found: Found) -> Plan:
     shape = (shape_of(left, "AggregationLayer.Layer.weight", 4)[0], side, side)
     check_image(shape)
     tensors = _renamed(left, z, classes)
-    settings = [f"z={z}", f"widths={widths}", f"blocks={blocks}", f"group={wide[1]}", "taps=4", "precision=fp32"]
+    settings = [
+        f"z={z}",
+        f"widths={widths}",
+        f"width={widths[-1]}",
+        f"d_width={widths[-1]}",
+        f"blocks={blocks}",
+        f"group={wide[1]}",
+        "taps=4",
+        "precision=fp32",
+    ]
     settings += ["network=residual"] if classes else ["generator=r3gan", "discriminator=r3gan"]
     layout = {"network": "r3gan", "z": z, "widths": widths, "blocks": blocks, "group": wide[1], "classes": classes}
     said = f"R3GAN of {len(widths)} stages, {'-'.join(map(str, widths))} channels, {blocks} blocks each, z {z}"

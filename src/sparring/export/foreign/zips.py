@@ -6,6 +6,7 @@ look at different ones see different files. Here both are read, and must agree.
 
 from __future__ import annotations
 
+import codecs
 import struct
 import zipfile
 from collections import Counter
@@ -15,6 +16,7 @@ from typing import BinaryIO
 from sparring.export.foreign.names import Refused, shown
 
 MOST = 80_000
+codecs.lookup("cp437")  # of the names in zips; here, so that reading a file imports nothing at all
 
 
 def parts(data: memoryview, file: BinaryIO) -> dict[str, memoryview]:
