@@ -427,6 +427,11 @@ class HasTokens(Reconstructs):
         """(n, h, w) int64 → images (n, C, H, W) in [-1, 1]."""
 
 
+def of_exhibits(game: object) -> bool:
+    """Whether a game is shown by what it makes of images of the data: it draws none of its own."""
+    return isinstance(game, Translates) or (isinstance(game, HasTokens) and not isinstance(game, Samples))
+
+
 Outcome = Literal["binary", "levels", "continuous"]
 """What a likelihood is of: values that are 0 or 1 (x is −1 or 1), one of 256 levels (x = k / 127.5 − 1), or a density
 of x itself, in [-1, 1]. Likelihoods of different outcomes cannot be compared."""

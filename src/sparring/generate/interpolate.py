@@ -12,9 +12,10 @@ from torch import Tensor
 from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.grid import grid, scatter
+from sparring.generate.instead import instead_of_samples
 from sparring.generate.sample import Trained, checked, device_of
 from sparring.priors.paths import slerp
-from sparring.types import HasLatents, HasLatentsByClass, Samples, Translates
+from sparring.types import HasLatents, HasLatentsByClass, HasTokens, Samples, Translates
 
 FORMATS = (".gif", ".webp", ".png", ".apng")
 
@@ -59,8 +60,8 @@ def walk(
 
 def _instead(game: object) -> str:
     """What to do with a game that has no latents."""
-    if isinstance(game, Translates):
-        return "it turns pictures into others: sparring translate RUN IN"
+    if isinstance(game, Translates | HasTokens):
+        return instead_of_samples(game)
     if isinstance(game, Samples):
         return "draw samples instead: sparring sample RUN --grid; a GAN or a VAE has latents to walk through"
     return "choose a run of a GAN or a VAE"

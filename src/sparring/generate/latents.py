@@ -16,9 +16,10 @@ from torch import Tensor
 
 from sparring.chance import Dice
 from sparring.errors import UsageError
+from sparring.generate.instead import instead_of_samples, why_no_samples
 from sparring.generate.sample import Trained, checked, device_of, draw
 from sparring.priors.paths import truncate
-from sparring.types import HasLatents, HasLatentsByClass, HasStyles, Samples, SamplesByClass, Translates
+from sparring.types import HasLatents, HasLatentsByClass, HasStyles, Samples, SamplesByClass
 
 _ALIKE = 1e-4  # relative: norms that differ by less are those of a sphere; of a normal law they differ by far more
 _PROBES = 8  # latents by whose norms a law on a sphere is known
@@ -64,7 +65,7 @@ def powers(run: Trained, classes: int = 0) -> Powers:
     if not isinstance(game, Samples):
         raise UsageError(
             "PLAY-CANNOT", f"{name} does not make samples of its own",
-            fix="it turns pictures into others: sparring translate RUN IN" if isinstance(game, Translates) else "",
+            why=why_no_samples(game), fix=instead_of_samples(game),
         )  # fmt: skip
     mixes = isinstance(game, HasStyles)
     why = {} if mixes else {"mixing": ONE_LEVEL}

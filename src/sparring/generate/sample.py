@@ -14,7 +14,8 @@ from torch import Tensor
 from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.grid import to_bytes, to_picture
-from sparring.types import Samples, SamplesByClass, Translates
+from sparring.generate.instead import instead_of_samples, why_no_samples
+from sparring.types import Samples, SamplesByClass
 
 MOST = 1_000_000
 """Samples that one call makes at most."""
@@ -114,7 +115,7 @@ def draw(
     if not isinstance(game, Samples):
         raise UsageError(
             "SAMPLE-CANNOT", f"{type(game).__name__} does not make samples of its own",
-            fix="it turns pictures into others: sparring translate RUN IN" if isinstance(game, Translates) else "",
+            why=why_no_samples(game), fix=instead_of_samples(game),
         )  # fmt: skip
     device = device_of(game)
     parts = []

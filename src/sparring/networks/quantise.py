@@ -143,8 +143,8 @@ class Quantiser(nn.Module):
     def _revive(self, vectors: Tensor, samples: Sequence[int], batch: int, dice: Dice) -> None:
         """Each dead code becomes the vector of one place of one image of the batch, which the dice choose, by whoever
         has that image. vectors: (n, h·w, d)."""
-        image, place = (dice.of(name).integers(high).to(vectors.device)
-                        for name, high in (("image", batch), ("place", vectors.shape[1])))  # fmt: skip
+        at = dice.uniform(2).to(vectors.device) * torch.tensor([batch, vectors.shape[1]], device=vectors.device)
+        image, place = at.long().unbind(1)
         row = torch.full((batch,), -1, device=vectors.device)
         row[[k % batch for k in samples]] = torch.arange(len(samples), device=vectors.device)
         here = self.dead & (row[image] >= 0)

@@ -1,4 +1,4 @@
-"""What a run shows of a game that translates: the same few images as ever, and what it makes of them."""
+"""What a run shows of a game that makes images of images: the same few as ever, and what it makes of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sparring.data import Dataset, batch_of
 from sparring.generate.pairs import side_by_side, visible
-from sparring.types import Batch, Translates
+from sparring.types import Batch, Translates, of_exhibits
 
 _PIXELS = 3 * 24 * 64 * 64  # of all exhibits together, about
 FEWEST, _MOST = 4, 24
@@ -17,8 +17,8 @@ FEWEST, _MOST = 4, 24
 
 def exhibits_of(dataset: Dataset, game: object) -> Batch | None:
     """Images with what they are to be made from, uint8: held-out ones, of which no game has learned. None where the
-    game does not translate, or the data have nothing to be translated."""
-    if not isinstance(game, Translates) or dataset.given is None:
+    game does not translate, or the data have nothing to be translated. Of a game with tokens images to reconstruct."""
+    if not of_exhibits(game) or (isinstance(game, Translates) and dataset.given is None):
         return None
     aside = len(dataset.held_out) >= FEWEST
     most = max(FEWEST, min(_MOST, _PIXELS // (3 * dataset.shape[1] * dataset.shape[2])))
@@ -28,9 +28,11 @@ def exhibits_of(dataset: Dataset, game: object) -> Batch | None:
 
 def picture(dataset: Dataset, exhibits: Batch, made: Tensor) -> Image:
     """Given, made, and (of pairs) what it should have been, side by side; made (n, C, H, W) in [-1, 1], of the first n
-    exhibits."""
-    assert dataset.given is not None and exhibits.condition is not None
+    exhibits. Of data without pairs what was reconstructed, and its reconstruction."""
     n = len(made)
+    if dataset.given is None:
+        return side_by_side([visible(_read(exhibits.x[:n]), dataset.palette), visible(made, dataset.palette)])
+    assert exhibits.condition is not None
     columns = [visible(_read(exhibits.condition[:n]), dataset.given.palette), visible(made, dataset.palette)]
     if dataset.given.paired:
         columns.append(visible(_read(exhibits.x[:n]), dataset.palette))

@@ -18,6 +18,7 @@ from torch import Tensor
 from sparring.chance import Dice, Dices
 from sparring.errors import DataError, Diverged, MachineError
 from sparring.train.checkpoint import Checkpoint, Store
+from sparring.train.game import Game
 from sparring.train.log import Log
 from sparring.train.match import Match, resting
 from sparring.train.rescue import TRIES, Ladder, Objection, given_up, told
@@ -27,6 +28,7 @@ from sparring.types import (
     Decision,
     Done,
     Event,
+    HasTokens,
     News,
     Probed,
     Sampled,
@@ -35,6 +37,7 @@ from sparring.types import (
     Translates,
     Turn,
     Watch,
+    of_exhibits,
 )
 
 _NOTHING, _SAVE, _STOP, _END, _DATA, _BACK = range(6)
@@ -453,7 +456,8 @@ class Loop(Iterator[Event]):
 def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Tensor:
     """`count` samples (on the CPU) from latents that depend on the seed alone, by the averages in eval mode: the same
     as ``sparring sample RUN --seed <the seed of the run>``. Of an ensemble (members, count, …), of its own seed each.
-    A game that translates translates its exhibits: `count` of them, or all there are.
+    A game that translates translates its exhibits, one with tokens reconstructs them: `count` of them, or all there
+    are.
     """
     with match.averages.applied():
         return sample(match, count, truncation=truncation)
@@ -463,7 +467,7 @@ def sample_averaged(match: Match, count: int, *, truncation: float = 1.0) -> Ten
 def sample(match: Match, count: int, *, truncation: float = 1.0, piece: int = 64) -> Tensor:
     """The same by the players as they are. piece: how many are made at once."""
     game = match.game
-    if isinstance(game, Translates):
+    if of_exhibits(game):
         return _translated(match, game, count, min(piece, 8))
     assert isinstance(game, Samples)
     with resting(game):
@@ -476,15 +480,17 @@ def sample(match: Match, count: int, *, truncation: float = 1.0, piece: int = 64
     return torch.cat(pieces).float().cpu()
 
 
-def _translated(match: Match, game: Translates, count: int, piece: int) -> Tensor:
-    """Exhibits 0 … count − 1, (n, C, H, W) in [-1, 1] on the CPU."""
-    assert match.exhibits is not None and match.exhibits.condition is not None and isinstance(match.seed, int)
-    given, made = match.exhibits.condition[:count], []
+def _translated(match: Match, game: Game, count: int, piece: int) -> Tensor:
+    """What is made of exhibits 0 … count − 1, (n, C, H, W) in [-1, 1] on the CPU."""
+    assert match.exhibits is not None and isinstance(match.seed, int)
+    given = match.exhibits.condition if isinstance(game, Translates) else match.exhibits.x
+    assert given is not None and isinstance(game, Translates | HasTokens)
+    given, made = given[:count], []
     with resting(match.game):
         for start in range(0, len(given), piece):
             some = match.engine.place(Batch(given[start : start + piece])).x
             dice = Dice(match.seed, "sample", range(start, start + len(some)), (), match.engine.device)
-            made.append(game.translate(some, dice))
+            made.append(game.translate(some, dice) if isinstance(game, Translates) else game.reconstruct(some, dice))
     return torch.cat(made).float().cpu()
 
 

@@ -22,7 +22,7 @@ from sparring.train.parts import left_out
 from sparring.train.rescue import SHIFT
 from sparring.train.schedule import Play
 from sparring.train.turn import Piece, consensus, gradient
-from sparring.types import Batch, Criticises, Samples, Stream, Translates
+from sparring.types import Batch, Criticises, Samples, Stream, of_exhibits
 
 Means = dict[str, Tensor]
 
@@ -121,8 +121,9 @@ class Match:
 
     @property
     def shows(self) -> bool:
-        """Whether there are samples: a game that translates makes them of its exhibits."""
-        if isinstance(self.game, Translates):
+        """Whether there are samples: a game that translates makes them of its exhibits, one with tokens encodes and
+        decodes them."""
+        if of_exhibits(self.game):
             return self.exhibits is not None
         return isinstance(self.game, Samples)
 
