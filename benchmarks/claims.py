@@ -53,16 +53,17 @@ def _wilson(count: int, n: int = TABLES, z: float = 1.96) -> dict[str, Any]:
 
 
 def main() -> None:
+    kinds = [share(*kind) for kind in KINDS]
     record = {
         "what": "share of tables of equal rows in which a row is set apart from the first",
         "command": "python -m benchmarks.claims",
         "seed": 0,
         "tables": TABLES,
-        "kinds": [share(*kind) for kind in KINDS],
+        "kinds": kinds,
         "machine": describe(1),
     }
     OUT.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    for row in record["kinds"]:
+    for row in kinds:
         print(row)
 
 

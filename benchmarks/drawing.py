@@ -62,7 +62,7 @@ def play() -> dict[str, Any]:
 
 def counting() -> float:
     """Seconds of one count of modes."""
-    data, seconds = open_data("ring"), []
+    data, seconds = open_data("ring"), list[float]()
     count = timed(modes.modes, seconds)
     for _ in range(20):
         count(data.train[:2500] * data.scale, data.modes, data.spread)

@@ -78,7 +78,7 @@ def found_again(pictures: NDArray[np.uint8]) -> dict[str, float]:
     n, shares = len(pictures), {}
     for name, change in CHANGES.items():
         both = np.concatenate([pictures, np.stack([change(picture) for picture in pictures])])
-        pairs = {(a, b) for a, b, _ in alike(looks(both), lambda rows, both=both: both[rows])}
+        pairs = {(a, b) for a, b, _ in alike(looks(both), both.__getitem__)}
         equal = (both[:n] == both[n:]).all((1, 2, 3))
         shares[name] = round(sum(bool(equal[k]) or (k, k + n) in pairs for k in range(n)) / n, 4)
     return shares

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.speed.machine import describe
 from sparring.data import open_data, stream_of
-from sparring.recipes.gan import GAN
+from sparring.recipes.gan import GAN, GANConfig
 from sparring.runs.recipe import load
 from sparring.train.engine import Engine
 from sparring.train.ensemble import Streams, together, unstack
@@ -31,6 +31,7 @@ GAMES = {"gan-points": ("gan-points", (1, 3, 10)), "gan": ("gan", (1, 10, 30))}
 
 def apart(preset: str, rounds: tuple[int, ...]) -> dict[str, dict[str, float]]:
     config, data = load(preset).config, open_data("ring")
+    assert isinstance(config, GANConfig)
 
     def built(seed: int) -> GAN:
         game = seeded(seed, partial(GAN.build, config, Space((2,))))
