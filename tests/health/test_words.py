@@ -15,7 +15,7 @@ from sparring.health.words import count, number, percent, plus_minus
 from sparring.recipes import RECIPES
 from sparring.runs import recipe as recipes
 
-EVERY = [name for name in (*RECIPES, *recipes.presets()) if name not in ("classifier", "fcn8s")]
+EVERY = [name for name in (*RECIPES, *recipes.presets()) if name not in ("classifier", "dualencoder", "fcn8s")]
 SOLO = [name for name in EVERY if histories.context(name).solo]
 """What has no D."""
 PLAYED = [name for name in EVERY if name not in SOLO]

@@ -13,7 +13,16 @@ from sparring.cli.live import Live
 from sparring.cli.talk import Talk
 from sparring.cli.trouble import record
 from sparring.errors import MachineError, SparringError
-from sparring.types import Classifies, HasLatents, HasLikelihood, Reconstructs, Samples, Segments, Translates
+from sparring.types import (
+    Classifies,
+    HasLatents,
+    HasLikelihood,
+    MatchesText,
+    Reconstructs,
+    Samples,
+    Segments,
+    Translates,
+)
 
 if TYPE_CHECKING:
     from sparring.runs.session import Session
@@ -133,6 +142,8 @@ def following(path: Path, stopped: bool, game: object = None, kind: str = "image
             use = [f"  sparring evaluate {run}", f"  sparring evaluate ANOTHER-RUN --fcn {run}"]
         case Translates():
             use = [f"  sparring translate {run} PICTURE", f"  sparring evaluate {run}"]
+        case MatchesText():
+            use = [f'  sparring edit ANOTHER-RUN --text "…" --scorer {run}']
         case Classifies():
             use = [f"  sparring evaluate ANOTHER-RUN --features classifier:{run}"]
         case _:

@@ -176,6 +176,8 @@ class History:
         if name == "accuracy":
             n = max(1, self.context.held_out)
             return Score("errors", 1 - value, math.sqrt(max(value * (1 - value), 0.25 / n) / n))
+        if name == "retrieval":
+            return Score("captions_not_found", 1 - value, None)
         if name == "pixel_accuracy":
             return Score("wrong_pixels", 1 - value, None)
         return Score(name, value, self.at(index, f"{name}_se"))
@@ -183,7 +185,7 @@ class History:
     @cached_property
     def _scored_by(self) -> str:
         """One score for the whole run: the one most probes have."""
-        names = ("accuracy", "pixel_accuracy", "energy_distance", "pair_distance", "kid")
+        names = ("accuracy", "pixel_accuracy", "retrieval", "energy_distance", "pair_distance", "kid")
         counts = {name: len(self.series(name)) for name in names}
         return max(counts, key=lambda name: counts[name])
 

@@ -73,6 +73,8 @@ def rows(values: Mapping[str, float], context: Context, thresholds: Thresholds |
     add("accuracy", "held-out samples that are called by their class", percent, "rising")
     add("accuracy_train", "the same of training samples", percent, "not far above")
     fine = "above 50 %" if context.translates else f"{percent(t.d_fooled)} to {percent(t.d_wins)}"
+    add("retrieval", "held-out images whose caption is among the nearest tenth", percent, "above 10 %, rising")
+    add("retrieval_train", "the same of training images", percent, "not far above")
     add("auc", "pairs that D orders rightly", percent, fine)
     apart = values.get("auc", 1.0) + t.d_gap
     add("auc_train", "the same with training data", percent, f"at most {percent(t.d_gap)} more",

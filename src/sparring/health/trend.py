@@ -17,6 +17,7 @@ NAMES = {
     "pair_distance": "distance of G's translations from the truth (in the judge's features)",
     "errors": "share of held-out samples that are called by the wrong class",
     "wrong_pixels": "share of pixels of held-out images that are called by the wrong class",
+    "captions_not_found": "share of held-out images whose caption is not among the nearest tenth",
 }
 """What a score is, in words."""
 
@@ -87,7 +88,7 @@ def kid_rising(h: History) -> Verdict | None:
         f"{said(now)}{factor}: that was {plus_minus(best.value, best.error)} at image {count(h.probes[index][0])} "
         f"(healthy: it falls, or stays within {h.t.noise:g} standard errors and {percent(h.t.worse)} of the best)",
         "The best is past: the training data have been learnt by heart, or the steps have become too large.",
-        f"a new run with {advice.augment(h.context)}" if now.name in ("errors", "wrong_pixels")
+        f"a new run with {advice.augment(h.context)}" if now.name in ("errors", "wrong_pixels", "captions_not_found")
         else f"{advice.best(h.context)}, and a new run with {advice.slower(h.context)}",
     )  # fmt: skip
 
@@ -169,7 +170,7 @@ def memorising(h: History) -> Verdict | None:
 def few_images(h: History) -> Verdict | None:
     """So few images that what usually goes wrong should be known beforehand."""
     c = h.context
-    if c.kind != "images" or c.recipe == "classifier" or c.translates or not 0 < c.images < h.t.few_images:
+    if c.kind != "images" or c.recipe in ("classifier", "dualencoder") or c.translates or not 0 < c.images < h.t.few_images:
         return None
     tips = [advice.augment(c)] if max(end or 0.0 for end in ends(c.settings.get("augment"))) <= 0 else []
     if narrow := advice.smaller(c):

@@ -14,7 +14,7 @@ from sparring.report.curves import Axes, Panel, Values, chart, short, ticks
 from sparring.report.facts import Facts, Told, read
 from sparring.report.html import asset, document, flat, head, listed, picture, replaced, rows, section, table
 from sparring.report.text import escape as _e
-from sparring.types import Classifies, HasLatents, Samples, Segments
+from sparring.types import Classifies, HasLatents, MatchesText, Samples, Segments
 
 MOST_FRAMES = 40
 """Sample grids on the page; of more, evenly chosen ones with the first and the last."""
@@ -299,6 +299,11 @@ def _next(facts: Facts, run: Path) -> str:
             kind is not None and issubclass(kind, Classifies),
             f"sparring evaluate ANOTHER-RUN --features classifier:{place}",
             "judge another run by its features",
+        ),
+        (
+            kind is not None and issubclass(kind, MatchesText),
+            f'sparring edit ANOTHER-RUN --text "…" --scorer {place}',
+            "move the pictures of another run by a sentence",
         ),
         (names_pixels, f"sparring evaluate {place}", "how many pixels it names rightly, class by class"),
         (names_pixels, f"sparring evaluate ANOTHER-RUN --fcn {place}", "judge photos that are made of label maps"),

@@ -50,7 +50,7 @@ Row = tuple[int, dict[str, float]]
 STORY = ("ROLLBACK", "NOT-FINITE", "GIVEN-UP", "DISK", "DATA-BROKEN", "DATA-LOST")
 """Alarms that are told as what has happened on the way; verdicts of the past are judged anew instead."""
 MOST_STORY = 8
-JUDGED = {"auc", "kid", "diversity", "coverage", "accuracy", "pixel_accuracy"}
+JUDGED = {"auc", "kid", "diversity", "coverage", "accuracy", "pixel_accuracy", "retrieval"}
 """What a probe has measured if the health of a run was looked at: of points, pictures alone are counted too."""
 
 

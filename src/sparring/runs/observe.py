@@ -27,7 +27,17 @@ from sparring.runs.probes import SIZES, held_out_most
 from sparring.runs.translating import PIECE as _TRANSLATED
 from sparring.runs.translating import given_of, painted, right, translated
 from sparring.train.match import Match, resting
-from sparring.types import Batch, Classifies, Criticises, HasLikelihood, Samples, SamplesByClass, Segments, Translates
+from sparring.types import (
+    Batch,
+    Classifies,
+    Criticises,
+    HasLikelihood,
+    MatchesText,
+    Samples,
+    SamplesByClass,
+    Segments,
+    Translates,
+)
 
 LOGITS = 256
 """Samples of each kind that D is asked about."""
@@ -152,6 +162,7 @@ class Observer:
                 raw = self._made(match) if match.averages.players else None
             logits = self._logits(match, game) if isinstance(game, Criticises) else None
             besides |= self._classified(match, game) if isinstance(game, Classifies) else {}
+            besides |= self._retrieved(match, game) if isinstance(game, MatchesText) else {}
             besides |= self._costs(match, game) if isinstance(game, HasLikelihood) else {}
         return Look(fake, raw, logits, besides, given)
 
@@ -261,6 +272,28 @@ class Observer:
                     assert piece.label is not None
                     right.append((game.classify(piece.x).argmax(1) == piece.label).double().cpu())
                 values[name] = float(torch.cat(right).mean())
+        return values
+
+    @torch.no_grad()
+    def _retrieved(self, match: Match, game: MatchesText) -> dict[str, float]:
+        """`retrieval`: the share of held-out images whose own caption is among the nearest tenth of all of theirs, by
+        the averages (chance: a tenth); `retrieval_train`: of as many training images."""
+        values, data = {}, self.dataset
+        sides = [("retrieval", self._held_out, data.held_out_captions, True)] if self.apart else []
+        train = self._train[: max(FEWEST, len(self._held_out))]
+        with match.averages.applied(), resting(match.game):
+            for name, every, captions, held_out in (*sides, ("retrieval_train", train, data.captions, False)):
+                rows = np.array([row for row in every.tolist() if captions is not None and captions[row]], np.int64)
+                if captions is None or len(rows) < FEWEST:
+                    continue
+                texts = [captions[row][0] for row in rows.tolist()]
+                seen = [
+                    game.embed_images(match.engine.place(batch_of(data, some, held_out=held_out)).x)
+                    for some in np.array_split(rows, -(-len(rows) // PIECE))
+                ]
+                similar = torch.cat(seen) @ game.embed_texts(texts).t()
+                nearer = (similar > similar.diag()[:, None]).double().mean(1)
+                values[name] = float((nearer < 0.1).double().mean())
         return values
 
     @torch.no_grad()

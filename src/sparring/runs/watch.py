@@ -176,7 +176,7 @@ PAIRS = "distance of pairs"
 def score(values: Values) -> tuple[float | None, str]:
     """What the best checkpoint is chosen by, lower is better, and its name: KID of images, the energy distance of
     points (KID sees their first three moments only), the share of held-out samples that a classifier gets wrong, or of
-    pixels whose class is wrong. Where modes are known, the share of samples beside them plus the reverse KL of the
+    pixels whose class is wrong, or of images whose caption is not found. Where modes are known, the share of samples beside them plus the reverse KL of the
     others: the energy distance hardly sees that a small mode is missing. Of pairs how far each translation is from its
     own truth in the features of the judge: a few dozen held-out pairs are too few for KID, whose noise does not become
     less by their belonging together; l1 would choose the blurred checkpoints. Even so a picture that commits itself to
@@ -189,6 +189,8 @@ def score(values: Values) -> tuple[float | None, str]:
         return 1.0 - values["accuracy"], "errors"
     if "pixel_accuracy" in values:
         return 1.0 - values["pixel_accuracy"], "wrong pixels"
+    if "retrieval" in values:
+        return 1.0 - values["retrieval"], "captions not found"
     if "high_quality" in values and "reverse_kl" in values:
         return round(1.0 - values["high_quality"] + values["reverse_kl"], 12), "samples off the modes + reverse KL"
     for key, name in (("energy_distance", "energy distance"), ("pair_distance", PAIRS), ("kid", "KID")):
