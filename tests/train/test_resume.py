@@ -16,7 +16,7 @@ from sparring.train.checkpoint import Store
 from sparring.types import Done
 
 
-@pytest.fixture(scope="module", params=[*NANO, *TRANSLATING, *sorted(LIKELY)])
+@pytest.fixture(scope="module", params=[*NANO, *TRANSLATING, *sorted(LIKELY), "dualencoder"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return uninterrupted(request.param, tmp_path_factory.mktemp(request.param))
 

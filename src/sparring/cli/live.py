@@ -20,8 +20,8 @@ _SKILL = {"D(x)": "D(x)", "D(G(z))": "D(G(z))", "true_positive": "TPR", "true_ne
           "right": "right", "cycle_A": "cycle", "cycle_B": "cycle"}  # fmt: skip
 _MEASURED = (
     "modes", "high_quality", "reverse_kl", "smallest_share", "energy_distance", "accuracy", "accuracy_train",
-    "pixel_accuracy", "pixel_accuracy_train", "retrieval", "retrieval_train", "nll", "nll_train", "pair_distance", "l1", "kid",
-    "coverage", "diversity", "auc",
+    "pixel_accuracy", "pixel_accuracy_train", "retrieval", "retrieval_train", "nll", "nll_train",
+    "pair_distance", "l1", "kid", "coverage", "diversity", "auc",
 )  # fmt: skip
 """What is shown of a probe where any of it was measured; the rest is for the log, the page and the doctor."""
 _SHARES = ("high_quality", "accuracy", "accuracy_train", "coverage", "pixel_accuracy", "pixel_accuracy_train",

@@ -170,7 +170,8 @@ def memorising(h: History) -> Verdict | None:
 def few_images(h: History) -> Verdict | None:
     """So few images that what usually goes wrong should be known beforehand."""
     c = h.context
-    if c.kind != "images" or c.recipe in ("classifier", "dualencoder") or c.translates or not 0 < c.images < h.t.few_images:
+    other = c.recipe in ("classifier", "dualencoder") or c.translates
+    if c.kind != "images" or other or not 0 < c.images < h.t.few_images:
         return None
     tips = [advice.augment(c)] if max(end or 0.0 for end in ends(c.settings.get("augment"))) <= 0 else []
     if narrow := advice.smaller(c):

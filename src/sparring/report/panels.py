@@ -78,8 +78,8 @@ def _measured() -> tuple[Kind, ...]:
         Kind("How often the class is guessed", "Share of images whose class is guessed right. Where held-out images "
              "fall behind, it learns by heart.", {"accuracy": "held-out data", "accuracy_train": "training data"},
              share),
-        Kind("Captions that are found", "Share of images whose own caption is among the nearest tenth of all; a tenth is "
-             "chance. Where held-out images fall behind, it learns by heart.",
+        Kind("Captions that are found", "Share of images whose own caption is among the nearest tenth of all; chance "
+             "is a tenth. Where held-out images fall behind, it learns by heart.",
              {"retrieval": "held-out data", "retrieval_train": "training data"}, share, (0.1,)),
         Kind("Modes", "With at least one of 2,500 samples within three standard deviations.", {"modes": "modes"}),
         Kind("Reverse KL", "Of the high-quality samples over the modes, to equal shares; 0 is even, in nats.",
