@@ -18,9 +18,9 @@ from torch import Tensor
 from sparring.train.engine import Engine, join
 from sparring.train.match import Match
 
-CASES = [*NANO, *TRANSLATING, *CODING, *sorted(LIKELY), "told"]
+CASES = [*NANO, *TRANSLATING, *CODING, *sorted(LIKELY), "dualencoder", "told"]
 """What two processes play: every nano game, those that translate, those with tokens, those with a
-likelihood, and one that is told labels and captions."""
+likelihood, one that matches texts, and one that is told labels and captions."""
 
 
 def match_in(name: str, rank: int, size: int, **changes: object) -> Match:
