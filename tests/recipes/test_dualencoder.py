@@ -12,9 +12,12 @@ from tests.train.arena import TinyImages, match_of
 
 from sparring import api
 from sparring.chance import Dice
+from sparring.data import open_data
 from sparring.errors import UsageError
 from sparring.networks.dual_encoder import SHARPEST, DualEncoder
 from sparring.recipes.dualencoder import DualEncoderGame, DualEncoderGameConfig
+from sparring.runs.observe import Observer
+from sparring.runs.watch import score
 from sparring.train.engine import Engine
 from sparring.train.game import Now, seeded
 from sparring.train.match import Match
@@ -109,6 +112,15 @@ def test_it_learns_which_text_belongs_to_which_image() -> None:
         similar = game.embed_images(batch.x.float() / 127.5 - 1) @ game.embed_texts(Bars.words).t()
     right = [Bars.words[k] == text for k, text in zip(similar.argmax(1).tolist(), batch.text, strict=True)]
     assert sum(right) / len(right) > 0.9
+
+
+def test_while_it_trains_it_is_asked_for_captions() -> None:
+    """Of held-out and of training images; without a judge, and without moving anything."""
+    data = open_data("emoji", size=(16, 16), channels=3, held_out=0.02)
+    match = match_of("dualencoder")
+    found = Observer(data, samples=64).signals(match)
+    assert set(found) == {"retrieval", "retrieval_train"} and all(0 <= share <= 1 for share in found.values())
+    assert score(found) == (1 - found["retrieval"], "captions not found")
 
 
 def test_captions_are_needed() -> None:
