@@ -179,8 +179,9 @@ def score(values: Values) -> tuple[float | None, str]:
     pixels whose class is wrong, or of images whose caption is not found. Where modes are known, the share of samples
     beside them plus the reverse KL of the others: the energy distance hardly sees that a small mode is missing.
     Of pairs how far each translation is from its own truth in the features of the judge: a few dozen held-out pairs
-    are too few for KID, whose noise does not become less by their belonging together; l1 would choose the blurred checkpoints. Even so a picture that commits itself to
-    a colour, and may be wrong, is further off than a pale one: of what lies within a standard error the later is taken.
+    are too few for KID, whose noise does not become less by their belonging together; l1 would choose the blurred
+    checkpoints. Even so a picture that commits itself to a colour, and may be wrong, is further off than a pale one:
+    of what lies within a standard error the later is taken.
 
     >>> score({"high_quality": 0.97, "reverse_kl": 0.01, "energy_distance": 0.5})
     (0.04, 'samples off the modes + reverse KL')
