@@ -110,6 +110,23 @@ def a_million(copies: int = 10_000) -> dict[str, Any]:
     return {"looks": len(bits), "copies": copies, **record, "memory_mb_added_at_most": round((most - plain) / 1024)}
 
 
+def divided() -> dict[str, int]:
+    """OpenMoji's outlines and drawings: how many are held out, and how many of their outlines are trained on too."""
+    data = open_data(str(SHARED / "openmoji_pairs_64.zip"), size=(64, 64), needs={"pair"})
+    assert data.given is not None
+    held, train = np.asarray(data.given.held_out), np.asarray(data.given.train)
+    trained = {picture.tobytes() for picture in train}
+    looked = looks(np.concatenate([held, train]))
+    every = np.concatenate([held, train])
+    pairs = alike(looked, every.__getitem__)
+    return {
+        "pairs": len(every),
+        "held_out": len(held),
+        "equal_to_one_of_training": sum(picture.tobytes() in trained for picture in held),
+        "nearly_equal_to_one_of_training": len({a for a, b, _ in pairs if a < len(held) <= b}),
+    }
+
+
 def whole(source: str | Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """All images of a source as they are trained on, held-out ones too, (n, H, W, C)."""
     data = open_data(str(source), size=size)
@@ -129,6 +146,7 @@ def main() -> None:
         "copies_of_cats": {"pictures": len(cats[::30]), "found": found_again(cats[::30])},
         "sets": {name: reported(x) for name, x in (("cats", cats), ("MNIST digits", digits), ("clothes", clothes))},
         "a million": million,
+        "openmoji": divided(),
         "machine": describe(1),
     }
     OUT.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
