@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from sparring.health import collapse, duel, likely, pictures, trend
+from sparring.health import coded, collapse, duel, likely, pictures, trend
 from sparring.health.history import History
 from sparring.health.table import outside
 from sparring.health.thresholds import Thresholds, usual
@@ -64,6 +64,15 @@ SOLO: tuple[Callable[[History], Verdict | None], ...] = (
 )
 """Those for a game of one player that makes samples; the others know of a D."""
 
+CODED: tuple[Callable[[History], Verdict | None], ...] = (
+    duel.given_up,
+    duel.not_finite,
+    coded.few_codes,
+    trend.kid_rising,
+    trend.plateau,
+)
+"""Those for a game that says images in tokens: its gradients jump where D begins, and nobody asks it for variety."""
+
 SUPERSEDED = {
     "LOW-DIVERSITY": ("MODE-COLLAPSE", "DIVERGED"),
     "OUTPUT-RANGE": ("DIVERGED",),
@@ -84,19 +93,26 @@ def judge(
     probes, turns: (images seen, values) in any order: what `health.signals` measures, and what a `Turn` says.
     """
     h = History.of(probes, turns, context, thresholds or usual())
-    found = [verdict for rule in (SOLO if context.solo else RULES) if (verdict := rule(h)) is not None]
+    table = CODED if context.coded else SOLO if context.solo else RULES
+    found = [verdict for rule in table if (verdict := rule(h)) is not None]
     hard = {verdict.code for verdict in found if verdict.level == "hard"}
     found = [verdict for verdict in found if not hard & set(SUPERSEDED.get(verdict.code, ()))]
     found = [_with_kept(verdict, context) for k, verdict in enumerate(found) if not _said(found[:k], verdict)]
     if h.probes and not any(v.level in ("warn", "hard") or v.code in HARD for v in found):
         found += [verdict] if (verdict := healthy(h, {v.code for v in found})) is not None else []
     found = list(map(of_one, found)) if context.solo else found
+    found = list(map(of_tokens, found)) if context.coded else found
     return sorted(map(on_points, found) if context.kind == "points" else found, key=order)
 
 
 def of_one(verdict: Verdict) -> Verdict:
     """The same of a game without G and D."""
     return replace(verdict, seen=without_g(verdict.seen), means=without_g(verdict.means))
+
+
+def of_tokens(verdict: Verdict) -> Verdict:
+    """The same of a game that says images in tokens."""
+    return replace(verdict, seen=coded.of_coded(verdict.seen), means=coded.of_coded(verdict.means))
 
 
 def on_points(verdict: Verdict) -> Verdict:
@@ -141,6 +157,8 @@ def healthy(h: History, told: Collection[str] = ()) -> Verdict | None:
         sides = [side for name in pictures.AHEAD if (side := pictures.ahead(h, last, name)) is not None]
         young |= min(sides) < 0 or max(sides) == 0
         parts.append(beside)
+    if (usage := h.now("usage")) is not None:
+        parts.append(f"{percent(usage)} of the codes are used (healthy: above {percent(h.t.codes_used)})")
     if (cost := h.now("nll")) is not None:
         parts.append(f"a held-out sample costs {number(cost)} nats")
     if (score := h.score(last)) is not None:

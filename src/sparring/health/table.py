@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sparring.health import pictures, trend
 from sparring.health.advice import ends
+from sparring.health.coded import of_coded
 from sparring.health.thresholds import Thresholds, usual
 from sparring.health.verdict import Context
 from sparring.health.words import number, percent, plus_minus, times, without_g
@@ -64,6 +65,9 @@ def rows(values: Mapping[str, float], context: Context, thresholds: Thresholds |
     above("varied", "difference of two translations beside that of real images", t.varied, number)
     changed = t.changed if "l1" in values else t.changed_unpaired
     above("changed", "difference from what was given beside that of real images", changed, number)
+    add("psnr", "PSNR of held-out images and their reconstructions, in dB", number, "rising, then flat")
+    above("usage", "codes that say the images that were looked at", t.codes_used)
+    add("perplexity", "codes that would say as much, if all were used equally", number, "rising, then flat")
     add("pixel_accuracy", "pixels of held-out images that are called by their class", percent, "rising")
     add("pixel_accuracy_train", "the same of training images", percent, "not far above")
     add("energy_distance", trend.NAMES["energy_distance"], number, "falling")
@@ -100,6 +104,8 @@ def rows(values: Mapping[str, float], context: Context, thresholds: Thresholds |
         below("leak", "more samples with traces of augmentation", t.leak)
     add("modes", "modes that are found", number, "rising")
     add("high_quality", "samples near a mode", percent, "rising")
+    if context.coded:
+        return [Row(row.name, of_coded(row.what), row.now, row.fine, row.outside) for row in found]
     if not context.solo:
         return found
     return [Row(row.name, without_g(row.what), row.now, row.fine, row.outside) for row in found]

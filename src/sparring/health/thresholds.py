@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 PATH = Path(__file__).with_name("thresholds.yaml")
-UNSCORED = ("code_unused", "nll_gap", "varied", "changed", "matched", "behind", "changed_unpaired")
+UNSCORED = ("code_unused", "codes_used", "nll_gap", "varied", "changed", "matched", "behind", "changed_unpaired")
 """Thresholds that no run of the calibration depends on."""
 _LINE = re.compile(r"^(?P<name>[a-z_]+):\s*(?P<value>[-+0-9.eE]+)\s*#\s*\[(?P<unit>[^\]]+)\]\s*(?P<means>.+?)\s*$")
 
@@ -74,6 +74,7 @@ class Thresholds:
     behind: float
     changed_unpaired: float
     code_unused: float
+    codes_used: float
     nll_gap: float
     copies: float
     copies_hard: float

@@ -35,6 +35,7 @@ TITLES = {
     "WORSE-THAN-INPUT": "worse than handing back what was given",
     "OVERFITS": "held-out data become less likely",
     "CODE-UNUSED": "the latents say nothing",
+    "FEW-CODES": "few codes are used",
     "CHECKERBOARD": "a checkerboard pattern",
     "AUGMENT-LEAK": "the augmentation shows in the samples",
     "KID-RISING": "the samples are getting worse",
@@ -100,6 +101,7 @@ class Context:
     translates: images are made of images that are given: what G makes is decided by them, and it is told the truth, or
               held to a way back, beside what D says.
     solo: one player makes samples of nothing: no D tells it what is wrong.
+    coded: images are said in tokens, and made of them again; there are no samples but those.
     planned:  images the run is to see; 0: unknown.
     stop:     "budget" (stopping is advised only) or "auto" (a plateau ends the run).
     alone:    one look is all there is: no signal need persist, and nothing is compared with earlier probes.
@@ -119,6 +121,7 @@ class Context:
     kind: str = "images"
     translates: bool = False
     solo: bool = False
+    coded: bool = False
     planned: int = 0
     stop: str = "budget"
     alone: bool = False

@@ -42,7 +42,7 @@ from sparring.train.engine import choose_device
 from sparring.train.log import read
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
-from sparring.types import Samples
+from sparring.types import HasTokens, Samples
 
 Progress = Callable[[str, int, int], None]
 Row = tuple[int, dict[str, float]]
@@ -287,7 +287,7 @@ def _context(
         relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         images=_whole(report.get("used")), held_out=_whole(report.get("held_out")), kept=kept, settings=settings,
         classes=len(data.get("classes") or ()), kind=str(data.get("kind", "images")), translates="sides" in data,
-        solo=recipe is not None and solo(recipe.game),
+        solo=recipe is not None and solo(recipe.game), coded=recipe is not None and issubclass(recipe.game, HasTokens),
         planned=_whole(run.get("images")), stop=str(run.get("stop", "budget")), ended=ended,
         run=str(directory.path), data=str(data.get("source", "DATA")), alarms=tuple(told.alarms),
     )  # fmt: skip

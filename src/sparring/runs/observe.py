@@ -22,6 +22,8 @@ from sparring.health.signals import signals
 from sparring.metrics import features
 from sparring.metrics.extractors import PixelFeatures
 from sparring.metrics.features import Extractor, quantise
+from sparring.metrics.kernel import kid
+from sparring.runs import coding
 from sparring.runs.board import reading
 from sparring.runs.probes import SIZES, held_out_most
 from sparring.runs.translating import PIECE as _TRANSLATED
@@ -32,11 +34,13 @@ from sparring.types import (
     Classifies,
     Criticises,
     HasLikelihood,
+    HasTokens,
     MatchesText,
     Samples,
     SamplesByClass,
     Segments,
     Translates,
+    of_exhibits,
 )
 
 LOGITS = 256
@@ -156,6 +160,8 @@ class Observer:
                     made = translated(match, game, images)
                 given = self._given(images, made)
                 fake = Sight(self._embed(made), made)
+            elif isinstance(game, HasTokens) and of_exhibits(game):
+                return Look(besides=self._coded(match, game))
             elif isinstance(game, Samples) and self.baseline is not None:
                 with match.averages.applied():
                     fake = self._made(match)
@@ -322,6 +328,21 @@ class Observer:
             values["nll_gap"] = (values["nll"] - values["nll_train"]) / spread
         return values
 
+    def _coded(self, match: Match, game: HasTokens) -> dict[str, float]:
+        """What `coding.signals` says of held-out images; `kid` of their reconstructions against training images, since
+        they are no independent draw beside themselves."""
+        rows, held_out = self._reals
+        real, train = (self._tensor((self.dataset.held_out if held_out else self.dataset.train)[rows]), self._trained)
+        if min(len(real), len(train)) < FEWEST:
+            return {}
+        with match.averages.applied(), resting(match.game):
+            made, counts = coding.coded(match, game, real)
+            assert train.images is not None
+            counts = counts + coding.coded(match, game, train.images)[1]
+        distance = kid(self._embed(made), train.features)
+        known = {"kid": distance.value, "kid_se": distance.standard_error}
+        return coding.signals(real, made, counts) | known
+
     def _segmented(self, match: Match, game: Translates | Segments) -> dict[str, float]:
         """`pixel_accuracy`: the share of pixels of held-out images whose class is right; `…_train` of training ones."""
         values = {}
@@ -380,7 +401,7 @@ def judge_of(game: object, dataset: Dataset) -> Extractor | None:
 
 def makes(game: object, dataset: Dataset) -> bool:
     """Whether a game makes samples that are held against real ones; label maps are held against the true ones."""
-    return isinstance(game, Samples) or (isinstance(game, Translates) and not dataset.legend)
+    return isinstance(game, Samples) or (of_exhibits(game) and not dataset.legend)
 
 
 def most_seen(dataset: Dataset) -> int:

@@ -33,7 +33,7 @@ from sparring.runs.settings import plain
 from sparring.train.checkpoint import Store
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
-from sparring.types import Opinion, Samples, Turn
+from sparring.types import HasTokens, Opinion, Samples, Turn
 
 SAMPLES = 2500
 """Samples that are judged, as in PacGAN (Lin et al. 2018, section 4.1)."""
@@ -259,6 +259,7 @@ def context_of(recipe: Recipe, dataset: Dataset, document: Mapping[str, Any], to
         classes=len(dataset.classes),
         translates=dataset.given is not None,
         solo=solo(recipe.game),
+        coded=issubclass(recipe.game, HasTokens),
         kind=dataset.kind,
         planned=total,
         stop=str(document["run"].get("stop", "budget")),

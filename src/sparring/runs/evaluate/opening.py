@@ -26,7 +26,7 @@ from sparring.runs.evaluate.point_rows import PointRows
 from sparring.runs.evaluate.sides import Drawn, Files, Rows, Side
 from sparring.runs.recipe import game_class
 from sparring.runs.run import Run
-from sparring.types import Samples, Segments, Translates
+from sparring.types import HasTokens, Samples, Segments, Translates, of_exhibits
 
 SAMPLES = 5000
 """Samples of a run that are drawn unless a number is asked for."""
@@ -217,7 +217,7 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
     if not 3 <= n <= MOST:
         raise UsageError("EVALUATE-N", f"between 3 and {MOST:,} samples are possible", where=str(n), fix="-n 5000")
     run = Run(wanted.text, which=wanted.which, device=wanted.device)
-    if isinstance(run.game, Translates):
+    if of_exhibits(run.game):
         return _translated(wanted, run, progress)
     if not isinstance(run.game, Samples):
         raise UsageError(
@@ -232,7 +232,8 @@ def _drawn(wanted: Wanted, progress: Progress | None) -> Side:
 
 
 def _translated(wanted: Wanted, run: Run, progress: Progress | None) -> Side:
-    """The translations of a run of images of its own data: of those held out, unless others are asked for."""
+    """The translations, or reconstructions, of images of the run's own data: of those held out, unless others are asked
+    for."""
     truth = _rows(replace(wanted, role="rows", of_run=True), progress)
     assert isinstance(truth, Rows)
     if wanted.weights == "raw":
@@ -247,7 +248,7 @@ def translates(place: Place) -> bool:
     if place.kind == "data":
         return False
     game = game_class(str(RunDirectory(place.path).document()["recipe"]))
-    return issubclass(game, Translates | Segments)
+    return issubclass(game, Translates | Segments | HasTokens)
 
 
 @torch.no_grad()

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from sparring.chance import Dice
 from sparring.data import Dataset, batch_of
+from sparring.data.sides import Given
 from sparring.generate.sample import device_of
 from sparring.metrics.features import quantise
 from sparring.runs.evaluate.sides import Group, Rows, Side, chosen
 from sparring.runs.run import Run
 from sparring.runs.translating import PIECE, painted
-from sparring.types import Translates, TranslatesBack
+from sparring.types import HasTokens, Translates, TranslatesBack
 
 _ROOM = 2**28  # bytes of translations that are kept, so that whoever asks again need not wait again
 
@@ -45,10 +46,7 @@ class PairScene:
     """
 
     def __init__(self, run: Run, dataset: Dataset, numbers: NDArray[np.int64], seed: int = 0) -> None:
-        assert isinstance(run.game, Translates) and dataset.given is not None
         self.run, self.dataset, self.numbers, self.seed = run, dataset, numbers, seed
-        self.game: Translates = run.game
-        self.given = dataset.given
         self._kept: dict[int, Tensor] = {}
         size = int(np.prod(dataset.shape))
         self._room = _ROOM // (PIECE * size)
@@ -57,9 +55,24 @@ class PairScene:
         return len(self.numbers)
 
     @property
+    def given(self) -> Given:
+        """The side that is translated."""
+        assert self.dataset.given is not None
+        return self.dataset.given
+
+    @property
     def paired(self) -> bool:
         """Whether there is a truth to each translation."""
         return self.given.paired
+
+    @property
+    def comparable(self) -> bool:
+        """Whether what is given could be held against what is made of it."""
+        return not self.given.legend
+
+    def file(self, row: int) -> str:
+        """The file that is translated."""
+        return (self.given.other or self.dataset).file(row)
 
     def pieces(self) -> Iterator[Piece]:
         """Everything, in order, `PIECE` at a time."""
@@ -97,7 +110,6 @@ class PairScene:
 
     def back(self, start: int, images: Tensor) -> Tensor:
         """The way back of images (b, C, H, W), of which the first is number `start`: (b, C', H, W)."""
-        assert isinstance(self.game, TranslatesBack)
         return self._translated(start, images, back=True)
 
     def _piece(self, number: int) -> Tensor:
@@ -114,10 +126,52 @@ class PairScene:
         device = device_of(self.run.game)
         x = images.to(device).float().div(127.5).sub(1.0)
         dice = Dice(self.seed, "sample", range(start, start + len(x)), device=device)
+        game = self.run.game
         if back:
-            assert isinstance(self.game, TranslatesBack)
-            return quantise(self.game.translate_back(x, dice)).cpu()
-        return quantise(self.game.translate(x, dice)).cpu()
+            assert isinstance(game, TranslatesBack)
+            return quantise(game.translate_back(x, dice)).cpu()
+        assert isinstance(game, Translates)
+        return quantise(game.translate(x, dice)).cpu()
+
+
+class CodedScene(PairScene):
+    """Images of the data of a run with tokens, and its reconstructions of them: each image is its own truth."""
+
+    @property
+    def paired(self) -> bool:
+        return True
+
+    @property
+    def comparable(self) -> bool:
+        return False  # what is given is the truth
+
+    def file(self, row: int) -> str:
+        return self.dataset.file(row)
+
+    def conditions(self, start: int, stop: int) -> Tensor:
+        found = self.truths(start, stop)
+        assert found is not None
+        return found
+
+    @torch.no_grad()
+    def _translated(self, start: int, images: Tensor, *, back: bool = False) -> Tensor:
+        game = self.run.game
+        assert isinstance(game, HasTokens)
+        return quantise(game.decode(game.encode(self._placed(images)))).cpu()
+
+    @torch.no_grad()
+    def counts(self) -> Tensor:
+        """(K,): how often each code says the images."""
+        game = self.run.game
+        assert isinstance(game, HasTokens)
+        total = torch.zeros(game.codes, dtype=torch.int64)
+        for start in range(0, len(self), PIECE):
+            tokens = game.encode(self._placed(self.conditions(start, min(start + PIECE, len(self)))))
+            total += torch.bincount(tokens.flatten().cpu(), minlength=game.codes)
+        return total
+
+    def _placed(self, images: Tensor) -> Tensor:
+        return images.to(device_of(self.run.game)).float().div(127.5).sub(1.0)
 
 
 def _rows(rows: NDArray[np.int64], held_out: Any, train: Any) -> NDArray[np.uint8]:
@@ -157,8 +211,7 @@ class Translated(Side):
 
     def name(self, position: int) -> str:
         """The file that was translated."""
-        data, row = self.scene.dataset, int(self.scene.numbers[position])
-        return (self.scene.given.other or data).file(row)
+        return self.scene.file(int(self.scene.numbers[position]))
 
     def close(self) -> None:
         self.scene.dataset.close()
@@ -167,10 +220,11 @@ class Translated(Side):
 def opened(run: Run, truth: Rows, weights: str, n: int | None, seed: int) -> Translated:
     """The translations of what the images of a side were made from, in their order; of unpaired data of the same part
     of what is given."""
-    dataset, split = truth.dataset, truth.split
+    dataset, split, numbers = truth.dataset, truth.split, truth.numbers
+    if isinstance(run.game, HasTokens):
+        return Translated(CodedScene(run, dataset, numbers, seed), split, weights, dataset.fingerprint)
     given = dataset.given
     assert given is not None
-    numbers = truth.numbers
     if not given.paired:
         k, total = len(given.held_out), len(given.held_out) + len(given.train)
         rows = np.arange(*{"held-out": (0, k), "train": (k, total), "all": (0, total)}[split])

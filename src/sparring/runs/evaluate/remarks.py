@@ -112,7 +112,7 @@ def _pairs(found: dict[str, Any] | None) -> list[str]:
     if not found or not any(found["rows"].values()):
         return []
     words = {
-        "translations": "translations",
+        "translations": "reconstructions" if found.get("coded") else "translations",
         "input": "what was given",
         "another": "another pair's truth",
         "truth": "the truth itself",

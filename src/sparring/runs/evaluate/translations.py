@@ -19,7 +19,7 @@ from sparring.metrics.features import Extractor, embed, identity
 from sparring.metrics.figure import Better, Figure
 from sparring.networks import lpips
 from sparring.runs.evaluate.opening import Progress
-from sparring.runs.evaluate.pairs import PairScene, Piece, Translated
+from sparring.runs.evaluate.pairs import CodedScene, PairScene, Piece, Translated
 from sparring.runs.evaluate.seen import Seen
 from sparring.runs.evaluate.sides import Rows, Side
 from sparring.runs.translating import PIECE
@@ -41,7 +41,7 @@ class Scores:
     "translations"; "input": what was given, handed back; "another": the truth of the next pair, which is what looking
     right without looking at the input is worth. Of psnr the mean squared difference of each pair stands there.
     refused: what cannot be measured, and why.   n: pairs.   size: (H, W) that they are compared at.
-    equal: pairs of which what was given is the truth to the last bit.
+    equal: pairs of which what was given is the truth to the last bit.   coded: translations are reconstructions.
     """
 
     rows: dict[str, dict[str, Tensor]]
@@ -50,6 +50,7 @@ class Scores:
     judge: str = ""
     size: tuple[int, ...] = ()
     equal: int = 0
+    coded: bool = False
 
     def figure(self, name: str, row: str = "translations", seed: int = 0) -> Figure:
         """One measure of one row with its interval over pairs."""
@@ -81,7 +82,7 @@ class Scores:
         rows |= {"truth": {name: {"value": EQUAL[name]} for name in names}}
         return {
             "n": self.n, "size": list(self.size), "rows": rows, "beside_input": self.beside_input(seed),
-            "input_is_truth": self.equal,
+            "input_is_truth": self.equal, "coded": self.coded,
         }  # fmt: skip
 
 
@@ -141,7 +142,8 @@ def scores(scene: PairScene, names: Iterable[str], progress: Progress | None = N
             for name in wanted:
                 found.setdefault(row, {}).setdefault(name, []).append(measures[name](images, piece.truth))
     rows = {row: {name: torch.cat(parts) for name, parts in by.items()} for row, by in found.items()}
-    return Scores({"translations": {}} | rows, refused, len(scene), judge, scene.dataset.shape[1:], equal)
+    size, coded = scene.dataset.shape[1:], isinstance(scene, CodedScene)
+    return Scores({"translations": {}} | rows, refused, len(scene), judge, size, equal, coded)
 
 
 def _stand_ins(scene: PairScene, piece: Piece) -> Iterator[tuple[str, Tensor]]:
@@ -149,7 +151,7 @@ def _stand_ins(scene: PairScene, piece: Piece) -> Iterator[tuple[str, Tensor]]:
     truth = piece.truth
     assert truth is not None
     yield "translations", piece.made
-    given = None if scene.given.legend else comparable(piece.given, truth)
+    given = comparable(piece.given, truth) if scene.comparable else None
     if given is not None:
         yield "input", given
     if len(scene) > 1:

@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from sparring.health.pairs import FEWEST
 from sparring.health.rules import Context, Verdict, judge
 from sparring.health.signals import Signals, divergence
 from sparring.losses.adversarial import OBJECTIVES
 from sparring.metrics.figure import Figure
+from sparring.runs.coding import of_codes
 from sparring.runs.evaluate.measures import Scene, predicted
-from sparring.runs.evaluate.pairs import Translated
+from sparring.runs.evaluate.pairs import CodedScene, Translated
 from sparring.runs.evaluate.sides import Drawn, Rows
 from sparring.runs.evaluate.translations import kind_of
 from sparring.runs.evaluate.translations import signals as of_translations
 from sparring.runs.observe import solo
+from sparring.types import HasTokens
 
 JUDGES = ("efficientnet-lite0", "classifier")
 """Judges whose numbers the thresholds are about."""
@@ -34,14 +37,23 @@ def of(scene: Scene, figures: list[Figure]) -> list[Verdict]:
             return []
         if side.scene.paired and len(side) < FEWEST:
             return []
-        values = of_translations(side, other, scene.fake, scene.real, scene.extractor)
+        if isinstance(side.scene, CodedScene):
+            found = {figure.name: figure.value for figure in figures if figure.value is not None}
+            values = coded(found, side.scene.counts())
+        else:
+            values = of_translations(side, other, scene.fake, scene.real, scene.extractor)
         return judge([(side.images or 0, values)], [], context_of(scene))
     values = {} if isinstance(side, Translated) else signals(scene, figures)
     if scene.extractor.name not in JUDGES or not values:
         return []
     seen = scene.fake_side.images if isinstance(scene.fake_side, Drawn) else None
-    found = judge([(seen or 0, values)], [], context_of(scene))
-    return found if seen is not None else [_of_files(verdict) for verdict in found]
+    verdicts = judge([(seen or 0, values)], [], context_of(scene))
+    return verdicts if seen is not None else [_of_files(verdict) for verdict in verdicts]
+
+
+def coded(found: Signals, counts: Tensor) -> Signals:
+    """What the doctor knows of reconstructions: the figures `found`, and how often each code says the images, (K,)."""
+    return {name: found[name] for name in ("kid", "psnr") if name in found} | of_codes(counts)
 
 
 def _of_files(verdict: Verdict) -> Verdict:
@@ -90,5 +102,5 @@ def context_of(scene: Scene) -> Context:
         relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         classes=len(data.get("classes") or ()), planned=int(document["run"]["images"]), run=str(side.run.path),
         data=str(data["source"]), alone=True, ended=True, translates=isinstance(side, Translated),
-        solo=solo(type(side.run.game)),
+        solo=solo(type(side.run.game)), coded=isinstance(side.run.game, HasTokens),
     )  # fmt: skip
