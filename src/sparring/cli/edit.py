@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -54,7 +54,7 @@ class Edit(Command):
         api.check_edit(self.text, self.image)
         run = api.load(self.directory, which=self.which, device=self.device, progress=talk.progress)
         talk.remark(run.remarks)
-        how = {"space": self.space, "label": self.label, "steps": self.steps, "progress": talk.progress}
+        how: dict[str, Any] = {"space": self.space, "label": self.label, "steps": self.steps, "progress": talk.progress}
         if self.text is None:
             assert self.image is not None
             done = api.save_inversion(run, self.image, self.out, **how)

@@ -52,7 +52,7 @@ class Layer(nn.Module):
         return thought
 
     def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)  # (n, heads, L, d / heads)
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)  # (n, heads, L, d / heads)
 
 
 class MiniLM(nn.Module):
@@ -73,14 +73,15 @@ class MiniLM(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         place = torch.arange(ids.shape[1], device=ids.device)
-        x = self.norm(self.words(ids) + self.places(place) + self.segments(torch.zeros_like(ids)))
+        x: Tensor = self.norm(self.words(ids) + self.places(place) + self.segments(torch.zeros_like(ids)))
         for layer in self.layers:
             x = layer(x, mask[:, None, None])
         return x
 
     def sentence(self, ids: Tensor, mask: Tensor) -> Tensor:
         """(n, d) of length 1: the mean of the states that the mask lets through."""
-        states, weight = self(ids, mask), mask[:, :, None].to(self.norm.weight.dtype)
+        states: Tensor = self(ids, mask)
+        weight = mask[:, :, None].to(states)
         return F.normalize((states * weight).sum(1) / weight.sum(1).clamp_min(1e-9), dim=1)
 
 
