@@ -59,6 +59,13 @@ NANO: dict[str, dict[str, Any]] = {
         "set": {"width": 8, "d_width": 8, "batch": 8, "group": 8, "blocks": 1, "z": 16},
         "rounds": 60,
     },
+    "stylegan2": {
+        "data": "fashion",
+        "size": 8,
+        "set": {"z": 4, "w": 4, "mapping": 1, "base": 16, "most": 4, "batch": 8, "penalty_every": 2, "path_every": 2,
+                "ada_kimg": 0.2, "ada_every": 3},
+        "rounds": 60,
+    },
     "vae": {"data": "fashion", "size": 8, "set": {"width": 4, "z": 4, "batch": 8, "beta": "0 -> 1 linear 0..0.2"},
             "rounds": 100},
     "svae": {"data": "fashion", "size": 8, "set": {"width": 4, "sphere": 4, "batch": 8}, "rounds": 60},

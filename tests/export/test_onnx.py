@@ -26,7 +26,7 @@ runtime = pytest.importorskip("onnxruntime", reason="the extra [onnx] is not ins
 pytest.importorskip("onnxscript", reason="the extra [onnx] is not installed")
 
 GAMES = {"gan": "gan", "dcgan": "dcgan", "r3gan": "r3gan-paper", "cgan": "cgan", "classifier": "classifier",
-         "vae": "vae", "svae": "svae",
+         "stylegan2": "stylegan2", "vae": "vae", "svae": "svae",
          "pix2pix": "pix2pix", "cyclegan": "cyclegan", "fcn8s": "fcn8s"}  # fmt: skip
 """A nano game of the arena of every recipe."""
 

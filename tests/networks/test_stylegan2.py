@@ -79,6 +79,12 @@ def test_the_noise_is_fixed_unless_it_is_given() -> None:
     assert not torch.allclose(G(w=w), G(w=w, noise=given), atol=1e-3)
 
 
+def test_networks_without_noise() -> None:
+    G = generator(noisy=False)
+    assert not [name for name in G.state_dict() if "noise" in name]
+    assert G.synthesis.layers == 6 and torch.equal(G(normal(1, 2, 6)), G(normal(1, 2, 6)))
+
+
 def test_mixing_joins_coarse_and_fine() -> None:
     G = generator()
     a, b = (G.broadcast(G.mapping(normal(k, 2, 6))) for k in (1, 2))

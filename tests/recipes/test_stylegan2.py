@@ -67,7 +67,9 @@ def test_training_shows_mixed_images_with_fresh_noise() -> None:
     assert (own < 6).float().mean().item() == pytest.approx(0.9, abs=0.05)
     assert set(own[own < 6].tolist()) == {1, 2, 3, 4, 5}
     assert torch.equal(game_of(mixing=0)._mixed(w, dice), w[:, None].expand(-1, 6, -1))
+    assert game_of(pixel_noise=False)._noise(dice) is None
     first, again = (game._noise(Dice(0, "z", range(4), (k,))) for k in (0, 1))
+    assert first is not None and again is not None
     assert [tuple(n.shape[1:]) for n in first] == [(1, *size) for size in game.G.synthesis.noises]
     assert not torch.equal(first[0], again[0])
 

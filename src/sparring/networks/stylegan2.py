@@ -17,7 +17,7 @@ one that is supported), and `mapping.embed` does not exist (no classes).
     synthesis.b8.skip.weight (C₁, C₀, 1, 1)       only in "resnet"
 
 `channels(…, base, most)` is channel_base and channel_max; `clamp` conv_clamp; `architecture` "skip", "resnet" or
-"orig"; `noise=None` is noise_mode "const". Of the w in W+, a block's torgb has that of the next block's conv0.
+"orig"; `noisy` use_noise; `noise=None` is noise_mode "const". In W+ a block's torgb has the w of the next one's conv0.
 """
 
 from __future__ import annotations
@@ -100,25 +100,29 @@ class Mapping(nn.Module):
 class Styled(nn.Module):
     """x (N, I, H, W), style (N, I) → (N, O, H, W) or twice that: modulated convolution, noise, bias, √2 lrelu.
 
-    noise_const: (h, w), what is added, times noise_strength, where no noise is given.
+    noise_const: (h, w), what is added, times noise_strength, where no noise is given.   noisy: whether any is.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, w: int, size: tuple[int, int], *, up: bool = False, clamp: float | None = None
-    ) -> None:
+        self, inputs: int, outputs: int, w: int, size: tuple[int, int], *, up: bool = False,
+        clamp: float | None = None, noisy: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.size, self.up, self.clamp = size, up, clamp
+        self.size, self.up, self.clamp, self.noisy = size, up, clamp, noisy
         self.affine = Linear(w, inputs, start=1.0)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
-        self.noise_const: Tensor
-        self.register_buffer("noise_const", torch.randn(size))
-        self.noise_strength = nn.Parameter(torch.zeros(()))
+        if noisy:
+            self.noise_const: Tensor
+            self.register_buffer("noise_const", torch.randn(size))
+            self.noise_strength = nn.Parameter(torch.zeros(()))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor | None = None, gain: float = 1.0) -> Tensor:
         """noise: (N, 1, h, w).   gain: what the output is multiplied by."""
         whole = gain * GAIN
-        plus = (self.noise_const if noise is None else noise) * self.noise_strength
+        plus = None
+        if self.noisy:
+            plus = (self.noise_const if noise is None else noise) * self.noise_strength
         y = modulated(x, self.weight, style, up=self.up, plus=plus, gain=whole)
         y = y + (self.bias * whole).to(y.dtype)[:, None, None]
         return leaky(y, None if self.clamp is None else self.clamp * gain)
@@ -150,13 +154,13 @@ class Block(nn.Module):
 
     def __init__(
         self, inputs: int, outputs: int, colours: int, w: int, size: tuple[int, int], architecture: Architecture,
-        *, last: bool, clamp: float | None,
+        *, last: bool, clamp: float | None, noisy: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         first = inputs == 0
         self.const = nn.Parameter(torch.randn(outputs, *size)) if first else None
-        self.conv0 = None if first else Styled(inputs, outputs, w, size, up=True, clamp=clamp)
-        self.conv1 = Styled(outputs, outputs, w, size, clamp=clamp)
+        self.conv0 = None if first else Styled(inputs, outputs, w, size, up=True, clamp=clamp, noisy=noisy)
+        self.conv1 = Styled(outputs, outputs, w, size, clamp=clamp, noisy=noisy)
         self.torgb = ToImage(outputs, colours, w, clamp) if last or architecture == "skip" else None
         residual = architecture == "resnet" and not first
         self.skip = Convolution(inputs, outputs, 1, bias=False, active=False, resample="up") if residual else None
@@ -190,7 +194,7 @@ class Synthesis(nn.Module):
 
     def __init__(
         self, w: int, shape: tuple[int, ...], widths: Sequence[int], architecture: Architecture = "skip",
-        clamp: float | None = None,
+        clamp: float | None = None, noisy: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         height, width = base_of(shape, len(widths))
@@ -199,7 +203,8 @@ class Synthesis(nn.Module):
             size = (height * 2**k, width * 2**k)
             last = k == len(widths) - 1
             inputs = widths[k - 1] if k else 0
-            self.add_module(name, Block(inputs, outputs, shape[0], w, size, architecture, last=last, clamp=clamp))
+            block = Block(inputs, outputs, shape[0], w, size, architecture, last=last, clamp=clamp, noisy=noisy)
+            self.add_module(name, block)
 
     @property
     def blocks(self) -> list[Block]:
@@ -246,6 +251,7 @@ class Generator(nn.Module):
 
     z, w: dimensions.   shape: (C, H, W).   widths: channels of each block, coarsest first (`channels`).
     mapping, rate: layers of the mapping network, and how fast they learn.   normalise: z, in the mapping network.
+    noisy: whether layers add noise.
 
     >>> G = Generator(8, 8, (3, 16, 16), widths=(8, 8, 4))
     >>> G(torch.randn(2, 8)).shape, G.synthesis.layers
@@ -254,12 +260,12 @@ class Generator(nn.Module):
 
     def __init__(
         self, z: int, w: int, shape: tuple[int, ...], widths: Sequence[int], *, mapping: int = 8, rate: float = 0.01,
-        normalise: bool = True, architecture: Architecture = "skip", clamp: float | None = None,
+        normalise: bool = True, architecture: Architecture = "skip", clamp: float | None = None, noisy: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.z = z
         self.mapping = Mapping(z, w, mapping, rate, normalise)
-        self.synthesis = Synthesis(w, shape, widths, architecture, clamp)
+        self.synthesis = Synthesis(w, shape, widths, architecture, clamp, noisy)
 
     def forward(
         self, z: Tensor | None = None, *, w: Tensor | None = None, noise: Sequence[Tensor] | None = None

@@ -66,6 +66,8 @@ class StyleGAN2Config(ContestConfig):
     """Of how many samples D is told the standard deviation; 1: none, so that it judges each by itself."""
     clamp: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Above 0: what leaves a convolution is cut to ± this (published: 256, for half precision)."""
+    pixel_noise: bool = True
+    """Whether G's layers add noise to each pixel. In short runs texture is made of it before there is any shape."""
     mixing: Share = 0.9
     """How often an image is made of two latents, one for the coarser layers and one for the finer ones."""
     path_weight: Annotated[float, Field(ge=0, le=1e6)] = 2.0
@@ -154,6 +156,7 @@ class StyleGAN2(Contest, HasStyles):
         G = Generator(
             config.z, config.w, shape, channels(shape, config.base, config.most), mapping=config.mapping,
             rate=config.mapping_rate, architecture=config.architecture, clamp=clamp,
+            noisy=config.pixel_noise,
         )  # fmt: skip
         D = Discriminator(
             packed_shape(shape, config.packing), channels(shape, config.d_base or config.base, config.most),
@@ -195,8 +198,10 @@ class StyleGAN2(Contest, HasStyles):
         cut = 1 + (u[:, 1] * (count - 1)).floor().long().clamp(max=count - 2)
         return mixed(layers, other, torch.where(u[:, 0] < self.config.mixing, cut, count))
 
-    def _noise(self, dice: Dice | Dices) -> list[Tensor]:
+    def _noise(self, dice: Dice | Dices) -> list[Tensor] | None:
         """Fresh noise for each layer, (N, 1, h, w)."""
+        if not self.config.pixel_noise:
+            return None
         sizes = self.G.synthesis.noises
         numbers = dice.of("noise").field(sum(h * w for h, w in sizes))
         pieces = numbers.split([h * w for h, w in sizes], dim=1)
