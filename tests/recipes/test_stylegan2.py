@@ -38,7 +38,10 @@ def nano(**changes: Any) -> tuple[Match, StyleGAN2]:
 @pytest.mark.parametrize("architecture", ["resnet", "orig"])
 def test_it_is_a_game(architecture: str) -> None:
     other = {"resnet": "skip", "orig": "resnet"}[architecture]
-    more = {"resnet": {"packing": 2, "group": 2}, "orig": {"ada_target": 0, "augment": 0.5, "objective": "relativistic"}}
+    more: dict[str, dict[str, Any]] = {
+        "resnet": {"packing": 2, "group": 2},
+        "orig": {"ada_target": 0, "augment": 0.5, "objective": "relativistic"},
+    }
     check_game(StyleGAN2, Space(SHAPE), TinyImages(), **SMALL, architecture=architecture, d_architecture=other,
                **more[architecture])  # fmt: skip
 

@@ -27,12 +27,12 @@ def test_saving_changes_nothing(whole: Whole, tmp_path: Path) -> None:
 
 
 def test_resume_from_25_rounds(whole: Whole, tmp_path: Path) -> None:
-    """From the checkpoints of up to 25 rounds in random order (7 of games whose rounds are dear): the first and last,
-    between log lines and penalties; each compared a few rounds later, one of them at the end of the run.
+    """From the checkpoints of 25 rounds in random order (7 of the other games): the first and last, between log lines
+    and penalties; each compared a few rounds later, one of them at the end of the run.
     """
     two_batches_a_round = whole.name in ("gan-images", "gan-ahead")
     assert whole.moments[-1] == TOTAL and len(whole.moments) == (13 if two_batches_a_round else 26)
-    chosen = Random(whole.name).sample(whole.moments, min(25 if whole.name in NANO else 7, len(whole.moments)))
+    chosen = Random(whole.name).sample(whole.moments, min(25 if whole.name in ("gan", "r3gan") else 7, len(whole.moments)))
     for number, images in enumerate(chosen):
         rounds = 99 if number == 0 else 2 + number % 3
         assert resumed(whole, images, tmp_path / str(images), rounds) == [], f"{whole.name} from {images} images"
