@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.forking import Forks, forks
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny games gain nothing from threads
 
@@ -19,6 +21,19 @@ def cache_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARRING_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Forks]:
+    """Processes that need not import torch: `tests.forking`."""
+    with forks() as found:
+        yield found
+
+
+@pytest.fixture
+def quick_processes(forked: Forks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What sparring starts is forked: its workers, its launcher, the cells of a comparison."""
+    monkeypatch.setattr(sys, "executable", forked.words()[0])
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from tests.forking import Forks
 
 from sparring import cli
 from sparring.cli import commands, main
@@ -76,6 +77,11 @@ def said(arguments: list[object], capsys: pytest.CaptureFixture[str]) -> tuple[i
     text = "".join(capsys.readouterr())
     assert "Traceback" not in text and "This is a bug" not in text, text
     return code, text
+
+
+def python(*words: object, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A real start of Python."""
+    return subprocess.run([sys.executable, *map(str, words)], env=env, capture_output=True, text=True, timeout=300)
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -330,11 +336,9 @@ def test_row_47_processes_that_cannot_share(
     assert found == code and all(word in text for word in words), text
 
 
-def test_row_47_the_launcher_adds_no_traceback_of_its_own(tmp_path: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "sparring", *TRAIN, "--set", "batch=15", "--processes", "2", "--out", "run"],
-        capture_output=True, text=True, cwd=tmp_path, env=ENVIRONMENT, timeout=300,
-    )  # fmt: skip
+def test_row_47_the_launcher_adds_no_traceback_of_its_own(tmp_path: Path, forked: Forks) -> None:
+    words = ["-m", "sparring", *TRAIN, "--set", "batch=15", "--processes", "2", "--out", "run"]
+    ended = forked.python(*words, cwd=tmp_path)
     assert ended.returncode == 2 and ended.stderr.count("[BATCH-PROCESSES]") == 1
     assert "Traceback" not in ended.stderr and "elastic" not in ended.stderr, ended.stderr
     assert list(tmp_path.iterdir()) == []
@@ -486,30 +490,34 @@ def test_row_51_a_newer_version_that_says_nothing_new_is_read(run: Path, capsys:
 # ── 53 · the environment ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_row_53_no_home_no_terminal_no_language(photos: Path, tmp_path: Path) -> None:
+def test_row_53_no_home_no_terminal_no_language(photos: Path, tmp_path: Path, forked: Forks) -> None:
     """Neither $HOME nor a cache that can be written, LANG=C, TERM=dumb, no terminal, no place for temporary files."""
-    for environment in ({}, {"HOME": "/proc", "LANG": "C", "LC_ALL": "C", "TERM": "dumb", "TMPDIR": "/nowhere"}):
+    for start, environment in (
+        (forked.python, {}),
+        (python, {"HOME": "/proc", "LANG": "C", "LC_ALL": "C", "TERM": "dumb", "TMPDIR": "/nowhere"}),
+    ):
         out = tmp_path / f"run{len(environment)}"
-        ended = subprocess.run(
-            [sys.executable, "-m", "sparring", "train", photos, "--size", "16", "--budget", "32", "--out", out, *SMALL],
-            capture_output=True, env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", **environment}, timeout=300,
-        )  # fmt: skip
+        words = ["-m", "sparring", "train", photos, "--size", "16", "--budget", "32", "--out", out, *SMALL]
+        ended = start(*words, env={"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1", **environment})
         assert ended.returncode == 0, ended.stderr
-        assert b"Traceback" not in ended.stderr and b"\x1b" not in ended.stderr and ended.stdout == b""
+        assert "Traceback" not in ended.stderr and "\x1b" not in ended.stderr and ended.stdout == ""
 
 
-def test_row_53_a_pipe_to_head_ends_quietly(trained: Path, tmp_path: Path) -> None:
+def test_row_53_a_pipe_to_head_ends_quietly(trained: Path, tmp_path: Path, forked: Forks) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-m", "sparring", "train", "ring", "--budget", "3200", "--json", "--out", tmp_path / "run",
-         *SMALL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT,
-    )  # fmt: skip
+        forked.words(
+            "-m", "sparring", "train", "ring", "--budget", "640", "--json", "--out", tmp_path / "run", *SMALL
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert child.stdout is not None and child.stderr is not None
     assert json.loads(child.stdout.readline())["event"] == "plan"
     child.stdout.close()
     error = child.stderr.read()
     child.stderr.close()
     assert child.wait() == 0 and b"rror" not in error and b"Broken" not in error, error  # it trains to its end
-    assert b"done at 3,200 images" in error
+    assert b"done at 640 images" in error
 
 
 def test_row_53_closed_standard_streams_stand_in_nobodys_way(run: Path) -> None:
@@ -523,13 +531,12 @@ def test_row_53_closed_standard_streams_stand_in_nobodys_way(run: Path) -> None:
     assert lines and all(json.loads(line)["images"] > 64 for line in lines)  # nothing was printed into a file
 
 
-def test_row_53_a_full_stdout_is_named(trained: Path) -> None:
+def test_row_53_a_full_stdout_is_named(trained: Path, forked: Forks) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     with open("/dev/full", "w") as full:
-        ended = subprocess.run(
-            [sys.executable, "-m", "sparring", "info", trained], stdout=full, stderr=subprocess.PIPE, env=ENVIRONMENT
-        )
+        words = forked.words("-m", "sparring", "info", trained)
+        ended = subprocess.run(words, stdout=full, stderr=subprocess.PIPE)
     assert ended.returncode == 5 and b"[DISK]" in ended.stderr and b"Traceback" not in ended.stderr
 
 
@@ -662,7 +669,7 @@ def test_row_55_a_file_where_a_directory_belongs_and_the_reverse(
 
 
 def test_a_run_of_ones_own_game_says_what_another_process_needs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], forked: Forks
 ) -> None:
     monkeypatch.delenv("SPARRING_GAMES", raising=False)
     file = tmp_path / "my games.py"
@@ -674,8 +681,7 @@ def test_a_run_of_ones_own_game_says_what_another_process_needs(
     code, text = said(["resume", tmp_path / "run", "--budget", "+64"], capsys)
     assert code == 0 and "export" not in text
     environment = {name: value for name, value in ENVIRONMENT.items() if name != "SPARRING_GAMES"}
-    command = [sys.executable, "-m", "sparring", "info", tmp_path / "run"]
-    refused = subprocess.run(command, capture_output=True, text=True, env=environment)
+    refused = forked.python("-m", "sparring", "info", tmp_path / "run", env=environment)
     assert refused.returncode == 2 and f"export SPARRING_GAMES='{file}'" in refused.stderr
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.contract.forking import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -42,15 +41,8 @@ def blocks(path):
         yield text.count("\n", 0, match.start("body")) + 1, language, body
 
 
-@pytest.fixture(scope="module")
-def sparring_at_once():
-    """A directory with the command, which does not import torch anew each time."""
-    with commands() as folder:
-        yield folder
-
-
 @pytest.fixture
-def desk(tmp_path, monkeypatch, sparring_at_once):
+def desk(tmp_path, monkeypatch, forked):
     """An empty directory with photographs: smooth, all different, of different shapes."""
     (tmp_path / "photos").mkdir()
     chance = np.random.default_rng(0)
@@ -58,8 +50,8 @@ def desk(tmp_path, monkeypatch, sparring_at_once):
         pixels = Image.fromarray(chance.integers(0, 256, (5, 5, 3), np.uint8))
         pixels.resize((72 + k % 5, 70)).save(tmp_path / "photos" / f"{k:03d}.png")
     monkeypatch.chdir(tmp_path)
-    first = [str(sparring_at_once), str(Path(sys.executable).parent)]
-    monkeypatch.setenv("PATH", os.pathsep.join([*first, os.environ["PATH"]]))
+    places = [str(forked.folder), str(Path(sys.executable).parent), os.environ["PATH"]]
+    monkeypatch.setenv("PATH", os.pathsep.join(places))
     return tmp_path
 
 

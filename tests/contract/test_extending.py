@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from tests.contract.check_game import check_game
+from tests.forking import Forks
 
 import sparring
 from sparring.data import open_data, stream_of
@@ -77,18 +76,18 @@ def test_it_trains_and_is_opened_again(game_file: Path, tmp_path: Path) -> None:
     assert torch.equal(run.sample(5, seed=1), again.sample(5, seed=1))
 
 
-def test_a_file_is_not_run_because_a_run_names_it(game_file: Path, tmp_path: Path) -> None:
+def test_a_file_is_not_run_because_a_run_names_it(game_file: Path, tmp_path: Path, forked: Forks) -> None:
     """A run from elsewhere is data: without the user's word its game is not executed."""
     sparring.train("ring", recipe=f"{game_file}:LSGAN", set=SMALL, budget="64", out=tmp_path / "run")
     mark = tmp_path / "executed"
     text = game_file.read_text("utf-8") + f"\n__import__('pathlib').Path({str(mark)!r}).touch()\n"
     game_file.write_text(text, "utf-8")
-    words = [sys.executable, "-m", "sparring", "info", str(tmp_path / "run")]
+    words = ["-m", "sparring", "info", tmp_path / "run"]
     clean = {name: value for name, value in os.environ.items() if name != own.TRUSTED}
-    refused = subprocess.run(words, capture_output=True, text=True, env=clean)
+    refused = forked.python(*words, env=clean)
     assert refused.returncode == 2 and "RECIPE-OWN" in refused.stderr and own.TRUSTED in refused.stderr
     assert not mark.exists()
-    trusted = subprocess.run(words, capture_output=True, text=True, env=clean | {own.TRUSTED: str(game_file)})
+    trusted = forked.python(*words, env=clean | {own.TRUSTED: str(game_file)})
     assert trusted.returncode == 0, trusted.stderr
     assert mark.exists()
 

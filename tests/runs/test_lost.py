@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.forking import Forks
 
 import sparring
 from sparring import api, cli
@@ -146,17 +145,15 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_of_two_processes_both_end_when_one_has_lost_its_data(tmp_path: Path) -> None:
+def test_of_two_processes_both_end_when_one_has_lost_its_data(tmp_path: Path, forked: Forks) -> None:
     """Rank 1 meets it and says what; rank 0 saves, writes the page, and says how to go on; nobody is left behind."""
     script, out = tmp_path / "sparring_two.py", tmp_path / "run"
     script.write_text(TWO)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     exit_file = tmp_path / "exit"
-    done = subprocess.run(
-        [*torchrun, str(script), "train", "ring", "--recipe", "gan", "--set", "width=8", "--budget", "500M", "--out",
-         str(out)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "SPARRING_EXIT_FILE": str(exit_file)},
-        capture_output=True, text=True, timeout=300, check=False,
+    done = forked.python(
+        *torchrun, script, "train", "ring", "--recipe", "gan", "--set", "width=8", "--budget", "500M", "--out", out,
+        env={**os.environ, "SPARRING_EXIT_FILE": str(exit_file)},
     )  # fmt: skip
     text = done.stderr
     assert exit_file.read_text() == "3", text

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.forking import Forks
 from tests.train.arena import NANO, game_of, match_of, stream
 from tests.train.together import CASES, played
 
@@ -20,20 +20,14 @@ from sparring.train.engine import Engine
 from sparring.train.match import Match
 
 ROOT = Path(__file__).resolve().parents[2]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ENVIRONMENT = {
-    **os.environ,
-    "OMP_NUM_THREADS": "1",
-    "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-}
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+def two(tmp_path_factory: pytest.TempPathFactory, forked: Forks) -> dict[str, torch.Tensor]:
     """What two gloo processes found."""
     out = tmp_path_factory.mktemp("two") / "found.safetensors"
-    command = [*TORCHRUN, "-m", "tests.train.together", str(out)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+    done = forked.python(*TORCHRUN, "-m", "tests.train.together", out, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-3000:]
     return load_file(out)
 
@@ -128,32 +122,20 @@ def children(parent: int) -> dict[int, int]:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds the processes in /proc")
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_rank_ends_the_job(victim: int, tmp_path: Path) -> None:
+def test_a_killed_rank_ends_the_job(victim: int, tmp_path: Path, forked: Forks) -> None:
     """SIGKILL to one of two while they train: the other one ends within a minute, with rank and phase named, and the
     run can be resumed.
     """
     mark = f"{os.getpid()}{victim}"
     run = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "sparring",
-        "train",
-        "ring",
-        "--budget",
-        "50M",
-        "--processes",
-        "2",
-        "--out",
-        str(run),
-    ]
+    command = forked.words("-m", "sparring", "train", "ring", "--budget", "50M", "--processes", "2", "--out", run)
     with (tmp_path / "talk").open("w") as talk:
-        job = subprocess.Popen(command, env={**ENVIRONMENT, "SPARRING_TEST": mark}, stdout=talk, stderr=talk)
+        job = subprocess.Popen(command, env={**os.environ, "SPARRING_TEST": mark}, stdout=talk, stderr=talk)
     try:
         end = time.monotonic() + 120
         while time.monotonic() < end and not (run / "log.jsonl").is_file():
             time.sleep(0.2)
-        time.sleep(2.0)
+        time.sleep(0.5)
         ranks = children(int(mark))
         assert set(ranks) == {0, 1}, (tmp_path / "talk").read_text()
         os.kill(ranks[victim], signal.SIGKILL)
@@ -185,12 +167,11 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(("victim", "start", "phase"), [(1, 5_000, "train")])
-def test_a_raising_rank_ends_the_job(victim: int, start: int, phase: str, tmp_path: Path) -> None:
+def test_a_raising_rank_ends_the_job(victim: int, start: int, phase: str, tmp_path: Path, forked: Forks) -> None:
     """An error in one of two processes: shown with its rank and phase, and the job is over within a minute."""
     script = tmp_path / "sparring_failing.py"
     script.write_text(FAILING.format(start=start, rank=victim))
-    command = [*TORCHRUN, str(script), "train", "ring", "--budget", "50M", "--out", str(tmp_path / "run")]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=400, check=False)
+    done = forked.python(*TORCHRUN, script, "train", "ring", "--budget", "50M", "--out", tmp_path / "run")
     text = done.stdout + done.stderr
     assert done.returncode != 0, text
     assert f"rank {victim}" in text and "this rank has had enough" in text and f"while: {phase}" in text, text

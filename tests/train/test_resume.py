@@ -32,7 +32,8 @@ def test_resume_from_25_rounds(whole: Whole, tmp_path: Path) -> None:
     """
     two_batches_a_round = whole.name in ("gan-images", "gan-ahead")
     assert whole.moments[-1] == TOTAL and len(whole.moments) == (13 if two_batches_a_round else 26)
-    chosen = Random(whole.name).sample(whole.moments, min(25 if whole.name in ("gan", "r3gan") else 7, len(whole.moments)))
+    wanted = 25 if whole.name in ("gan", "r3gan") else 7
+    chosen = Random(whole.name).sample(whole.moments, min(wanted, len(whole.moments)))
     for number, images in enumerate(chosen):
         rounds = 99 if number == 0 else 2 + number % 3
         assert resumed(whole, images, tmp_path / str(images), rounds) == [], f"{whole.name} from {images} images"

@@ -6,15 +6,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.forking import Forks
 
 from sparring.train.checkpoint import Store
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-ROOT = Path(__file__).resolve().parents[2]
 
 # The command with one function made to send a signal to its own process, once or twice, when it is first called in
 # the phase in question: at that very instant, so that nothing depends on how fast the machine is.
@@ -49,18 +48,11 @@ SMALL = ["--recipe", "gan", "--set", "width=8", "--set", "batch=16", "--set", "z
 
 
 def run(
-    phase: str, number: str, out: Path, *, times: int = 1, budget: str = "1600"
+    forked: Forks, phase: str, number: str, out: Path, *, times: int = 1, budget: str = "1600"
 ) -> subprocess.CompletedProcess[str]:
     module, owner, name, call = PHASES[phase]
     code = PROGRAM.format(module=module, owner=owner, name=name, call=call, times=times, number=number)
-    return command(["-c", code, "train", "ring", *SMALL, "--budget", budget, "--out", str(out), "--json"])
-
-
-def command(words: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")}
-    return subprocess.run(
-        [sys.executable, *words], env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return forked.python("-c", code, "train", "ring", *SMALL, "--budget", budget, "--out", out, "--json")
 
 
 def weights(out: Path) -> dict[str, str]:
@@ -71,18 +63,18 @@ def weights(out: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, forked: Forks) -> dict[str, str]:
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    done = command(["-m", "sparring", "train", "ring", *SMALL, "--budget", "1600", "--out", str(out)])
+    done = forked.python("-m", "sparring", "train", "ring", *SMALL, "--budget", "1600", "--out", out)
     assert done.returncode == 0, done.stderr
     return weights(out)
 
 
 @pytest.mark.parametrize(("phase", "number"), [("scan", "SIGINT"), ("scan", "SIGTERM"), ("plan", "SIGTERM")])
-def test_before_training_nothing_is_made(phase: str, number: str, tmp_path: Path) -> None:
+def test_before_training_nothing_is_made(phase: str, number: str, tmp_path: Path, forked: Forks) -> None:
     """No run exists yet: the same command goes on, and is named."""
     out = tmp_path / "run"
-    done = run(phase, number, out)
+    done = run(forked, phase, number, out)
     assert done.returncode == 75, done.stderr
     assert "Traceback" not in done.stderr and not out.exists()
     assert f"sparring train ring --recipe gan --out {out} --budget 1600" in done.stderr
@@ -91,29 +83,31 @@ def test_before_training_nothing_is_made(phase: str, number: str, tmp_path: Path
 @pytest.mark.parametrize(
     ("phase", "number"), [("start", "SIGTERM"), ("train", "SIGINT"), ("sample", "SIGHUP"), ("save", "SIGTERM")]
 )
-def test_a_signal_saves(phase: str, number: str, tmp_path: Path, undisturbed: dict[str, str]) -> None:
+def test_a_signal_saves(phase: str, number: str, tmp_path: Path, undisturbed: dict[str, str], forked: Forks) -> None:
     out = tmp_path / "run"
-    done = run(phase, number, out)
+    done = run(forked, phase, number, out)
     assert done.returncode == 75, done.stderr
     assert "Traceback" not in done.stderr and f"sparring resume {out}" in done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert events[-1]["event"] == "done" and events[-1]["reason"] == "stopped"
     newest = Store(out / "checkpoints").newest()
     assert newest is not None and newest.images == events[-1]["images"] < 1600
-    again = command(["-m", "sparring", "resume", str(out)])
+    again = forked.python("-m", "sparring", "resume", out)
     assert again.returncode == 0, again.stderr
     assert weights(out) == undisturbed
 
 
 @pytest.mark.parametrize(("phase", "number"), [("train", "SIGINT"), ("save", "SIGTERM")])
-def test_a_second_signal_leaves_at_once(phase: str, number: str, tmp_path: Path, undisturbed: dict[str, str]) -> None:
+def test_a_second_signal_leaves_at_once(
+    phase: str, number: str, tmp_path: Path, undisturbed: dict[str, str], forked: Forks
+) -> None:
     """Even in the middle of a save: what was saved last is safe, and the run goes on from there (or from its start)."""
     out = tmp_path / "run"
-    done = run(phase, number, out, times=2)
+    done = run(forked, phase, number, out, times=2)
     assert done.returncode == 75, done.stderr
     assert "Traceback" not in done.stderr and f"sparring resume {out}" in done.stderr
     assert not any('"event": "done"' in line for line in done.stdout.splitlines())
-    again = command(["-m", "sparring", "resume", str(out)])
+    again = forked.python("-m", "sparring", "resume", out)
     assert again.returncode == 0, again.stderr
     assert weights(out) == undisturbed
     names = {path.name for path in (out / "checkpoints").iterdir()}
