@@ -6,8 +6,8 @@ The Makefile calls this file, so the logic is here once. It needs nothing but th
     demo            train on built-in data for a few minutes; writes runs/demo
     test            lint, types, imports, tests, and the commands in the documents
     lint | types | imports | tests          the parts of test
-    proof NAME      benchmarks/proofs/NAME.py (kill, data, broken, soak, shards, mutants, votes, web) at full length,
-                    minutes each; writes benchmarks/results/NAME.json ("short": a few minutes of kill, writes nothing)
+    proof NAME      benchmarks/proofs/NAME.py (kill, data, broken, soak, shards, mutants, votes, web, foreign) at full
+                    length, minutes each; writes benchmarks/results/NAME.json ("short": some minutes of kill, no file)
     bench NAME      benchmarks/NAME.py or benchmarks/NAME/__main__.py
     setup           only install
 
@@ -123,7 +123,8 @@ def imports() -> None:
 
 def tests(*arguments: str) -> None:
     setup("dev")
-    settings = {"OMP_NUM_THREADS": "1"}
+    # where Python is told to write no bytecode, each of the tests' processes would compile torch and us anew: 3 s
+    settings = {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": ""}
     memory = Path("/dev/shm")  # thousands of small files forced to the disk, one by one: minutes that test nothing
     if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**32:
         settings["PYTEST_DEBUG_TEMPROOT"] = str(memory)

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -56,7 +55,7 @@ def test_what_cannot_be_meant_is_refused_with_a_way_out(words, said, tmp_path, c
     assert not (tmp_path / "out").exists()
 
 
-def test_a_comparison_ends_with_the_table_the_artefact_and_the_page(tmp_path, capsys):
+def test_a_comparison_ends_with_the_table_the_artefact_and_the_page(tmp_path, capsys, quick_processes):
     out = tmp_path / "out"
     words = ["compare", "ring", "--losses", "hinge,minimax", "--seeds", "2", "--budget", "160", "--out", str(out)]
     assert main([*words, *SMALL]) == 0
@@ -73,11 +72,11 @@ def test_a_comparison_ends_with_the_table_the_artefact_and_the_page(tmp_path, ca
     assert f"--out {out}" in made["command"]
 
 
-def test_ctrl_c_keeps_what_there_is_and_names_the_same_command(tmp_path):
+def test_ctrl_c_keeps_what_there_is_and_names_the_same_command(tmp_path, forked):
     words = ["compare", "ring", "--losses", "hinge,minimax", "--seeds", "2", "--budget", "200k", "--jobs", "1"]
     words += [*SMALL, "--out", str(tmp_path / "out")]
     running = subprocess.Popen(
-        [sys.executable, "-m", "sparring", *words],
+        forked.words("-m", "sparring", *words),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -1,7 +1,6 @@
 """Several processes: one voice, one run, and the exit code of the command."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -10,19 +9,12 @@ import sys
 SMALL = ["--recipe", "gan", "--set", "width=8", "--set", "batch=16", "--processes", "2"]
 
 
-def sparring(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "sparring", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
 def test_two_processes_speak_as_one_and_stop_together(tmp_path):
     out = tmp_path / "run"
-    child = sparring("train", "ring", "--budget", "500M", "--out", out, "--json", *SMALL)
+    words = ["train", "ring", "--budget", "500M", "--out", str(out), "--json", *SMALL]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sparring", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         events = []
         for line in child.stdout:
@@ -41,11 +33,8 @@ def test_two_processes_speak_as_one_and_stop_together(tmp_path):
     assert len(re.findall(r"sparring resume", said)) == 1
 
 
-def test_a_mistake_keeps_its_exit_code(tmp_path):
-    child = sparring("train", "ring", "--budget", "500", "--out", tmp_path / "run", "--set", "nonsense=1", *SMALL)
-    try:
-        _, said = child.communicate(timeout=300)
-    finally:
-        child.kill()
-    assert child.returncode == 2, said
-    assert "[CONFIG-KEY]" in said
+def test_a_mistake_keeps_its_exit_code(tmp_path, forked):
+    words = ["train", "ring", "--budget", "500", "--out", tmp_path / "run", "--set", "nonsense=1", *SMALL]
+    ended = forked.python("-m", "sparring", *words)
+    assert ended.returncode == 2, ended.stderr
+    assert "[CONFIG-KEY]" in ended.stderr

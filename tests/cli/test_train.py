@@ -1,7 +1,6 @@
 """The main road, end to end: train, stop, resume, sample, walk, look."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -135,25 +134,12 @@ def test_resume_goes_on_and_adds(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_saves_and_names_the_command_that_resumes(tmp_path, number):
+def test_a_stop_saves_and_names_the_command_that_resumes(tmp_path, number, forked):
     out = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-m",
-        "sparring",
-        "train",
-        "ring",
-        "--recipe",
-        "gan",
-        "--budget",
-        "500M",
-        "--out",
-        str(out),
-        "--json",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = ["-m", "sparring", "train", "ring", "--recipe", "gan", "--budget", "500M", "--out", out, "--json", *SMALL]
     child = subprocess.Popen(
-        [*command, *SMALL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+        forked.words(*words) if number == signal.SIGTERM else [sys.executable, *map(str, words)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, if the tests run in the background
     )  # fmt: skip
     try:

@@ -332,7 +332,7 @@ def test_a_directory_that_holds_something_else_is_refused(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
-def test_a_killed_cell_is_counted_and_played_again(tmp_path):
+def test_a_killed_cell_is_counted_and_played_again(tmp_path, quick_processes):
     made = asked(tmp_path, "hinge,minimax", budget="320")
     playing = api.play(made)
     states = {}
@@ -350,7 +350,7 @@ def test_a_killed_cell_is_counted_and_played_again(tmp_path):
     assert all(cell["state"] == "played" for cell in verdict.record(made)["cells"])
 
 
-def test_a_comparison_that_was_killed_goes_on_and_loses_nothing_that_was_finished(tmp_path):
+def test_a_comparison_that_was_killed_goes_on_and_loses_nothing_that_was_finished(tmp_path, quick_processes):
     words = ["compare", "ring", "--losses", "hinge,minimax", "--seeds", "2", "--budget", "480", "--jobs", "1"]
     words += [word for change in SMALL for word in ("--set", change)] + ["--out", str(tmp_path / "out")]
     first = subprocess.Popen([sys.executable, "-m", "sparring", *words], stderr=subprocess.PIPE, text=True)
@@ -370,7 +370,7 @@ def test_a_comparison_that_was_killed_goes_on_and_loses_nothing_that_was_finishe
     assert [cell["state"] for cell in verdict.record(made)["cells"]] == ["played", "played"]
 
 
-def test_stopping_keeps_what_is_finished(tmp_path):
+def test_stopping_keeps_what_is_finished(tmp_path, quick_processes):
     made = asked(tmp_path, "hinge,minimax", budget="200k")
     playing = api.play(made)
     for step in playing:

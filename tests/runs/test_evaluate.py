@@ -128,7 +128,7 @@ def test_what_is_seen_is_what_embed_gives(two: tuple[str, str]) -> None:
     assert torch.allclose(found.moments.mean, embed(judge, every).double().mean(0), atol=1e-12)
 
 
-def test_processes_share_the_work_and_change_nothing(two: tuple[str, str]) -> None:
+def test_processes_share_the_work_and_change_nothing(two: tuple[str, str], quick_processes: None) -> None:
     wanted, judge = Wanted("files", two[0], device="cpu"), extractors.open("pixels")
     side = open_side(wanted)
     alone = stream.look(side, judge)
