@@ -23,7 +23,7 @@ from sparring.errors import DataError
 __all__ = ["BUILT_IN", "FOREIGN", "TOLERANCE", "Palette", "one_hot"]
 
 TOLERANCE = 32.0
-"""Distance in RGB (levels) up to which a pixel is of a colour. Of the JPEG facades 2.2 % of the pixels away from edges
+"""Distance in RGB (levels) up to which a pixel is of a colour. Of the JPEG facades 2.1 % of the pixels away from edges
 lie beyond, at JPEG quality 50 4.7 %; of photographs 70 %, all that are away from edges (docs/data.md)."""
 FOREIGN = 0.05
 """Share of pixels beyond the tolerance above which pictures are refused: other classes, or no label maps at all."""
