@@ -174,9 +174,14 @@ class Live:
                 pipe.close()
 
 
-def launched(errors: Path, root: Path, *arguments: str | Path, **environment: str) -> Live:
-    """`sparring app` of a folder on a free port, which answers; what it says besides goes to the file `errors`."""
-    command = [sys.executable, "-m", "sparring", "app", str(root), "--port", "0", "--no-browser"]
+def launched(
+    errors: Path, root: Path, *arguments: str | Path, python: str = sys.executable, **environment: str
+) -> Live:
+    """`sparring app` of a folder on a free port, which answers; what it says besides goes to the file `errors`.
+
+    python: what runs it, and all that it begins.
+    """
+    command = [python, "-m", "sparring", "app", str(root), "--port", "0", "--no-browser"]
     with errors.open("w") as said:
         process = subprocess.Popen(
             [*command, *map(str, arguments)],

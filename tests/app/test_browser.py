@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from tests.app.conftest import Live, launched
+from tests.forking import Forks
 
 from benchmarks.proofs.votes import make
-from sparring import api
 from sparring.app.desk import identity
 
 sync = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
@@ -40,7 +40,7 @@ def until(page: Any, done: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + SECONDS
     while not (found := done()):
         assert time.monotonic() < end, f"{what}; the page says: {page.locator('#say').text_content(timeout=1000)}"
-        page.wait_for_timeout(40)
+        page.wait_for_timeout(100)
     return found
 
 
@@ -48,19 +48,18 @@ def until(page: Any, done: Callable[[], Any], what: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, library: Path) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, library: Path, translator: Path) -> Path:
     """Runs on pictures, on points and on pairs; a study; photographs beside them."""
     home = tmp_path_factory.mktemp("browser")
     shutil.copytree(library, home / "runs")
     shutil.copytree(library.parent / "photos", home / "photos")
-    small = ("width=8", "d_width=8", "batch=2", "generator=unet")
-    api.train("emoji", recipe="pix2pix", size=16, budget="4", out=home / "runs" / "pairs", set=small)
+    shutil.copytree(translator, home / "runs" / "pairs")
     return home
 
 
 @pytest.fixture(scope="module")
-def live(home: Path) -> Iterator[Live]:
-    live = launched(home / "server.log", home / "runs", "--data", home)
+def live(home: Path, forked: Forks) -> Iterator[Live]:
+    live = launched(home / "server.log", home / "runs", "--data", home, python=forked.words()[0])
     yield live
     live.end()
 
@@ -149,6 +148,7 @@ def test_a_run_is_started_and_seen_to_finish(page: Any, live: Live) -> None:
     page.wait_for_selector("section.doctor .verdict")
     assert changed(page, "section.samples img.grid")
     assert "64" in page.locator("section.head").text_content()
+    assert page.get_by_role("link", name="Play with it").get_attribute("href") == f"/play?{page.url.partition('#')[2]}"
     page.get_by_role("link", name="All runs").click()
     assert page.locator("li.run", has_text="from-the-page").locator(".pill").text_content() == "finished"
 

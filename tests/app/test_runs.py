@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import time
 
 import pytest
@@ -32,7 +33,8 @@ def home(tmp_path, library):
 
 
 @pytest.fixture
-def here(home):
+def here(home, forked, monkeypatch):
+    monkeypatch.setattr(sys, "executable", forked.words()[0])
     with client_of(make_desk(home / "runs", home / "data")) as client:
         yield client
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.app.conftest import Live, launched
 from tests.app.test_browser import PHONE, browser, let_in, pytestmark  # noqa: F401
+from tests.forking import Forks
 
 from benchmarks.proofs.votes import make
 from sparring.app.desk import identity
@@ -25,8 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def live(place: Path) -> Iterator[Live]:
-    live = launched(place.parent / "server.log", place.parent)
+def live(place: Path, forked: Forks) -> Iterator[Live]:
+    live = launched(place.parent / "server.log", place.parent, python=forked.words()[0])
     yield live
     live.end()
 

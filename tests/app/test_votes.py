@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
+from tests.forking import Forks
 
 from benchmarks.proofs import votes
 from sparring.study import plan
 
 
 @pytest.fixture(scope="module")
-def proved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, votes.Found, list[votes.Rater]]:
+def proved(tmp_path_factory: pytest.TempPathFactory, forked: Forks) -> tuple[Path, votes.Found, list[votes.Rater]]:
     folder = tmp_path_factory.mktemp("votes") / "study"
-    found, people = votes.prove(folder, raters=4, votes=10, kills=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", forked.words()[0])
+        found, people = votes.prove(folder, raters=4, votes=10, kills=2)
     return folder, found, people
 
 
