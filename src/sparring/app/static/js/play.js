@@ -294,7 +294,9 @@ async function begin() {
   $("none").hidden = runs.length > 0;
   fill($("run"), runs.length ? runs.map((one) => [one.id, one.name]) : [["", "none yet"]]);
   $("run").disabled = !runs.length;
-  if (runs.length) await open(asked() ?? runs[0].id);
+  const wanted = asked();
+  if (runs.length) await open(wanted ?? runs[0].id);
+  if (wanted && wanted !== run?.id) say("The run of this address makes no samples (any longer).");
 }
 
 begin().catch(failed);

@@ -148,17 +148,18 @@ class Head {
     this.resume = make("button", { type: "button", class: "main", text: "Resume", onclick: () => this.ask("resume", { budget: this.more.value, key: this.key }) });
     this.forget = make("button", { type: "button", text: "Remove from the list", onclick: () => this.ask("forget", {}) });
     this.report = make("a", { class: "button", href: `/runs/${id}/report`, target: "_blank", rel: "noopener", text: "Report" });
+    this.use = make("a", { class: "button" });
     this.title = make("h2");
     this.told = make("div", { class: "row tight" });
     this.bar = make("div", { class: "bar" });
     this.numbers = make("div", { class: "row numbers" });
     this.why = make("p", { class: "why" });
     this.sentence = make("p", { class: "soft small" });
-    this.stop.hidden = this.resume.hidden = this.more.hidden = this.forget.hidden = this.report.hidden = true; // until it is known how it stands
+    this.stop.hidden = this.resume.hidden = this.more.hidden = this.forget.hidden = this.report.hidden = this.use.hidden = true; // until it is known how it stands
     const back = make("a", { href: "#", text: "All runs" });
     place.classList.add("card");
     fill(place, make("nav", { class: "small", "aria-label": "Up" }, "← ", back),
-      make("div", { class: "row" }, this.title, this.told, make("span", { class: "space" }), this.stop, make("span", { class: "row tight" }, this.more, this.resume), this.forget, this.report),
+      make("div", { class: "row" }, this.title, this.told, make("span", { class: "space" }), this.stop, make("span", { class: "row tight" }, this.more, this.resume), this.forget, this.use, this.report),
       this.bar, this.numbers, this.why, this.sentence);
   }
 
@@ -197,10 +198,14 @@ class Head {
     if (row.images >= row.planned && this.more.value === "") this.more.value = "+5m";
     this.forget.hidden = busy || there;
     this.report.hidden = !there;
+    this.use.hidden = !row.kept || !row.samples.length;
+    this.use.href = `/${row.translates ? "translate" : "play"}?run=${this.id}`;
+    this.use.textContent = row.translates ? "Translate with it" : "Play with it";
     fill(this.bar, progress(row));
     const numbers = standing(row);
     if (numbers.length) numbers.unshift(make("span", { class: "soft", text: "latest:", title: "the last line of its log; the curves average neighbouring lines" }));
-    fill(this.numbers, make("span", { text: far(row) }), make("span", { class: "soft", text: pace(row) }), measured(row.measure), ...numbers);
+    const [images, when] = [far(row), pace(row)];
+    fill(this.numbers, images ? make("span", { text: images }) : null, when ? make("span", { class: "soft", text: when }) : null, measured(row.measure), ...numbers);
     const lost = there && !busy && !row.kept ? "No checkpoint is left, so nothing can be gone on with." : "";
     this.why.textContent = [row.why, lost].filter(Boolean).join(" · ");
     this.why.hidden = !this.why.textContent;
@@ -346,6 +351,7 @@ function story_(place, story) {
 }
 
 function facts(story) {
+  if (!story.facts.length) return null; // it is only beginning
   const rows = [...story.facts, ["Written", ago(story.touched)]];
   return make("dl", { class: "facts card small" }, ...rows.flatMap(([name, value]) => [make("dt", { text: name }), make("dd", { text: typeof value === "number" ? whole(value) : value })]));
 }

@@ -74,6 +74,7 @@ export function far(row) {
 
 /** How fast it is, or when it was. */
 export function pace(row) {
+  if (row.state === "starting") return "";
   if (row.state !== "training") return ago(row.touched);
   const rate = row.rate ? `${short(row.rate)}/s` : "";
   return [rate, row.left !== null ? `${duration(row.left)} left` : ""].filter(Boolean).join(" · ");
