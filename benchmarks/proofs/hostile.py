@@ -247,7 +247,7 @@ def _overlapping(inside: bytes) -> bytes:
     return data[: first + 20] + grown + data[first + 28 : second] + data[second:]
 
 
-def _bombs() -> Iterator[tuple[str, bytes]]:
+def bombs() -> Iterator[tuple[str, bytes]]:
     """Much out of little: memory, time, or a deep stack."""
     one = _stored(storage(1, b"\0\0\0\0"))
     wide = b"J" + struct.pack("<i", 2**20)
@@ -266,6 +266,9 @@ def _bombs() -> Iterator[tuple[str, bytes]]:
         "a storage of less than nothing",
         _network(_tensor(_stored(storage(-5, b"\0\0\0\0")), b"K\x01\x85", b"K\x01\x85")),
     )
+    wrapped = named("torch._utils", "_rebuild_parameter") * 5_000
+    inside = _tensor(one, b"K\x01\x85", b"K\x01\x85") + b"\x89}\x87R" * 5_000
+    yield "5,000 parameters, each in the next", _network(wrapped + inside)
     yield (
         "an unknown storage",
         _network(_tensor(_stored(storage(1, b"\0" * 16, "ComplexDoubleStorage")), b"K\x01\x85", b"K\x01\x85")),
@@ -308,6 +311,6 @@ def payloads(canary: Path) -> dict[str, bytes]:
     """
     found = {f"calls {name}": whole(applied(stacked(module, what), *given))
              for name, (module, what, given) in programs(canary).items()}  # fmt: skip
-    for kind in (_ways(canary), _nested(canary), _archives(canary), _bombs()):
+    for kind in (_ways(canary), _nested(canary), _archives(canary), bombs()):
         found |= dict(kind)
     return found

@@ -22,7 +22,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         said = io.StringIO()
         with redirect_stdout(said):
             code = reader.main(*command[-2:])
-        return subprocess.CompletedProcess(command, code, said.getvalue().encode())
+        return subprocess.CompletedProcess(command, code, said.getvalue().encode(), b"")
 
     monkeypatch.setattr(reader, "limit", lambda size: None)
     monkeypatch.setattr(sandbox, "subprocess", SimpleNamespace(**vars(subprocess) | {"run": run}))

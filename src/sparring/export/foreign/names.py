@@ -39,7 +39,7 @@ STORAGES = {
 _FUNCTIONS = {
     "torch_utils.persistence._reconstruct_persistent_obj",
     "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state",
-    "torch.storage._load_from_bytes", "torch.Size", "torch.device",
+    "torch._tensor._rebuild_from_type_v2", "torch.storage._load_from_bytes", "torch.Size", "torch.device",
     "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
     "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct", "numpy.dtype",
     "_codecs.encode", "copyreg._reconstructor", "copy_reg._reconstructor",
@@ -47,7 +47,7 @@ _FUNCTIONS = {
 _MAPPINGS = {"collections.OrderedDict", "dnnlib.util.EasyDict", "dnnlib.EasyDict"}
 _GROUPS = {"builtins.set", "builtins.frozenset", "__builtin__.set", "__builtin__.frozenset"}
 _CONSTANTS = {
-    "builtins.object", "__builtin__.object", "numpy.ndarray",
+    "builtins.object", "__builtin__.object", "numpy.ndarray", "torch.Tensor", "torch.nn.parameter.Parameter",
     *(f"torch.{name}" for name in STORAGES), *(f"torch.{dtype}" for dtype in STORAGES.values()),
 }  # fmt: skip
 _CLASSES = re.compile(

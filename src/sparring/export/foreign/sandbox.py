@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sparring.errors import CheckpointError
+from sparring.export.foreign.names import shown
 
 LARGEST = 4 * 2**30
 """Bytes; the largest published snapshots have less than one GiB."""
@@ -51,15 +52,15 @@ def read(path: Path) -> Found:
         except subprocess.TimeoutExpired:
             raise wrong(path, "reading it took longer than five minutes") from None
         said = _said(done)
-        if done.returncode or not out.is_file():
-            raise wrong(path, str(said.get("why", "the process that read it failed")))
+        facts = said.get("facts")
+        if done.returncode or not out.is_file() or not isinstance(facts, dict):
+            raise wrong(path, str(said.get("why", "what came back is not what was asked for")))
         try:
             tensors = load_file(out)
         except (SafetensorError, OSError) as error:
             raise wrong(path, str(error)) from None
     if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
         raise wrong(path, "it holds numbers that are not finite")
-    facts = said.get("facts", {})
     return Found(tensors, str(facts.get("as", "")), facts.get("layers", {}))
 
 
@@ -80,7 +81,8 @@ def _said(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
         pass
     if done.returncode < 0:
         return {"why": f"the process that read it was ended (signal {-done.returncode}): it asks for too much"}
-    return {}
+    lines = bytes(done.stderr[-2000:]).decode(errors="replace").splitlines() or [""]
+    return {"why": f"the process that read it failed ({shown(lines[-1])})"}
 
 
 def _look(path: Path) -> None:

@@ -90,32 +90,40 @@ def affordable(tensors: Mapping[str, Held], size: int) -> None:
 
 def tensor(said: Any, storages: Storages) -> Held | None:
     """What `said` is the record of: a tensor, a parameter, or neither (None)."""
-    if not isinstance(said, Made):
+    said = _unwrapped(_unwrapped(said))
+    if not (isinstance(said, Made) and said.what.full == "torch._utils._rebuild_tensor_v2" and len(said.given) >= 4):
         return None
-    if said.what.full.startswith("torch._utils._rebuild_parameter") and len(said.given) in (3, 4):
-        return tensor(said.given[0], storages)
-    if said.what.full != "torch._utils._rebuild_tensor_v2" or len(said.given) < 4:
-        return None
-    storage, offset, shape, strides = said.given[:4]
-    sizes = (*_sides(shape), *_sides(strides), offset)
+    storage, *places = said.given[:4]
+    (offset,), shape, strides = _sides(tuple(places[:1])), _sides(places[1]), _sides(places[2])
+    sizes = (offset, *shape, *strides)
     if len(shape) != len(strides) or len(shape) > RANK or not all(0 <= size < 2**48 for size in sizes):
         raise Refused("one of its tensors has sides that no tensor has")
-    found = Held(_storage(storage, storages), offset, _sides(shape), _sides(strides))
+    found = Held(_storage(storage, storages), offset, shape, strides)
     last = offset + sum((side - 1) * stride for side, stride in zip(found.shape, found.strides, strict=True))
     if found.count and last >= found.storage.count:
         raise Refused("one of its tensors reaches beyond what is stored")
     return found
 
 
+def _unwrapped(said: Any) -> Any:
+    """What a parameter, or a tensor with attributes of its own, is made of; anything else as it is."""
+    if isinstance(said, Made):
+        match said.given:
+            case (within, _, _) | (within, _, _, _) if said.what.name.startswith("_rebuild_parameter"):
+                return within
+            case (Name() as function, _, tuple() as given, _) if said.what.name == "_rebuild_from_type_v2":
+                return Made(function, given)
+    return said
+
+
 def number(said: Any) -> Any:
     """A number of numpy as one of Python, anything else as it is."""
-    if not (isinstance(said, Made) and said.what.name == "scalar" and len(said.given) == 2):
-        return said
-    kind, data = said.given
-    if not (isinstance(kind, Made) and kind.what.full == "numpy.dtype" and kind.given and len(data) <= 8):
-        return said
-    form = {"f8": "<d", "f4": "<f", "i8": "<q", "i4": "<i", "b1": "?"}.get(kind.given[0])
-    return struct.unpack(form, data)[0] if form is not None and struct.calcsize(form) == len(data) else said
+    match said:
+        case Made(what, (Made(kind, (str() as form, *_)), memoryview() as data)):
+            known = {"f8": "<d", "f4": "<f", "i8": "<q", "i4": "<i", "b1": "?"}.get(form)
+            if what.name == "scalar" and kind.full == "numpy.dtype" and known and struct.calcsize(known) == len(data):
+                return struct.unpack(known, data)[0]
+    return said
 
 
 def _sides(said: Any) -> tuple[int, ...]:
