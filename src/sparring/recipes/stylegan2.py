@@ -178,13 +178,13 @@ class StyleGAN2(Contest, HasStyles):
                            self.config.transforms)  # fmt: skip
 
     def make(self, dice: Dice | Dices, label: Tensor | None) -> Tensor:  # type: ignore[override]
-        w = self._mixed(self.G.mapping(self.latents(dice)), dice)  # type: ignore[arg-type]
+        w = self._mixed(self.G.mapping(self.latents(dice)), dice)
         made: Tensor = self.G(w=w, noise=self._noise(dice))
         return made
 
     def shared(self, batch: Batch, now: Now) -> Shared:
         dice = now.chance("z")
-        w = self.G.mapping(self.latents(dice))  # type: ignore[arg-type]
+        w = self.G.mapping(self.latents(dice))
         return {"fake": self.G(w=self._mixed(w, dice), noise=self._noise(dice)), "w": w}
 
     def _mixed(self, w: Tensor, dice: Dice | Dices) -> Tensor:
@@ -192,7 +192,7 @@ class StyleGAN2(Contest, HasStyles):
         layers = self.G.broadcast(w)
         if self.config.mixing == 0:
             return layers
-        other = self.G.broadcast(self.G.mapping(self.latents(dice.of("other"))))  # type: ignore[arg-type]
+        other = self.G.broadcast(self.G.mapping(self.latents(dice.of("other"))))
         u = dice.of("cut").uniform(2).to(w.device)
         count = layers.shape[1]
         cut = 1 + (u[:, 1] * (count - 1)).floor().long().clamp(max=count - 2)
@@ -230,7 +230,7 @@ class StyleGAN2(Contest, HasStyles):
         if not len(chosen):
             return {}
         dice = replace(now, samples=chosen).chance("path")
-        w = self._mixed(self.G.mapping(self.latents(dice)), dice)  # type: ignore[arg-type]
+        w = self._mixed(self.G.mapping(self.latents(dice)), dice)
         images = self.G(w=w, noise=self._noise(dice))
         length = lengths(images, w, dice.of("direction").field(*images.shape[1:]).to(images))
         at = torch.arange(first, len(now.samples), k, device=length.device)
@@ -278,4 +278,4 @@ class StyleGAN2(Contest, HasStyles):
         return self.from_w(self.to_w(z))
 
     def sample(self, dice: Dice | Dices, *, truncation: float = 1.0) -> Tensor:  # type: ignore[override]
-        return self.from_w(self.to_w(self.latents(dice), truncation=truncation))  # type: ignore[arg-type]
+        return self.from_w(self.to_w(self.latents(dice), truncation=truncation))
