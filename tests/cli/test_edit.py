@@ -21,7 +21,7 @@ from sparring.errors import UsageError
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``made``, a generator, and ``words``, a scorer."""
     folder = tmp_path_factory.mktemp("runs")
-    run_of("r3gan-paper", folder / "made")
+    run_of("gan-images", folder / "made")
     run_of("dualencoder", folder / "words")
     return folder
 
