@@ -20,7 +20,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("scene", "images"),
     [("few", 600), ("many", 120), ("kept", 120), ("changed", 120), ("missing", 220), ("classes", 60)],
 )
-def test_broken_files(scene: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_files(
+    scene: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_processes: None
+) -> None:
     if os.geteuid() == 0:  # root reads what nobody may read
         monkeypatch.delitem(broken.BREAKS, "no right to read it")
     assert broken.prove(scene, tmp_path / scene, images)["failures"] == []

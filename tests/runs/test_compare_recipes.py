@@ -226,7 +226,7 @@ def test_sampling_is_timed_by_one_thread_in_whole_batches_and_threads_are_given_
     assert found["threads"] == 1 and found["timed"] % 8 == 0 and 0 < found["seconds"] < 1
 
 
-def test_each_recipe_has_a_process_and_what_is_finished_is_not_played_again(tmp_path):
+def test_each_recipe_has_a_process_and_what_is_finished_is_not_played_again(tmp_path, quick_processes):
     made = asked(tmp_path, "gan")
     assert [step.state for step in api.play(made) if step.state != "playing"] == ["begun", "played"]
     assert list(api.play(made)) == []

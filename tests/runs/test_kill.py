@@ -5,21 +5,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.forking import Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="forks and SIGKILL")
-def test_after_kills_the_weights_are_those_of_an_undisturbed_run(tmp_path: Path) -> None:
+def test_after_kills_the_weights_are_those_of_an_undisturbed_run(tmp_path: Path, forked: Forks) -> None:
     out, kills, recipes = tmp_path / "kill.json", 6, ["gan", "cyclegan"]
-    command = [sys.executable, "-m", "benchmarks.proofs.kill", "--kills", str(kills), "--recipes", *recipes]
-    command += ["--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500)
+    words = ["-m", "benchmarks.proofs.kill", "--kills", kills, "--recipes", *recipes, "--out", out]
+    done = forked.python(*words, cwd=ROOT, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     results = json.loads(out.read_text())["results"]
     assert len(results) == len(recipes)

@@ -174,7 +174,7 @@ def test_what_has_no_checkpoint_left_is_not_gone_on_with(tmp_path, shelf):
     assert api.shelf_glance(shelf, young)["kept"]
 
 
-def test_what_was_sent_off_and_failed_says_why(tmp_path, shelf):
+def test_what_was_sent_off_and_failed_says_why(tmp_path, shelf, quick_processes):
     run = api.begin_run(tmp_path, "nothing-here", budget="640", key="a" * 16)
     assert run == tmp_path.resolve() / "nothing-here" and api.pending_runs([tmp_path]) == [run]
     assert api.shelf_glance(shelf, run)["state"] == "starting"
@@ -212,7 +212,7 @@ def wait(done, seconds=180):
         time.sleep(0.05)
 
 
-def test_a_run_is_begun_stopped_resumed_and_stopped_from_outside(tmp_path, shelf):
+def test_a_run_is_begun_stopped_resumed_and_stopped_from_outside(tmp_path, shelf, quick_processes):
     run = api.begin_run(tmp_path, "ring", recipe="gan-points", budget="400k", name="life")
 
     def kind():
@@ -386,7 +386,7 @@ def test_folders_with_images_are_offered_and_others_not(tmp_path):
     assert [name for name, what in sorted(found.items()) if what is None] == ["a.txt", "empty", "texts"]
 
 
-def test_a_check_is_begun_once_and_its_report_read(tmp_path):
+def test_a_check_is_begun_once_and_its_report_read(tmp_path, quick_processes):
     name = "0" * 16
     assert api.check_result(tmp_path, name) == {"running": False, "said": [], "report": None}
     assert api.begin_check(tmp_path, name, "dirac", key="k" * 16)
