@@ -62,6 +62,8 @@ def test_every_recipe_is_a_game(name: str) -> None:
              "cgan": {"width": 4, "d_width": 4, "z": 4, "augment": 0.5},
              "classifier": {"width": 4, "augment": 0.5},
              "dualencoder": {"reader": "words", "width": 4, "d": 4}, "vae": {"width": 4, "z": 4},
+             "vqgan": {"factor": 4, "codes": 8, "dimensions": 4, "width": 4, "blocks": 1, "patches": 1, "d_width": 4,
+                       "perceptual": 0, "start": 0.1, "codebook": "ema"},
              "svae": {"width": 4, "sphere": 4},
              "pixelcnn": {"width": 4, "blocks": 1, "mixtures": 2}}  # fmt: skip
     space, coupled = Space(emoji.shape, len(emoji.classes), captions=True), name in COUPLED

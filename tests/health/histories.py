@@ -6,6 +6,7 @@ from sparring.health.rules import Context
 from sparring.runs import recipe as recipes
 from sparring.runs.observe import solo
 from sparring.runs.settings import plain
+from sparring.types import HasTokens
 
 BOTH = ("vae", "r3gan-minutes", "pixelcnn")
 PLANNED = 200_000
@@ -22,6 +23,7 @@ def context(name="r3gan-minutes", changes=(), **more):
         held_out=465, kept="the checkpoint of 96k is kept", settings=settings, planned=PLANNED,
         kind="points" if name.endswith("points") else "images", classes=7 if found.name == "cgan" else 0,
         translates=bool(found.game.needs & {"pair", "unpaired"}), solo=solo(found.game),
+        coded=issubclass(found.game, HasTokens),
     )  # fmt: skip
     return Context(**(usual | more))
 
@@ -175,3 +177,20 @@ def situations_of_one(name="vae"):
     yield "EMA-LAG", "warn", probes(3, coverage=0.2), turns, of
     yield "CHECKERBOARD", "note", probes(3, checkerboard=6.0), turns, of
     yield "KID-RISING", "warn", probes(3, kid=0.2, coverage=0.6), turns, of
+
+
+def situations_of_tokens(name="vqgan"):
+    """The same of a game that says images in tokens."""
+    of = context(name)
+
+    def probes(count=0, **values):
+        rows = [(i, {"kid": v["kid"], "kid_se": 0.004, "psnr": 15.0 + k, "usage": 0.9, "perplexity": 400.0})
+                for k, (i, v) in enumerate(healthy_probes())]  # fmt: skip
+        return since(rows, count, **values)
+
+    turns = [(i, {"D/gradient": 0.0 if i < 50_000 else 2.0, "G/gradient": 4 + (i // 1000) % 3})
+             for i in range(1_000, MOMENTS[-1] + 1, 1_000)]  # fmt: skip
+    yield "HEALTHY", "fine", probes(), turns, of
+    yield "NOT-FINITE", "hard", probes(), shouting(turns, 1, G_gradient=float("nan")), of
+    yield "FEW-CODES", "warn", probes(3, usage=0.04), turns, of
+    yield "KID-RISING", "warn", probes(3, kid=0.2), turns, of

@@ -8,6 +8,7 @@ from tests.health import histories
 
 from sparring.budget import parse_budget
 from sparring.health import advice
+from sparring.health.coded import more_codes_used as advised_for_codes
 from sparring.health.rules import judge
 from sparring.health.table import table
 from sparring.health.verdict import HARD, LEVELS, TITLES, Context, Verdict
@@ -18,7 +19,9 @@ from sparring.runs import recipe as recipes
 EVERY = [name for name in (*RECIPES, *recipes.presets()) if name not in ("classifier", "dualencoder", "fcn8s")]
 SOLO = [name for name in EVERY if histories.context(name).solo]
 """What has no D."""
-PLAYED = [name for name in EVERY if name not in SOLO]
+CODED = [name for name in EVERY if histories.context(name).coded]
+"""What says images in tokens."""
+PLAYED = [name for name in EVERY if name not in SOLO and name not in CODED]
 ALONE = [name for name in PLAYED if not recipes.load(name).game.needs & {"pair", "unpaired"}]
 """What makes its images of nothing but noise, and can collapse."""
 JARGON = (
@@ -48,6 +51,14 @@ def alone(name):
         yield from ((verdict, of) for verdict in found)
 
 
+def coded(name):
+    """Every verdict that can be given to a run of a recipe with tokens."""
+    for code, level, probes, turns, of in histories.situations_of_tokens(name):
+        found = judge(probes, turns, of)
+        assert (code, level) in [(verdict.code, verdict.level) for verdict in found], (code, found)
+        yield from ((verdict, of) for verdict in found)
+
+
 def test_what_stands_after_plus_minus_is_half_of_the_95_percent_interval():
     """As the page and the charts draw it: of KID 0.0947 with a standard error of 0.027."""
     of = histories.context("r3gan-minutes")
@@ -70,6 +81,7 @@ def test_of_points_no_image_is_counted():
 def test_every_verdict_can_be_said():
     codes = {verdict.code for name in ("r3gan-minutes", "cgan", "pix2pix") for verdict, _ in said(name)}
     codes |= {verdict.code for verdict, _ in alone("vae")}
+    codes |= {verdict.code for verdict, _ in coded("vqgan")}
     assert codes | {"HEALTHY"} == set(TITLES)
     assert set(HARD) < codes
 
@@ -103,6 +115,28 @@ def test_nobody_speaks_of_a_generator_where_there_is_none(name):
     for _code, _level, probes, turns, of in histories.situations(name):
         hard = {verdict.code for verdict in judge(probes, turns, of) if verdict.level == "hard"}
         assert hard <= {"NOT-FINITE", "MEMORISING"}, "a young or blurred model is not set back"
+
+
+@pytest.mark.parametrize("name", CODED)
+def test_of_tokens_nobody_speaks_of_samples(name):
+    """What is advised is a setting that the recipe has, however many of them were tried."""
+    assert CODED
+    for verdict, of in coded(name):
+        sentence = verdict.sentence()
+        said = f"{verdict.seen} {verdict.means} {verdict.advice}"
+        assert not re.search(r"\bG\b|\bsample", said.replace(of.run, "")), sentence
+        assert re.search(r"\d", verdict.seen) and "  " not in sentence and "None" not in sentence, sentence
+        for word in JARGON:
+            assert word not in sentence, (word, sentence)
+        if changes := names_of_settings(verdict.advice):
+            assert recipes.load(name, changes).config != recipes.load(name).config, verdict.advice
+    tried, settings = [], dict(histories.context("vqgan").settings) | {"revive": 0}
+    while not tried or not tried[-1].startswith("codes="):
+        of = dataclasses.replace(histories.context("vqgan"), settings=settings)
+        (change,) = names_of_settings(advised_for_codes(of, 0.1) + " ")
+        tried.append(change)
+        settings |= {change.partition("=")[0]: getattr(recipes.load("vqgan", tried).config, change.partition("=")[0])}
+    assert tried == ["revive=100", "codebook=ema", "normalised=true", "dimensions=8", "codes=128"]
 
 
 @pytest.mark.parametrize("name", PLAYED)

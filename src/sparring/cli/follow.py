@@ -17,6 +17,7 @@ from sparring.types import (
     Classifies,
     HasLatents,
     HasLikelihood,
+    HasTokens,
     MatchesText,
     Reconstructs,
     Samples,
@@ -144,6 +145,8 @@ def following(path: Path, stopped: bool, game: object = None, kind: str = "image
             use = [f"  sparring translate {run} PICTURE", f"  sparring evaluate {run}"]
         case MatchesText():
             use = [f'  sparring edit ANOTHER-RUN --text "…" --scorer {run}']
+        case HasTokens():
+            use = [f"  sparring reconstruct {run}", f"  sparring evaluate {run}"]
         case Classifies():
             use = [f"  sparring evaluate ANOTHER-RUN --features classifier:{run}"]
         case _:

@@ -105,6 +105,8 @@ def _summary(said: Mapping[str, Any]) -> str:
         does = f"Makes {made} of {_size(space['shape'])} from {given} of {_size(space['condition'])}, and other sizes"
     elif "classify" in can:
         does = f"Says which of {space['classes']} classes an image of {_size(space['shape'])} is of"
+    elif "tokens" in can:
+        does = f"Says images of {_size(space['shape'])} in tokens, and makes them of tokens again"
     elif len(space["shape"]) == 1:
         does = f"Makes points of {space['shape'][0]} numbers"
     else:
@@ -130,6 +132,7 @@ def _use(said: Mapping[str, Any], place: str) -> str:
     calls = {
         "sample": f"images = model.sample(4, seed=0)  # float tensor (4, {shape}){'' if points else ' in [0, 1]'}",
         "translate": 'image = model.translate("photo.jpg")  # or a PIL picture, an array, a tensor',
+        "tokens": f"tokens = model.game.encode(images)  # (n, {shape}) in [-1, 1] → (n, h, w) int64; game.decode: back",
         "classify": f"logits = model.game.classify(images)  # (n, {shape}) in [-1, 1] → (n, classes)",
         "segment": "logits = model.game.segment(images)  # (n, C, H, W) in [-1, 1] → (n, classes, H, W)",
     }

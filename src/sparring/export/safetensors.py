@@ -19,11 +19,20 @@ from sparring.runs.directory import write_atomically
 from sparring.runs.release import CONFIG, FORMAT, WEIGHTS, Release, kept, space_record
 from sparring.runs.run import Run
 from sparring.train.manifest import serialised
-from sparring.types import Classifies, HasLatents, Samples, SamplesByClass, Segments, Translates, TranslatesBack
+from sparring.types import (
+    Classifies,
+    HasLatents,
+    HasTokens,
+    Samples,
+    SamplesByClass,
+    Segments,
+    Translates,
+    TranslatesBack,
+)
 
 CAN: dict[str, type] = {
     "sample": Samples, "sample by class": SamplesByClass, "interpolate": HasLatents, "translate": Translates,
-    "translate back": TranslatesBack, "classify": Classifies, "segment": Segments,
+    "translate back": TranslatesBack, "classify": Classifies, "segment": Segments, "tokens": HasTokens,
 }  # fmt: skip
 """What a trained game can do, and the interface that says so."""
 _PLACES = ("source", "into", "palette")

@@ -56,7 +56,7 @@ def ends(value: Any) -> tuple[float | None, float | None]:
 def penalised(context: Context) -> bool:
     """Whether D pays any gradient penalty."""
     names = str(context.settings.get("penalty", "")).split("+")
-    gamma = max(end or 0.0 for end in ends(context.settings.get("gamma")))
+    gamma = max(end or 0.0 for name in ("gamma", "gamma_rule") for end in ends(context.settings.get(name)))
     zero = any(name in _ZERO_CENTRED for name in names) and gamma > 0
     return zero or any(name in ("gp", "gp-one-sided", "dragan") for name in names)
 
@@ -67,7 +67,8 @@ def hold_d_back(context: Context) -> str:
     if "penalty" not in settings and "gamma" not in settings:
         return slow_d(context)
     if penalised(context):
-        return scaled(context, "gamma", 4.0, most=1e4) or scaled(context, "slope", 2.0) or slow_d(context)
+        more = scaled(context, "gamma", 4.0, most=1e4) or scaled(context, "gamma_rule", 4.0, most=1e4)
+        return more or scaled(context, "slope", 2.0) or slow_d(context)
     parts = [setting("gamma", 1.0 if context.kind == "images" else 0.3)]
     if settings.get("penalty") not in (None, "r1+r2"):
         parts.insert(0, setting("penalty", "r1+r2"))
@@ -108,7 +109,8 @@ def spread_out(context: Context) -> str:
     if not penalised(context):
         return hold_d_back(context)
     if not context.relative and "objective" in settings and settings.get("smoothing", 1.0) == 1.0:
-        return setting("objective", "relativistic")
+        paired = setting("objective", "relativistic")  # in which adaptive augmentation has nothing to go by
+        return f"{paired} {setting('ada_target', 0)}" if settings.get("ada_target") else paired
     return hold_d_back(context)
 
 
@@ -118,6 +120,8 @@ def augment(context: Context) -> str:
         return f"more points: there are {count(context.images)}"
     if context.solo:
         return smaller(context) or slower(context)
+    if context.settings.get("ada_target"):
+        return scaled(context, "ada_kimg", 0.25) or "more images"
     start, end = ends(context.settings.get("augment"))
     if context.translates and (start is None or end is None or context.settings.get("jitter") is False):
         return setting("jitter", "true") if context.settings.get("jitter") is False else "more images"
@@ -144,7 +148,7 @@ def smaller(context: Context) -> str:
     if context.settings.get("network") == "mlp" and (half := _hidden(context, 0.5)):
         return half
     parts = []
-    for name in ("width", "d_width"):
+    for name in ("width", "d_width", "base"):
         value = context.settings.get(name)
         fixed = context.settings.get("network") == "pacgan"  # whose sizes are those of the paper
         if isinstance(value, int) and value >= 16 and not fixed:
@@ -156,9 +160,10 @@ def larger(context: Context) -> str:
     """Networks of twice the width."""
     if context.settings.get("network") == "mlp" and (twice := _hidden(context, 2)):
         return twice
-    width = context.settings.get("width")
-    if isinstance(width, int) and context.settings.get("network") != "mlp":
-        return setting("width", str(2 * width))
+    for name in ("width", "base"):
+        width = context.settings.get(name)
+        if isinstance(width, int) and context.settings.get("network") != "mlp":
+            return setting(name, str(2 * width))
     return slower(context)
 
 

@@ -112,7 +112,8 @@ def of_one(verdict: Verdict) -> Verdict:
 
 def of_tokens(verdict: Verdict) -> Verdict:
     """The same of a game that says images in tokens."""
-    return replace(verdict, seen=coded.of_coded(verdict.seen), means=coded.of_coded(verdict.means))
+    advice = verdict.advice.replace("sparring sample", "sparring reconstruct")
+    return replace(verdict, seen=coded.of_coded(verdict.seen), means=coded.of_coded(verdict.means), advice=advice)
 
 
 def on_points(verdict: Verdict) -> Verdict:

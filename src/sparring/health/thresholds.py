@@ -74,8 +74,8 @@ class Thresholds:
     behind: float
     changed_unpaired: float
     code_unused: float
-    codes_used: float
     nll_gap: float
+    codes_used: float
     copies: float
     copies_hard: float
     few_images: float

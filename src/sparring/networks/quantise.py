@@ -63,7 +63,7 @@ class Quantiser(nn.Module):
         self.register_buffer("uses", torch.zeros(codes))  # how often each was chosen in the last round
         self.register_buffer("shares", torch.zeros(codes))  # of the rounds before it
         self.register_buffer("unused", torch.full((codes,), RECENT))  # rounds since it was chosen
-        self.register_buffer("mine", torch.zeros(codes, dtype=torch.bool), persistent=False)  # see `written`
+        self.register_buffer("mine", torch.zeros(codes, dtype=torch.bool))  # see `written`
 
     @property
     def table(self) -> Tensor:
