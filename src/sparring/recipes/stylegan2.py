@@ -30,8 +30,6 @@ from sparring.train.schedule import Ramp
 from sparring.types import Batch, HasStyles, Shared, Space, Terms, Weights
 
 Share = Annotated[float, Field(ge=0, le=1)]
-BY_RULE = 2e-4
-"""γ per pixel, times the batch: Karras et al. 2020, "limited data", appendix C."""
 
 
 @dataclass(frozen=True, config=strict, kw_only=True)
@@ -40,8 +38,9 @@ class StyleGAN2Config(ContestConfig):
 
     penalty: str = "r1"
     gamma: Schedule = Ramp(0.0, 0.0)
-    """Weight γ of γ/2 R1; 0: by the rule 0.0002 · H · W / batch. Up to 4 times more or less may be better; to pay none
-    say penalty=none."""
+    """Weight γ of γ/2 R1; 0: by gamma_rule."""
+    gamma_rule: Annotated[float, Field(ge=0, le=1e6)] = 2e-4
+    """Where gamma is 0: γ is this · H · W / batch. Up to 4 times more or less may be better."""
     penalty_every: Count = 16
     """Pay R1 once in so many rounds, with so many times the weight."""
     z: Count = 512
@@ -67,7 +66,7 @@ class StyleGAN2Config(ContestConfig):
     clamp: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """Above 0: what leaves a convolution is cut to ± this (published: 256, for half precision)."""
     pixel_noise: bool = True
-    """Whether G's layers add noise to each pixel. In short runs texture is made of it before there is any shape."""
+    """Whether G's layers add noise to each pixel; without it short runs made samples that were all alike."""
     mixing: Share = 0.9
     """How often an image is made of two latents, one for the coarser layers and one for the finer ones."""
     path_weight: Annotated[float, Field(ge=0, le=1e6)] = 2.0
@@ -87,7 +86,7 @@ class StyleGAN2Config(ContestConfig):
     ada_every: Count = 4
     """Rounds after which p is moved."""
     augment: Fraction = Ramp(0.0, 0.0)
-    """Probability of each augmentation where it is not adaptive (ada_target=0)."""
+    """Probability of each augmentation; where it is adaptive (ada_target) only what p begins with."""
     transforms: Literal["b", "g", "c", "bg", "bc", "gc", "bgc"] = "bgc"
     """What augmentation does: b mirrors, turns by quarters and shifts; g scales, turns and stretches; c colours."""
     batch: Annotated[int, Field(ge=1, le=2**20)] = 32
@@ -106,15 +105,13 @@ class StyleGAN2Config(ContestConfig):
                 f"and in a {self.objective} game D only compares; take ada_target=0 with a fixed augment=0.3, or "
                 "objective=nonsaturating"
             )
-        if self.ada_target > 0 and (self.augment.start > 0 or self.augment.end > 0):
-            raise ValueError("augment: its probability is moved by ada_target; for a fixed one take ada_target=0 too")
         if self.spectral:
             raise ValueError("spectral: the layers of stylegan2 have equalised learning rates, and are not normalised")
 
     @property
     def penalised(self) -> bool:
         """Whether any penalty is ever paid: γ = 0 stands for the rule."""
-        return bool(self.penalties)
+        return super().penalised or (bool(self.penalties) and self.gamma_rule > 0)
 
 
 class StyleGAN2(Contest, HasStyles):
@@ -141,7 +138,8 @@ class StyleGAN2(Contest, HasStyles):
     def __init__(self, config: StyleGAN2Config, shape: tuple[int, ...], D: nn.Module, G: Generator) -> None:
         super().__init__(config, shape, D, G)
         self.path = PathLength(config.path_decay)
-        self.ada = Adaptive(config.ada_target, config.ada_kimg, config.ada_every) if config.ada_target > 0 else None
+        target, first = config.ada_target, config.augment.start
+        self.ada = Adaptive(target, config.ada_kimg, config.ada_every, p=first) if target > 0 else None
 
     @classmethod
     def build(cls, config: StyleGAN2Config, space: Space) -> StyleGAN2:
@@ -151,7 +149,7 @@ class StyleGAN2(Contest, HasStyles):
                 "NET-SHAPE", f"stylegan2 needs images (C, H, W) of at least 8×8, not {shape}", fix="use a larger --size"
             )
         if config.gamma.start == config.gamma.end == 0:
-            rule = BY_RULE * shape[1] * shape[2] / config.batch
+            rule = config.gamma_rule * shape[1] * shape[2] / config.batch
             config = replace(config, gamma=Ramp(rule, rule))
         G = Generator(
             config.z, config.w, shape, channels(shape, config.base, config.most), mapping=config.mapping,
