@@ -86,8 +86,8 @@ class Adaptive(nn.Module):
     """p, and what it is moved by: r = E[sign D(x)] of training images over `every` rounds.
 
     Each time p moves by ± batch · every / (kimg · 1000), up where r > target: from 0 to 1 it takes at least `kimg`
-    thousand images. p: what it begins with. All of it is in buffers, so a run that is resumed goes on as if it had never
-    stopped. r says nothing of a relativistic D, whose logits have no zero.
+    thousand images. p: what it begins with. All of it is in buffers, so a run that is resumed goes on as if it had
+    never stopped. r says nothing of a relativistic D, whose logits have no zero.
 
     >>> control = Adaptive(target=0.6, kimg=1, every=1)
     >>> control.hear(torch.tensor(0.9), batch=10), round(float(control.p), 4)
