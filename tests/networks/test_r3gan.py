@@ -8,6 +8,7 @@ import torch
 from sparring.errors import UsageError
 from sparring.losses.penalties import zero_centred
 from sparring.networks import r3gan
+from sparring.ops import smooth
 
 SMALL = (32, 16, 16)
 
@@ -27,6 +28,17 @@ def test_shapes(shape: tuple[int, ...], widths: tuple[int, ...]) -> None:
     x = r3gan.Generator(8, shape, widths, blocks=1)(torch.randn(2, 8))
     assert x.shape == (2, *shape)
     assert r3gan.Discriminator(shape, widths, blocks=1)(x).shape == (2,)
+
+
+def test_four_taps_resample_between_the_samples() -> None:
+    """[1, 3, 3, 1], zeros beyond the edge; three taps, [1, 2, 1], keep constants up to it."""
+    x = torch.ones(1, 4, 8, 8)
+    for up in (True, False):
+        three, four = (r3gan.Transition(4, 4, up=up, taps=taps)(x) for taps in (3, 4))
+        assert torch.equal(three, torch.ones_like(three)) and three.shape == four.shape
+        assert torch.equal(four, smooth.double(x) if up else smooth.halve(x)) and four[0, 0, 0, 0] < 1
+    seen = r3gan.Generator(8, (3, 16, 16), SMALL, blocks=1, taps=4)(torch.randn(2, 8))
+    assert r3gan.Discriminator((3, 16, 16), SMALL, blocks=1, taps=4)(seen).shape == (2,)
 
 
 def test_a_block_begins_as_the_identity() -> None:
