@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import time
 
 import pytest
@@ -33,8 +32,7 @@ def home(tmp_path, library):
 
 
 @pytest.fixture
-def here(home, forked, monkeypatch):
-    monkeypatch.setattr(sys, "executable", forked.words()[0])
+def here(home, quick_processes):
     with client_of(make_desk(home / "runs", home / "data")) as client:
         yield client
 
