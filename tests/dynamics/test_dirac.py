@@ -25,8 +25,8 @@ TABLE = [  # ‖(θ, ψ)‖ after 2000 rounds with h = 0.1 from (1, 1); publishe
 @pytest.mark.parametrize(("objective", "play", "figure", "tolerance"), TABLE)
 def test_table_without_penalty(objective: str, play: str, figure: float, tolerance: float) -> None:
     cell = Cell(objective, play)
-    ours, truth = played(cell, 500), expected(cell, ROUNDS)
-    np.testing.assert_allclose(ours, truth[:501], rtol=1e-9, atol=1e-9)
+    ours, truth = played(cell, 150), expected(cell, ROUNDS)
+    np.testing.assert_allclose(ours, truth[:151], rtol=1e-9, atol=1e-9)
     assert np.linalg.norm(truth[-1]) == pytest.approx(figure, abs=tolerance)
 
 

@@ -115,22 +115,22 @@ def assert_near(found: dict[str, dict[str, Tensor]], wanted: dict[str, dict[str,
 
 DESCENT = {"optimiser": "sgd", "lr": 0.02}
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
-    "adam": (100, {}),
-    "sgd": (100, DESCENT),
-    "simultaneous": (100, {"play": "simultaneous"}),
-    "two moves": (100, {"play": "D:2,G:1", "objective": "hinge"}),
+    "adam": (40, {}),
+    "sgd": (40, DESCENT),
+    "simultaneous": (40, {"play": "simultaneous"}),
+    "two moves": (40, {"play": "D:2,G:1", "objective": "hinge"}),
     "pieces": (20, {"micro_batches": 4}),
     "2014": (40, {"objective": "minimax", "gamma": 0, "g_fourier": None, "d_fourier": None}),
     "extragradient": (30, {"play": "extragradient"}),
     "consensus": (20, {"play": "consensus(0.1)", "micro_batches": 2}),
     "optimistic": (40, {"optimiser": "optimistic-adam", "play": "simultaneous"}),
     "packs": (40, {"packing": 2, "objective": "nonsaturating"}),
-    "pacgan": (40, {"network": "pacgan", "packing": 2, "objective": "nonsaturating", "penalty": "none", **DESCENT}),
+    "pacgan": (20, {"network": "pacgan", "packing": 2, "objective": "nonsaturating", "penalty": "none", **DESCENT}),
     "clip": (40, {"clip": 0.1, "objective": "wasserstein", "gamma": 0, "play": "D:2,G:1"}),
     "wgan-gp": (40, {"objective": "wasserstein", "penalty": "gp", "slope": 1.0}),
     "noise": (40, {"noise": "0.5 -> 0.1", "penalty": "dragan", "objective": "minimax"}),
     # where the gradient of a bias is 0 but for rounding (as before batch norm), Adam steps by the sign of that rounding
-    "relativistic average": (100, {"objective": "relativistic_average", **DESCENT}),
+    "relativistic average": (40, {"objective": "relativistic_average", **DESCENT}),
     "spectral": (40, {"spectral": True, "objective": "hinge", **DESCENT}),
 }
 
