@@ -22,6 +22,7 @@ import json
 import sys
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,8 @@ from PIL import Image, ImageDraw
 
 import sparring
 from benchmarks.speed.machine import describe
-from sparring.data import open_data
 from sparring.data.builtin import emoji
-from sparring.edit.editing import METHODS, Editing
+from sparring.edit.editing import METHODS, Editing, Method
 from sparring.edit.scorer import Scorer, in_colour, open_scorer
 from sparring.edit.wish import Wish, perceptual
 from sparring.generate.grid import to_bytes, to_picture
@@ -124,7 +124,7 @@ def retrieval(scorer: Scorer, folder: Path, most: int = 100) -> dict[str, Any]:
 # ── edits ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def edits(run: Any, found: dict[str, Scorer], state: Path) -> dict[str, Any]:
+def edits(run: Any, found: dict[str, Scorer], state: Path, methods: Sequence[Method]) -> dict[str, Any]:
     """By method and sentence: gains by both scorers, (seeds, sentences) of B, distance, seconds; and the pictures."""
     folder = state / f"edits-{Path(run.path).name}-{run.images}"
     folder.mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ def edits(run: Any, found: dict[str, Scorer], state: Path) -> dict[str, Any]:
     editing.folder = folder
     codes = editing.start(0, range(SEEDS))
     every: dict[str, Any] = {}
-    for method in METHODS:
+    for method in methods:
         for number, text in enumerate(SENTENCES):
             file = folder / f"{method}-{number}.json"
             if not file.is_file():
@@ -209,16 +209,19 @@ def strip(folder: Path, method: str, side: int = 72) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", help="a generator that was trained on the built-in emoji")
+    parser.add_argument("--which", default="best", help="its checkpoint")
     parser.add_argument("--state", type=Path, default=HERE / "state" / "editing")
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--only", choices=METHODS, help="edit by this method, and stop: several can run side by side")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     asked.state.mkdir(parents=True, exist_ok=True)
-    run = sparring.load(asked.run, device="cpu")
-    assert open_data("emoji", size=None).name  # the generator's data; the scorers have drawings of their own
+    run = sparring.load(asked.run, device="cpu", which=asked.which)
+    if asked.only:
+        edits(run, {half: open_scorer(str(asked.state / f"scorer{half}")) for half in "AB"}, asked.state, [asked.only])
+        return
     found, told = scorers(asked.state)
-    print(json.dumps(told["retrieval"], indent=1), flush=True)
-    every = edits(run, found, asked.state)
+    every = edits(run, found, asked.state, METHODS)
     document = {
         "command": "python -m benchmarks.editing " + " ".join(sys.argv[1:]),
         "generator": {"recipe": run.document["recipe"], "images": run.images, "planned": run.document["run"]["images"],
