@@ -100,11 +100,10 @@ class Editing:
             after = mapper.moved(self.mapper(judge, steps or mapper.ROUNDS), codes, wish.strength)
         with torch.no_grad():
             image = before if wish.strength == 0 else self.coordinates.image(after)
-            if method == "direction":
+            if method == "direction" and wish.strength != 0:
                 towards = wish.direction(self.scorer)
                 channels = int((self.table.turned(towards.cpu(), beta) != 0).sum())
-                if wish.strength != 0:
-                    image, _ = direction.moved(self.coordinates, self.table, codes, towards, wish.strength, beta)
+                image, _ = direction.moved(self.coordinates, self.table, codes, towards, wish.strength, beta)
             seen = [self.scorer.similarity(in_colour(x), [wish.text])[:, 0].cpu() for x in (before, image)]
             far = self.distance(image, before).cpu()
         return Edited(
