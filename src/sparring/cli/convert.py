@@ -19,11 +19,8 @@ class Convert(Command):
 
     checkpoint: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """network-snapshot-….pkl, latest_net_G.pth, or of a cyclegan latest_net_G_A.pth; nothing in it is executed"""
-    method: Annotated[
-        Literal["stylegan2", "r3gan", "pix2pix", "cyclegan"] | None,
-        tyro.conf.arg(name="as", help_behavior_hint="(default: what the file says)"),
-    ] = None
-    """what it was trained as"""
+    method: Annotated[Literal["auto", "stylegan2", "r3gan", "pix2pix", "cyclegan"], tyro.conf.arg(name="as")] = "auto"
+    """what it was trained as; auto: what the file says"""
     back: Annotated[Path | None, tyro.conf.arg(metavar="FILE.pth", help_behavior_hint="(default: one way only)")] = None
     """of a cyclegan the generator of the way back, latest_net_G_B.pth"""
     size: Annotated[int | None, tyro.conf.arg(metavar="PIXELS", help_behavior_hint="(default: 256)")] = None
@@ -36,9 +33,8 @@ class Convert(Command):
     def run(self, talk: Talk) -> int:
         from sparring import api
 
-        made = api.convert(
-            self.checkpoint, self.method, back=self.back, out=self.out, size=self.size, dropout=self.dropout
-        )
+        method = None if self.method == "auto" else self.method
+        made = api.convert(self.checkpoint, method, back=self.back, out=self.out, size=self.size, dropout=self.dropout)
         for line in made.lines:
             talk.say(line)
         path = shlex.quote(str(made.path))

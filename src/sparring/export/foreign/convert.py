@@ -83,12 +83,12 @@ def _kind(found: Found) -> Literal["stylegan2", "r3gan"] | None:
 def _check(kind: str, method: str | None, back: Path | None, size: int | None, dropout: str, source: Path) -> None:
     """`UsageError` for what was asked of a network that has no such thing."""
     if method not in (kind, None):
-        raise UsageError("CONVERT-AS", f"this is a {kind}", where=str(source), why=f"and --as says {method}",
-                         fix=f"--as {kind}, or without --as")  # fmt: skip
+        raise UsageError("CONVERT-AS", f"this is a generator of {kind}", where=str(source),
+                         why=f"and --as says {method}", fix=f"--as {kind}, or without --as")  # fmt: skip
     if back is not None:
         raise UsageError("CONVERT-BACK", "only cyclegan has a way back", where=str(back), fix="leave --back out")
     if size is not None or dropout != "auto":
-        raise UsageError("CONVERT-SIZE", f"a {kind} has one size and no dropout: its file says all", where=str(source),
+        raise UsageError("CONVERT-SIZE", f"{kind} has one size and no dropout: its file says all", where=str(source),
                          fix="leave --size and --dropout out")  # fmt: skip
 
 
