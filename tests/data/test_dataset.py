@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from tests.forking import Forks
 
 from sparring.data import DataReport, Dataset, cache, open_data, prepare
 from sparring.data.split import held_out_count
@@ -234,17 +234,15 @@ def test_a_killed_build_is_swept_up(folder: Callable[..., Path], cache: Path) ->
     assert [path.name for path in (cache / "images").iterdir() if path.is_dir()] == [entry.name]
 
 
-def test_two_processes_decode_once(folder: Callable[..., Path], cache: Path, tmp_path: Path) -> None:
+def test_two_processes_decode_once(folder: Callable[..., Path], cache: Path, tmp_path: Path, forked: Forks) -> None:
     root = folder(60)
     program = (
         "import sys\nfrom sparring.data import open_data, prepare\nreal, count = prepare.decode, []\n"
         "def counting(*a):\n    count.append(1)\n    return real(*a)\nprepare.decode = counting\n"
         "d = open_data(sys.argv[1], size=(64, 64))\nprint(len(count), d.fingerprint)"
     )
-    started = [
-        subprocess.Popen([sys.executable, "-c", program, str(root)], stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
+    words = forked.words("-c", program, root)
+    started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [process.communicate(timeout=120)[0].split() for process in started]
     assert sorted(int(count) for count, _ in said) == [0, 60]
     assert said[0][1] == said[1][1]

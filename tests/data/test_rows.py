@@ -31,6 +31,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import GifImagePlugin, Image, PngImagePlugin
+from tests.forking import Forks
 
 from sparring.data import DataReport, Dataset, open_data, opening
 from sparring.data.decode import Limits, Recipe, Unusable, decode, header
@@ -236,12 +237,12 @@ def test_row_3_each_foreign_kind_comes_with_the_command_that_imports_it(tmp_path
 
 
 @LINUX
-def test_row_3_the_command_works_and_a_name_cannot_run_another(tmp_path: Path, noise: Noise) -> None:
+def test_row_3_the_command_works_and_a_name_cannot_run_another(tmp_path: Path, noise: Noise, forked: Forks) -> None:
     images = np.stack([np.asarray(noise(k)) for k in range(3)])
     source = tmp_path / "$(touch oops) \"'`touch oops`.npy"
     np.save(source, images)
     command = refused(source).split("fix: ")[1].removesuffix(", then give the folder images")
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = os.pathsep.join([str(forked.folder), os.environ["PATH"]])
     subprocess.run(command, shell=True, check=True, cwd=tmp_path, env={**os.environ, "PATH": path})
     assert not (tmp_path / "oops").exists()
     made = open_data(tmp_path / "images", size=(16, 16), held_out=0)
