@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from torch import Tensor, nn
 
 from sparring.losses.likelihood import LIKELIHOODS
-from sparring.networks import encoder_decoder
+from sparring.networks import encoder_decoder, lpips
 from sparring.priors import paths
 from sparring.train import ensemble
 from sparring.train.game import Decay, Fraction, Game, Now, Schedule, Training, strict
@@ -57,6 +57,11 @@ class AutoencoderConfig(Training):
     """Weight of the KL divergence; "0 -> 1 linear 0..0.1" warms it up over the first tenth."""
     free_bits: Annotated[float, Field(ge=0)] = 0.0
     """Nats of KL divergence, of each latent dimension where the law has them, below which nothing is gained."""
+    perceptual: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    """Nats for each unit of LPIPS, how different x and the mean of what is decoded are to people: sharper, and what is
+    lowered is no bound on the likelihood any more (the log and evaluate still say the ELBO). Needs `lpips` weights."""
+    judge: lpips.Backbone = "vgg"
+    """Whose features LPIPS compares: "vgg", from 16 px; "alex" costs a tenth, from 31 px."""
     play: str = "M:1"
     """Who moves when: there is only M."""
     lr: Fraction = Ramp(1e-3, 1e-4, "cosine", 0.5, 1.0)
@@ -121,6 +126,11 @@ class Autoencoder(Game, HasLatents, Samples, Reconstructs, HasPosterior):
             decoder = encoder_decoder.ConvolutionalDecoder(coordinates, space.shape, config.width, scale)
         return cls(config, space.shape, Coder(encoder, decoder))
 
+    def begin(self) -> None:
+        """Nothing is taken over; but the weights of what judges pictures are there, or it is said at once."""
+        if self.config.perceptual > 0:
+            lpips.check(self.config.judge, self.shape)
+
     # ── what a recipe says ───────────────────────────────────────────────────────────────────────────────────────
 
     @classmethod
@@ -144,20 +154,24 @@ class Autoencoder(Game, HasLatents, Samples, Reconstructs, HasPosterior):
 
     def losses(self, player: str, batch: Batch, shared: Shared, now: Now) -> Terms:
         """reconstruction: −log p(x | z); kl: KL(q ‖ p); their sum is minus the ELBO. free: what free bits add to kl.
-        scale: of each value around what is decoded, where the law has one. All (N,), the first three in nats."""
+        lpips: of x and the mean of what is decoded. scale: of each value around that, where the law has one. All (N,),
+        the first three in nats."""
         q = self.encode(batch.x)
         kl = q.kl()
         raw, log_scale = self.say(q.draw(now.chance("z")))
         terms = {"reconstruction": -self.law.log_p(batch.x, raw, log_scale).flatten(1).sum(1), "kl": kl.sum(1)}
         if self.config.free_bits > 0:
             terms["free"] = (self.config.free_bits - kl).clamp(min=0).sum(1)
+        if self.config.perceptual > 0:
+            judge = lpips.shared(self.config.judge, str(raw.device))
+            terms["lpips"] = judge(self.law.mean(raw).float(), batch.x.float())
         if self.law.scaled:
             terms["scale"] = log_scale.detach().exp().flatten()
         return terms
 
     def weights(self, player: str, terms: Terms, now: Now) -> Weights:
         beta = now.at(self.config.beta)
-        pays = {"reconstruction": 1.0, "kl": beta, "free": beta}
+        pays = {"reconstruction": 1.0, "kl": beta, "free": beta, "lpips": self.config.perceptual}
         return {name: weight for name, weight in pays.items() if name in terms}
 
     # ── what the trained game can do ─────────────────────────────────────────────────────────────────────────────

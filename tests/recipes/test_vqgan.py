@@ -156,13 +156,13 @@ def test_without_the_weights_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     ("shape", "settings", "said"),
     [
         ((2,), {}, "VQGAN-IMAGES"), ((3, 18, 18), {}, "factor=2"), ((3, 16, 16), {"patches": 4}, "patches=2"),
-        ((4, 32, 32), {"perceptual": 1}, "VQGAN-PERCEPTUAL"), ((3, 16, 16), {"perceptual": 1, "judge": "alex"}, "31"),
+        ((4, 32, 32), {"perceptual": 1}, "LPIPS-SHAPE"), ((3, 16, 16), {"perceptual": 1, "judge": "alex"}, "31"),
         ((3, 16, 16), {"l1": 0}, "VQGAN-TERMS"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said(shape: tuple[int, ...], settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        game_of(shape, **settings)
+        game_of(shape, **settings).begin()
 
 
 def test_attention_sees_all_places_and_begins_as_nothing() -> None:

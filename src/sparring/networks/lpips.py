@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sparring.errors import MachineError, UsageError
 from sparring.networks import imagenet, vgg, weights
 
 Backbone = Literal["alex", "vgg"]
@@ -92,6 +93,26 @@ def load(backbone: Backbone = "alex", path: str | Path | None = None) -> LPIPS:
         weight.copy_(tensors[f"lin{k}"])
     network.sha256 = weights.digest(tensors)
     return network.eval().requires_grad_(False)
+
+
+def check(backbone: Backbone, shape: tuple[int, ...]) -> None:
+    """Raises where images of this shape cannot be looked at (`UsageError`), or the weights are absent (`MachineError`).
+
+    The latter says that one may train without: ``--set perceptual=0``.
+    """
+    if len(shape) != 3 or shape[0] not in (1, 3) or min(shape[1:]) < SMALLEST[backbone]:
+        raise UsageError(
+            "LPIPS-SHAPE", f"LPIPS cannot look at images of shape {shape}",
+            why=f"it needs one channel or three, and {SMALLEST[backbone]} pixels a side",
+            fix="--set perceptual=0, or a larger --size",
+        )  # fmt: skip
+    try:
+        shared(backbone, "cpu")
+    except MachineError as error:
+        raise MachineError(
+            error.code, f"perceptual compares pictures as people do, for which it needs weights: {error.what}",
+            where=error.where, why=error.why, fix=f"{error.fix}; or train without: --set perceptual=0",
+        ) from error  # fmt: skip
 
 
 @cache

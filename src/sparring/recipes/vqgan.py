@@ -9,12 +9,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 
-from sparring.errors import MachineError, UsageError
+from sparring.errors import UsageError
 from sparring.losses.adaptive import adaptive
 from sparring.losses.adversarial import OBJECTIVES, Objectives
 from sparring.losses.reconstruction import l1, l2
@@ -97,6 +96,7 @@ class VQGAN(Game, HasTokens, Criticises):
     dimensions, as in the published code. Encoder, codes and decoder are one player. The gradient passes straight
     through the quantiser.
 
+    >>> import torch
     >>> game = VQGAN.build(VQGANConfig(factor=4, codes=16, width=4, patches=1, perceptual=0), Space((3, 16, 16)))
     >>> game.encode(torch.zeros(2, 3, 16, 32)).shape, game.decode(torch.zeros(2, 4, 8, dtype=torch.int64)).shape
     (torch.Size([2, 4, 8]), torch.Size([2, 3, 16, 32]))
@@ -129,7 +129,7 @@ class VQGAN(Game, HasTokens, Criticises):
     def begin(self) -> None:
         """Nothing is taken over; but what is needed is there, or it is said at once."""
         if self.config.perceptual > 0:
-            self._perceptual(torch.device("cpu"))
+            lpips.check(self.config.judge, self.shape)
 
     @property
     def players(self) -> dict[str, nn.Module]:
@@ -165,7 +165,7 @@ class VQGAN(Game, HasTokens, Criticises):
             if getattr(self.config, name) > 0:
                 terms[name] = distance(fake.float(), real.float())
         if self.config.perceptual > 0:
-            terms["lpips"] = self._perceptual(fake.device)(fake.float(), real.float())
+            terms["lpips"] = lpips.shared(self.config.judge, str(fake.device))(fake.float(), real.float())
         z, codes, quantiser = shared["z"], shared["codes"], self.G.quantiser
         if self.config.codebook == "gradient":
             terms["codebook"] = l2(codes, z.detach())
@@ -197,16 +197,6 @@ class VQGAN(Game, HasTokens, Criticises):
 
     def statistics(self, player: str) -> list[Tensor]:
         return self.G.quantiser.statistics if player == "G" else []
-
-    def _perceptual(self, device: torch.device) -> lpips.LPIPS:
-        """LPIPS, which is no player's, and no part of what is saved."""
-        try:
-            return lpips.shared(self.config.judge, str(device))
-        except MachineError as error:
-            raise MachineError(
-                error.code, f"vqgan compares pictures as people do, for which it needs weights: {error.what}",
-                where=error.where, why=error.why, fix=f"{error.fix}; or train without: --set perceptual=0",
-            ) from error  # fmt: skip
 
     # ── what the trained game can do ─────────────────────────────────────────────────────────────────────────────
 
@@ -241,12 +231,6 @@ def _check(config: VQGANConfig, shape: tuple[int, ...]) -> None:
         raise UsageError(
             "VQGAN-PATCHES", f"patches = {config.patches} needs images of {smallest(config.patches)} pixels a side",
             why=f"these have {shape[1]}×{shape[2]}", fix=f"--set patches={most}, or a larger --size",
-        )  # fmt: skip
-    if config.perceptual > 0 and (side < lpips.SMALLEST[config.judge] or shape[0] not in (1, 3)):
-        raise UsageError(
-            "VQGAN-PERCEPTUAL", f"LPIPS cannot look at images of shape {shape}",
-            why=f"it needs one channel or three, and {lpips.SMALLEST[config.judge]} pixels a side",
-            fix="--set perceptual=0, or a larger --size",
         )  # fmt: skip
     if config.l1 == config.l2 == config.perceptual == 0:
         raise UsageError("VQGAN-TERMS", "G would pay nothing for its reconstructions", fix="--set l1=1")
