@@ -222,7 +222,7 @@ def test_a_run_is_begun_stopped_resumed_and_stopped_from_outside(tmp_path, shelf
         wait(lambda: kind() == "training" and api.shelf_glance(shelf, run)["images"] > 0)
         assert not api.go_on(run), "somebody trains it"
         api.stop_run(run)
-        wait(lambda: kind() == "stopped" and Errand(run).process is None)
+        wait(lambda: kind() == "stopped" and "exit" in Errand(run).record())  # noted a moment after it has ended
         seen = api.shelf_glance(shelf, run)["images"]
         assert Errand(run).record()["exit"] == 75
         assert api.go_on(run, key="k" * 16) and not api.go_on(run, key="k" * 16)
