@@ -1,6 +1,7 @@
 """Does an edit do what its sentence says, by a scorer that never saw the edit and was trained on other words?
 
-    python -m benchmarks.editing RUN          RUN: a generator that was trained on the built-in emoji
+    python -m benchmarks.editing [RUN]        RUN: a generator that was trained on the built-in emoji; without one it is
+                                              trained here first, for about an hour of one core
 
 1. Two dual encoders, A and B, each on one half of the names of the emoji (three drawings of each where
    ../shared/data/emoji_styles_64.zip is there, else the built-in one), so that no name is in both; how often each
@@ -87,6 +88,14 @@ def halves(folder: Path) -> str:
     for half, lines in rows.items():
         (folder / half / "metadata.jsonl").write_text("\n".join(lines))
     return f"emoji_styles_64.zip, {len(rows['A']):,} and {len(rows['B']):,} pictures" if STYLES.is_file() else "emoji"
+
+
+def generator(state: Path) -> Path:
+    """A stylegan2 of the emoji, trained unless it is there."""
+    out = state / "generator"
+    if not (out / "report.html").is_file():
+        sparring.train("emoji", recipe="stylegan2-minutes", size=32, budget="60k", out=out, seed=0, threads=1)
+    return out
 
 
 def scorers(state: Path) -> tuple[dict[str, Scorer], dict[str, Any]]:
@@ -208,7 +217,7 @@ def strip(folder: Path, method: str, side: int = 72) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="a generator that was trained on the built-in emoji")
+    parser.add_argument("run", nargs="?", help="a generator that was trained on the built-in emoji")
     parser.add_argument("--which", default="best", help="its checkpoint")
     parser.add_argument("--state", type=Path, default=HERE / "state" / "editing")
     parser.add_argument("--out", type=Path, default=OUT)
@@ -216,7 +225,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     asked.state.mkdir(parents=True, exist_ok=True)
-    run = sparring.load(asked.run, device="cpu", which=asked.which)
+    run = sparring.load(asked.run or generator(asked.state), device="cpu", which=asked.which)
     if asked.only:
         edits(run, {half: open_scorer(str(asked.state / f"scorer{half}")) for half in "AB"}, asked.state, [asked.only])
         return
