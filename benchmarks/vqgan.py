@@ -2,7 +2,7 @@
 
     python -m benchmarks.vqgan                     every cell, one after the other, each from its last checkpoint on
     python -m benchmarks.vqgan --cells vqgan-0     some of them
-    python -m benchmarks.vqgan --short             a hundredth of the rounds: does it run?
+    python -m benchmarks.vqgan --short             a two-hundredth of the rounds: does it run?
 
 The VAE may use as many bits as the tokens hold: KL(q ‖ p) / ln 2, the mean over held-out images, beside h · w · log₂ K.
 KID is that of pairs, by EfficientNet-Lite0, of which neither is taught (both are by AlexNet, through LPIPS). Every cell
@@ -111,7 +111,8 @@ def cell(name: str, seed: int, dataset: Dataset, until: float, share: float, fol
         return f"KID {last['kid']:.4f}, {last['psnr']:.2f} dB, {last['bits']:.0f} bits"
 
     return cells.advance(
-        f"{name}-{seed}", match, about, folder=folder, steps=rounds, every=max(1, rounds // 8), until=until,
+        f"{name}-{seed}", match, about, folder=folder, steps=rounds, until=until,
+        every=max(1, rounds // 8) if share == 1 else rounds,
         measured=lambda: measured(match, dataset), described=described, cheap=False,
     )  # fmt: skip
 
@@ -139,7 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", nargs="*", default=[f"{name}-{seed}" for seed in SEEDS for name in CELLS])
     parser.add_argument("--minutes", type=float, default=1e6, help="of the clock, for all cells together")
-    parser.add_argument("--short", action="store_true", help="a hundredth of the rounds, into results/vqgan-short")
+    parser.add_argument("--short", action="store_true", help="a two-hundredth of the rounds, into results/vqgan-short")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     dataset = open_data(str(DATA.resolve()), size=(64, 64))
@@ -147,7 +148,7 @@ def main() -> None:
     for one in asked.cells:
         name, _, seed = one.rpartition("-")
         folder = "vqgan-short" if asked.short else "vqgan"
-        records.append(cell(name, int(seed), dataset, until, 0.01 if asked.short else 1.0, folder))
+        records.append(cell(name, int(seed), dataset, until, 0.005 if asked.short else 1.0, folder))
     print("\n".join(claim(records)), file=sys.stderr)
     print(json.dumps([{k: one[k] for k in ("cell", "finished", "steps")} for one in records]))
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sparring.chance import Dice
 from sparring.errors import UsageError
+from sparring.networks import imagenet, lpips
 from sparring.recipes.vae import VAE, Normal, VAEConfig
 from sparring.train.game import Now, seeded
 from sparring.types import Batch, Space
@@ -201,3 +202,18 @@ def test_outcomes() -> None:
 def test_points_have_nothing_to_convolve() -> None:
     with pytest.raises(UsageError, match=r"network=mlp"):
         VAE.build(VAEConfig(), Space((2,)))
+
+
+@pytest.mark.skipif(imagenet._packaged("alexnet") is None, reason=imagenet.INSTALL)
+def test_it_may_be_taught_by_what_people_see() -> None:
+    """LPIPS of the mean of what is decoded, beside an ELBO that stays what it is."""
+    shape, x = (3, 32, 32), torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    games = [seeded(0, lambda w=w: VAE.build(VAEConfig(width=4, z=4, perceptual=w, judge="alex"), Space(shape)))
+             for w in (0.0, 500.0)]  # fmt: skip
+    plain, taught = (game.losses("M", Batch(x), {}, Now(0, 0, 100, 0, 0, range(2))) for game in games)
+    assert set(taught) - set(plain) == {"lpips"} and torch.equal(plain["reconstruction"], taught["reconstruction"])
+    raw, _ = games[1].say(games[1].encode(x).draw(Now(0, 0, 100, 0, 0, range(2)).chance("z")))
+    torch.testing.assert_close(taught["lpips"], lpips.load()(raw, x))
+    assert games[1].weights("M", taught, Now(0, 0, 100, 0, 0, range(2)))["lpips"] == 500.0
+    with pytest.raises(UsageError, match="LPIPS-SHAPE"):
+        VAE.build(VAEConfig(network="mlp", z=2, perceptual=1.0), Space((2,))).begin()
