@@ -29,7 +29,7 @@ request = plans.Request(sys.argv[1], "r3gan-minutes", Options(size=(64, 64)), No
 dataset = plans.open_dataset(request)
 recipe = load(request.recipe)
 engine = plans.make_engine(recipe, torch.device("cpu"))
-print(plans.rehearse(recipe, dataset, engine, 0, thorough=True)[0])
+print(plans.rehearse(recipe, dataset, engine, 0)[0])
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -181,7 +182,8 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     engine = make_engine(recipe, device, rank, size)
     if progress:
         progress("timing a few rounds on a copy that is thrown away", 0, 1)
-    rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, thorough=_by_time(request.budget))
+    asked_for = request.budget.images if request.budget is not None else None
+    rate, memory, parameters = rehearse(recipe, dataset, engine, request.seed, images=asked_for)
     picture = 0.0
     if issubclass(recipe.game, HasLikelihood):
         picture = seconds_of_picture(build(recipe, space_of(dataset), request.seed), dataset, engine)
@@ -323,22 +325,26 @@ def build(recipe: Recipe, space: Space, seed: int, *, begins: bool = True) -> Ga
 
 
 def rehearse(
-    recipe: Recipe, dataset: Dataset, engine: Engine, seed: int, *, thorough: bool
+    recipe: Recipe, dataset: Dataset, engine: Engine, seed: int, *, images: int | None = None
 ) -> tuple[float, int, dict[str, int]]:
     """Play a few rounds on a copy that is thrown away: images/s, bytes of memory at the peak, parameters by player.
 
+    images: how many the run will see, if that is known: then half a second is enough, and no more rounds than its own.
     It also finds what would fail at the first step, before a run directory exists.
     """
     game = build(recipe, space_of(dataset), seed)
     stream = stream_of(dataset, seed, recipe.config.flip)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=10**9)
-    for _ in range(3 if thorough else 1):
+    for _ in range(3 if images is None else 1):
         match.step()
     _finish(engine)
-    limit = 6.0 if thorough else 0.5
+    limit, most = (6.0, math.inf) if images is None else (0.5, images)
     began, before = time.perf_counter(), match.images
     rounds = 0
-    while rounds < 4 or (time.perf_counter() - began < limit and engine.size == 1) or (engine.size > 1 and rounds < 24):
+    while rounds < 4 or (
+        match.images - before < most
+        and (rounds < 24 if engine.size > 1 else time.perf_counter() - began < limit)  # together, equally many
+    ):
         match.step()
         rounds += 1
     _finish(engine)

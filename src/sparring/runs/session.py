@@ -411,7 +411,7 @@ def _extended(
     rate = 0.0
     if budget.images is None:
         engine = plans.make_engine(recipe, device, rank, size)
-        rate, _, _ = plans.rehearse(recipe, dataset, engine, int(document["run"]["seed"]), thorough=True)
+        rate, _, _ = plans.rehearse(recipe, dataset, engine, int(document["run"]["seed"]))
     images = plans.images_of(budget, rate, recipe.config.batch)
     if budget.more:
         return planned + images
