@@ -20,4 +20,5 @@ def adaptive(reconstruction: Tensor, game: Tensor, weight: float = 1.0) -> Tenso
     >>> float(adaptive(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 2.4999])))
     2.0
     """
-    return weight * (reconstruction.float().norm() / (game.float().norm() + DELTA)).clamp(0.0, MOST)
+    ratio: Tensor = reconstruction.float().norm() / (game.float().norm() + DELTA)
+    return weight * ratio.clamp(0.0, MOST)
