@@ -35,7 +35,7 @@ class Edit(Command):
     """how far to go: 0 stays, 1 is what the method finds, more goes on"""
     scorer: Annotated[str, tyro.conf.arg(metavar="RUN|clip")] = "clip"
     """who says how well text and picture agree: a run of dualencoder, clip, or clip:FOLDER"""
-    beta: Annotated[float, tyro.conf.arg(metavar="B")] = 0.3
+    beta: Annotated[float, tyro.conf.arg(metavar="B")] = 0.5
     """of a direction: channels less relevant than this share of the most relevant one stay as they are"""
     space: Literal["auto", "z", "w", "w+"] = "auto"
     """where codes move: z; of a generator with styles also w, or w+ (one w for each layer), which auto takes there"""

@@ -18,7 +18,7 @@ from sparring.errors import UsageError
 
 SAMPLES, TURN = 16, 3.0
 """Pictures on which a channel is tried, and by how many of its standard deviations it is turned, both ways."""
-BETA = 0.3
+BETA = 0.5
 REACH = 3.0
 """Standard deviations by which the most relevant channel is turned at strength 1."""
 _AT_ONCE = 32
@@ -39,9 +39,11 @@ class Table:
     widths: tuple[int, ...]
 
     def relevance(self, direction: Tensor) -> Tensor:
-        """(C,) of each channel for a sentence: the part of its effect along the direction (d,), as a share of the
-        largest, in [-1, 1]."""
-        along = self.effects @ direction
+        """(C,) of each channel for a sentence, as a share of the largest, in [-1, 1]: the cosine of its effect and the
+        direction (d,), shrunk where the effect is small beside that of the middle channel: what does next to nothing
+        points anywhere."""
+        lengths = self.effects.norm(dim=1)
+        along = (self.effects @ direction) / (lengths + lengths.median()).clamp_min(1e-12)
         return along / along.abs().max().clamp_min(1e-12)
 
     def turned(self, direction: Tensor, beta: float = BETA) -> Tensor:
