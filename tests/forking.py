@@ -4,7 +4,8 @@ forked for each.
 `Forks.python` stands for ``[sys.executable, *words]``: a process of its own, with its own signals, exit code and
 environment, in which alone ``import torch`` was done beforehand. In it, ``sys.executable`` is a program that does the
 same, so that the launcher and its ranks are forked too. On PATH, `Forks.folder` gives ``sparring`` and ``python``. For
-tests whose subject is not the start of Python (tests/cli/test_launch.py and a few others start real ones).
+tests whose subject is not the start of Python (tests/cli/test_launch.py and a few others start real ones). Where there
+is no Linux, all of them are real ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import pkgutil
 import runpy
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -49,6 +51,10 @@ if code < 0:
 sys.exit(code)
 """
 
+PLAIN = """#!/bin/sh
+exec {python} {first} "$@"
+"""
+
 
 class Forks:
     """What a test starts processes with."""
@@ -73,9 +79,15 @@ class Forks:
 def forks() -> Iterator[Forks]:
     with tempfile.TemporaryDirectory(prefix="sparring-") as name:  # a short path, which sockets need
         folder, address = Path(name), f"{name}/socket"
+        linux = sys.platform == "linux"
         for program, first in (("sparring", ["-m", "sparring"]), ("python", [])):
-            (folder / program).write_text(CALL.format(python=sys.executable, address=address, first=first))
+            plain = PLAIN.format(python=shlex.quote(sys.executable), first=" ".join(first))
+            call = CALL.format(python=sys.executable, address=address, first=first)
+            (folder / program).write_text(call if linux else plain)
             (folder / program).chmod(0o700)
+        if not linux:
+            yield Forks(folder)
+            return
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(address)
             listening.listen(64)  # whoever calls before all is imported waits
