@@ -21,7 +21,7 @@ from sparring.errors import CheckpointError, SparringError, UsageError
 from sparring.export import folder
 from sparring.export import safetensors as form
 from sparring.runs.release import CONFIG, WEIGHTS, Release, kept
-from sparring.types import Classifies, HasLatents, HasTokens, Samples, Segments, TranslatesBack
+from sparring.types import Classifies, HasLatents, HasTokens, MatchesText, Samples, Segments, TranslatesBack
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,8 @@ def outputs(run: Any, name: str) -> list[torch.Tensor]:
         found += [game.classify(x), game.embed(x)]
     if isinstance(game, Segments):
         found.append(game.segment(x))
+    if isinstance(game, MatchesText):
+        found += [game.embed_images(x), game.embed_texts(["stripes", "a cat"])]
     if isinstance(game, HasTokens):
         found += [game.encode(x), game.decode(game.encode(x))]
     return found

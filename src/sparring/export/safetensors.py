@@ -23,6 +23,7 @@ from sparring.types import (
     Classifies,
     HasLatents,
     HasTokens,
+    MatchesText,
     Samples,
     SamplesByClass,
     Segments,
@@ -33,6 +34,7 @@ from sparring.types import (
 CAN: dict[str, type] = {
     "sample": Samples, "sample by class": SamplesByClass, "interpolate": HasLatents, "translate": Translates,
     "translate back": TranslatesBack, "classify": Classifies, "segment": Segments, "tokens": HasTokens,
+    "match texts": MatchesText,
 }  # fmt: skip
 """What a trained game can do, and the interface that says so."""
 _PLACES = ("source", "into", "palette")
