@@ -104,8 +104,10 @@ def _editing(
 
     opened = load(run, progress=progress) if isinstance(run, (str, Path)) else run
     chosen = 0 if label is None else opened.class_of(label)
-    found = open_scorer(scorer, opened.device) if isinstance(scorer, str) else scorer
-    return Editing(opened, found, perceptual(device=opened.device), space=space, label=chosen, progress=progress)
+    device = opened.device
+    if isinstance(scorer, str):
+        scorer = open_scorer(scorer, device, lambda path: load(path, device=str(device)))
+    return Editing(opened, scorer, perceptual(device=device), space=space, label=chosen, progress=progress)
 
 
 def _edited(editing: Editing, wish: Any, method: str, codes: Any, steps: int | None, beta: float | None) -> Edited:

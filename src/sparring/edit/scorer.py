@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -75,8 +75,10 @@ class ClipScorer(Scorer):
             return self._clip.texts(texts)
 
 
-def open_scorer(name: str, device: str | torch.device = "cpu") -> Scorer:
-    """ "clip", "clip:FOLDER", or the directory of a run that matches texts.
+def open_scorer(name: str, device: str | torch.device = "cpu", opening: Callable[[str], Run] | None = None) -> Scorer:
+    """By its name: "clip", "clip:FOLDER", or the directory of a run that matches texts.
+
+    opening: how a run is opened, where exported ones are to be opened too.
 
     Raises `UsageError` for a run that does not, `MachineError` where CLIP or the sentence encoder are not installed.
     """
@@ -89,7 +91,7 @@ def open_scorer(name: str, device: str | torch.device = "cpu") -> Scorer:
                     "without CLIP: sparring train emoji --recipe dualencoder --out runs/words; then --scorer runs/words"
                 )
             raise
-    run = Run(name, device=str(device))
+    run = Run(name, device=str(device)) if opening is None else opening(name)
     return DualScorer(run.game, tuple(run.document["data"]["shape"]), name)
 
 
