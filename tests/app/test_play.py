@@ -1,6 +1,7 @@
 """The page Play: what its script gets is what `sparring sample` makes."""
 
 import io
+import shutil
 
 import numpy as np
 import pytest
@@ -144,3 +145,21 @@ def test_a_few_runs_stay_open(library, monkeypatch):
     assert list(jobs._open.kept) == [str(library / "ring")]
     jobs.powers(str(library / "blobs"))
     assert jobs._open.kept[str(library / "blobs")] is not kept  # the best checkpoint of now
+
+
+def test_the_levels_of_a_run_with_styles_are_mixed(tmp_path, library, near):
+    """On the diagonal of the picture is each sample by itself; a run without styles is refused, and says why."""
+    small = ("base=32", "most=4", "z=4", "w=4", "batch=4")
+    api.train(library.parent / "photos", recipe="stylegan2", size=16, budget="4", out=tmp_path / "styled", set=small)
+    shutil.copytree(library / "blobs", tmp_path / "blobs")
+    three = [{"seed": 5, "number": number} for number in (2, 0, 7)]
+    with client_of(make_desk(tmp_path)) as client:
+        styled, plain = named(client, "styled"), named(client, "blobs")
+        assert client.get(f"/api/play/{styled}").json()["mixes"]
+        sheet = pixels(client.post(f"/api/play/{styled}/mix", json={"coarse": three, "fine": three, "level": 0.5}))
+        each = [pixels(client.post(f"/api/play/{styled}/picture", json={"spots": [spot]})) for spot in three]
+        refused = client.post(f"/api/play/{plain}/mix", json={"coarse": three, "fine": three})
+    assert sheet.shape == (48, 48, 3)
+    for k, own in enumerate(each):
+        np.testing.assert_allclose(sheet[16 * k : 16 * (k + 1), 16 * k : 16 * (k + 1)], own, atol=1)
+    assert refused.status_code == 422 and "coarse and fine" in refused.json()["error"]["why"]

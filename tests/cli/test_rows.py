@@ -505,9 +505,7 @@ def test_row_53_no_home_no_terminal_no_language(photos: Path, tmp_path: Path, fo
 
 def test_row_53_a_pipe_to_head_ends_quietly(trained: Path, tmp_path: Path, forked: Forks) -> None:
     child = subprocess.Popen(
-        forked.words(
-            "-m", "sparring", "train", "ring", "--budget", "640", "--json", "--out", tmp_path / "run", *SMALL
-        ),
+        forked.words("-m", "sparring", "train", "ring", "--budget", "640", "--json", "--out", tmp_path / "run", *SMALL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )

@@ -8,7 +8,16 @@ from sparring.api.comparing import compare, comparison, comparison_lines, play, 
 from sparring.api.drawing import figure_names, figures
 from sparring.api.edit import check_edit, edit, invert, save_edit, save_inversion
 from sparring.api.judging import doctor, evaluate, evaluation_lines, report
-from sparring.api.latents import given_example, powers, sample_sheet, spot_film, spot_picture, translates, uses
+from sparring.api.latents import (
+    given_example,
+    mix_picture,
+    powers,
+    sample_sheet,
+    spot_film,
+    spot_picture,
+    translates,
+    uses,
+)
 from sparring.api.pictures import clean_picture
 from sparring.api.playground import open_playground, playground_about, playground_frame
 from sparring.api.preparing import check, options, pack, refuse_check, save_check
@@ -101,6 +110,7 @@ __all__ = [
     "sample_sheet",
     "spot_picture",
     "spot_film",
+    "mix_picture",
     "translates",
     "given_example",
     "doctor",

@@ -92,6 +92,19 @@ def spot_picture(
     return _png(grid(made, columns=columns, padding=0))
 
 
+def mix_picture(
+    run: Run, coarse: Sequence[tuple[int, int]], fine: Sequence[tuple[int, int]], *, level: float = 0.5,
+    truncation: float = 1.0,
+) -> bytes:  # fmt: skip
+    """A PNG of the coarse levels of some samples with the fine ones of others, in rows of the `fine` ones without space
+    between them. level: up to which share of the layers the coarse sample decides."""
+    from sparring.generate import latents
+    from sparring.generate.grid import grid
+
+    made = latents.mix(run, _spots(run, coarse), _spots(run, fine), level=level, truncation=truncation)
+    return _png(grid(made, columns=len(fine), padding=0))
+
+
 def spot_film(
     run: Run, spots: Sequence[tuple[int, int]], *, frames: int = 60, label: int | None = None, truncation: float = 1.0
 ) -> bytes:

@@ -87,6 +87,13 @@ def picture(path: str, **asked: Any) -> bytes:
     return api.spot_picture(_open.run(path), **asked)
 
 
+def mix(path: str, **asked: Any) -> bytes:
+    """As `api.mix_picture`."""
+    from sparring import api
+
+    return api.mix_picture(_open.run(path), **asked)
+
+
 def film(path: str, **asked: Any) -> bytes:
     """As `api.spot_film`."""
     from sparring import api

@@ -14,13 +14,14 @@ from sparring.app.worker import Workers
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=64)]
+Truncation = Annotated[float, Field(ge=0.05, le=2)]
 
 
 class _Shown(Body):
     """label: the number of a class; None: each of its own.   truncation: 1 is what was learned."""
 
     label: Annotated[int, Field(ge=0, le=2**20)] | None = None
-    truncation: Annotated[float, Field(ge=0.05, le=2)] = 1.0
+    truncation: Truncation = 1.0
 
 
 class _Spot(Body):
@@ -55,11 +56,20 @@ class _Film(_Shown):
     frames: Annotated[int, Field(ge=4, le=120)] = 48
 
 
+class _Mix(Body):
+    """Rows of `coarse` samples, columns of `fine` ones; up to `level` of the layers a row decides."""
+
+    coarse: Corners = (_Spot(),)
+    fine: Corners = (_Spot(number=1),)
+    level: Share = 0.5
+    truncation: Truncation = 1.0
+
+
 def router(desk: Desk, workers: Workers) -> APIRouter:
-    """GET /api/play, GET /api/play/{run}, and by POST /api/play/{run}/ samples, picture, film."""
+    """GET /api/play, GET /api/play/{run}, and by POST /api/play/{run}/ samples, picture, mix, film."""
     made, worker = APIRouter(prefix="/api/play"), workers.named("trained")
 
-    async def png(function: str, run: str, body: _Shown) -> Response:
+    async def png(function: str, run: str, body: Body) -> Response:
         answer = await worker.call(function, path=str(desk.run(run)), **body.model_dump())
         return Response(answer, media_type="image/png")
 
@@ -79,6 +89,10 @@ def router(desk: Desk, workers: Workers) -> APIRouter:
     @made.post("/{run}/picture")
     async def picture(run: Id, body: _Picture) -> Response:
         return await png("picture", run, body)
+
+    @made.post("/{run}/mix")
+    async def mix(run: Id, body: _Mix) -> Response:
+        return await png("mix", run, body)
 
     @made.post("/{run}/film")
     async def film(run: Id, body: _Film) -> Response:

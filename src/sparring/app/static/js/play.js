@@ -157,10 +157,19 @@ const showLattice = latest(async () => {
   }
 });
 
+/** Each of the corners' shapes in each of their colours. */
+const showMixed = latest(async () => {
+  const [of, level] = [run, Number($("level").value)];
+  const blob = await post(`/api/play/${of.id}/mix`, { coarse: corners, fine: corners, level, truncation: truncation() });
+  if (of !== run) return;
+  await put(blob, $("mixed"), $("mixed-file"), file("mixed", Math.round(100 * level)));
+});
+
 function useCorners(three) {
   corners = three;
   mark();
   showPlace();
+  if (able.mixes) showMixed();
   showLattice();
   walk.begin(corners);
 }
@@ -221,6 +230,7 @@ async function open(id) {
   $("chosen").hidden = true;
   $("put").hidden = !able.latents;
   $("walks").hidden = !able.latents;
+  $("mixing").hidden = !able.mixes;
   $("why").textContent = without();
   $("all").hidden = false;
   corners = [0, 1, 2].map((number) => ({ seed: seed(), number }));
@@ -266,6 +276,10 @@ function listen() {
       move(pad.u, pad.v);
     });
   }
+  $("level").addEventListener("input", () => {
+    $("level-now").textContent = `${Math.round(100 * Number($("level").value))} %`;
+    showMixed();
+  });
   $("three").addEventListener("click", () => {
     const other = anew();
     useCorners([0, 1, 2].map((number) => ({ seed: other, number })));
