@@ -100,7 +100,7 @@ def test_z_is_normalised_and_w_truncated() -> None:
     mapping = Mapping(6, 8, 2)
     torch.testing.assert_close(mapping(z), mapping(3 * z))
     w = mapping(z).detach()
-    mapping.remember(w, keep=0.75)
+    mapping.remember(w.mean(0), keep=0.75)
     torch.testing.assert_close(mapping.w_avg, 0.25 * w.mean(0))
     torch.testing.assert_close(mapping.truncated(w, 0.5), 0.5 * (mapping.w_avg + w))
     assert torch.equal(mapping.truncated(w, 0.0), mapping.w_avg.expand(4, 8)) and mapping.truncated(w, 1.0) is w

@@ -46,9 +46,12 @@ def played(name: str, rank: int, size: int) -> dict[str, Tensor]:
         match.step()
     for player, module in match.game.players.items():
         found |= {f"{name}/weights/{player}/{k}": p.detach().clone() for k, p in module.named_parameters()}
+        # of batch normalisation the variance is the mean of each process's, which is another number
+        kept = {k: b for k, b in module.named_buffers() if b.is_floating_point() and "running_" not in k}
+        found |= {f"{name}/weights/{player}/{k}": b.clone() for k, b in kept.items()}
     if name in CODING:  # who chose what, and which codes have begun anew
-        kept = match.game.G.quantiser
-        found |= {f"{name}/weights/{k}": getattr(kept, k).detach().float() for k in ("table", "shares", "unused")}
+        coder = match.game.G.quantiser
+        found |= {f"{name}/weights/{k}": getattr(coder, k).detach().float() for k in ("table", "shares", "unused")}
     # what is no player's: an image pool; what the told game writes down is of its own process
     rest = match.tensors().get("game", {}) if name != "told" else {}
     return found | {f"{name}/weights/game/{k}": tensor.clone() for k, tensor in rest.items()}

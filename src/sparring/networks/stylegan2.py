@@ -93,8 +93,8 @@ class Mapping(nn.Module):
 
     @torch.no_grad()
     def remember(self, w: Tensor, keep: float) -> None:
-        """Move the running mean towards that of w (N, w) by 1 − keep."""
-        self.w_avg.lerp_(w.mean(0).to(self.w_avg), 1 - keep)
+        """Move the running mean towards w (w,), the mean of a batch, by 1 − keep."""
+        self.w_avg.lerp_(w.to(self.w_avg), 1 - keep)
 
 
 class Styled(nn.Module):

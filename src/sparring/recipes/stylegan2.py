@@ -138,6 +138,8 @@ class StyleGAN2(Contest, HasStyles):
     def __init__(self, config: StyleGAN2Config, shape: tuple[int, ...], D: nn.Module, G: Generator) -> None:
         super().__init__(config, shape, D, G)
         self.path = PathLength(config.path_decay)
+        self.told: Tensor  # the sum of w over the samples of a round; 0 between rounds
+        self.register_buffer("told", torch.zeros(config.w), persistent=False)
         target, first = config.ada_target, config.augment.start
         self.ada = Adaptive(target, config.ada_kimg, config.ada_every, p=first) if target > 0 else None
 
@@ -241,16 +243,19 @@ class StyleGAN2(Contest, HasStyles):
     def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:
         super().after(player, batch, shared, now)
         if player == "G":
-            self.G.mapping.remember(shared["w"], self.config.w_keep ** (len(batch) / self.config.batch))
+            self.told += shared["w"].sum(0)
 
     def hear(self, player: str, means: Mapping[str, Tensor], now: Now) -> None:
         if player == "G":
-            self.path.remember(means["length"])
+            self.G.mapping.remember(self.told / self.config.batch, self.config.w_keep)
+            self.told.zero_()
+            if "length" in means:
+                self.path.remember(means["length"])
         elif self.ada is not None:
             self.ada.hear(2 * means["true_positive"] - 1, self.config.batch)  # E[sign s(x)]
 
     def statistics(self, player: str) -> Sequence[Tensor]:
-        return (self.G.mapping.w_avg,) if player == "G" else ()
+        return (self.told,) if player == "G" else ()
 
     # ── what the trained game can do ─────────────────────────────────────────────────────────────────────────────
 

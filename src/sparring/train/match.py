@@ -288,12 +288,17 @@ class Match:
                 for rows, mine in self.game.written(player):
                     self.engine.join_rows(rows, mine)
                 self.engine.add_up(self.game.statistics(player))
-            heard = {term: means[f"{player}/{term}"] for term in self.game.heeds.get(player, ())
-                     if f"{player}/{term}" in means}  # fmt: skip
-            if heard:
-                whole = self.engine.mean(torch.stack(list(heard.values())))
-                self.game.hear(player, dict(zip(heard, whole.unbind(), strict=True)), now)
+            if player in self.game.heeds:
+                self.game.hear(player, self._whole(player, means), now)
         self.optimisers[player].zero_grad()
+
+    def _whole(self, player: str, means: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The means of what the game heeds, where it was said, over all processes."""
+        said = [term for term in self.game.heeds[player] if f"{player}/{term}" in means]
+        if not said:
+            return {}
+        whole = self.engine.mean(torch.stack([means[f"{player}/{term}"] for term in said]))
+        return dict(zip(said, whole.unbind(), strict=True))
 
     # ── members that are retired ─────────────────────────────────────────────────────────────────────────────────
 
