@@ -251,7 +251,7 @@ class StyleGAN2(Contest, HasStyles):
             self.told.zero_()
             if "length" in means:
                 self.path.remember(means["length"])
-        elif self.ada is not None:
+        elif self.ada is not None and "true_positive" in means:
             self.ada.hear(2 * means["true_positive"] - 1, self.config.batch)  # E[sign s(x)]
 
     def statistics(self, player: str) -> Sequence[Tensor]:
