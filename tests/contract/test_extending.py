@@ -65,6 +65,7 @@ def test_every_recipe_is_a_game(name: str) -> None:
              "vqgan": {"factor": 4, "codes": 8, "dimensions": 4, "width": 4, "blocks": 1, "patches": 1, "d_width": 4,
                        "perceptual": 0, "start": 0.1, "codebook": "ema"},
              "svae": {"width": 4, "sphere": 4},
+             "stylegan2": {"z": 4, "w": 4, "mapping": 1, "base": 32, "most": 4, "group": 2},
              "pixelcnn": {"width": 4, "blocks": 1, "mixtures": 2}}  # fmt: skip
     space, coupled = Space(emoji.shape, len(emoji.classes), captions=True), name in COUPLED
     check_game(game_class(name), space, stream_of(emoji, 0, True), coupled=coupled, **small[name])

@@ -138,8 +138,7 @@ class StyleGAN2(Contest, HasStyles):
     def __init__(self, config: StyleGAN2Config, shape: tuple[int, ...], D: nn.Module, G: Generator) -> None:
         super().__init__(config, shape, D, G)
         self.path = PathLength(config.path_decay)
-        self.told: Tensor  # the sum of w over the samples of a round; 0 between rounds
-        self.register_buffer("told", torch.zeros(config.w), persistent=False)
+        self._told: Tensor | None = None  # the sum of w over the samples of a move, until it is heard
         target, first = config.ada_target, config.augment.start
         self.ada = Adaptive(target, config.ada_kimg, config.ada_every, p=first) if target > 0 else None
 
@@ -243,19 +242,21 @@ class StyleGAN2(Contest, HasStyles):
     def after(self, player: str, batch: Batch, shared: Shared, now: Now) -> None:
         super().after(player, batch, shared, now)
         if player == "G":
-            self.told += shared["w"].sum(0)
+            told = shared["w"].float().sum(0)
+            self._told = told if self._told is None else self._told + told
 
     def hear(self, player: str, means: Mapping[str, Tensor], now: Now) -> None:
         if player == "G":
-            self.G.mapping.remember(self.told / self.config.batch, self.config.w_keep)
-            self.told.zero_()
+            assert self._told is not None
+            self.G.mapping.remember(self._told / self.config.batch, self.config.w_keep)
+            self._told = None
             if "length" in means:
                 self.path.remember(means["length"])
         elif self.ada is not None and "true_positive" in means:
             self.ada.hear(2 * means["true_positive"] - 1, self.config.batch)  # E[sign s(x)]
 
     def statistics(self, player: str) -> Sequence[Tensor]:
-        return (self.told,) if player == "G" else ()
+        return (self._told,) if player == "G" and self._told is not None else ()
 
     # ── what the trained game can do ─────────────────────────────────────────────────────────────────────────────
 

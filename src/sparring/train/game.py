@@ -132,9 +132,9 @@ class Game(nn.Module, ABC):
         """What is remembered after a player has moved (image pool, codebook averages); under no_grad."""
 
     def hear(self, player: str, means: Mapping[str, Tensor], now: Now) -> None:
-        """What is remembered of what a player said when it moved: the terms that `heeds` names, where it said them, their
-        means () over all pieces and processes. After `after`, and after `statistics` were added up; under no_grad. Only
-        for players in `heeds`. Default: nothing."""
+        """What is remembered of what a player in `heeds` said when it moved: of the terms named there, if it said them,
+        the means () over all pieces and processes. After `after`, when `statistics` are added up; under no_grad.
+        Default: nothing."""
 
     def written(self, player: str) -> Sequence[tuple[Tensor, Tensor]]:
         """Buffers (P, …) of which each process has written, in `after` this player's move, the rows that belong to its
