@@ -36,13 +36,15 @@ words = {first!r} + sys.argv[1:]
 asked = words[: next((i for i, word in enumerate(words) if word in ("-m", "-c") or word[:1] != "-"), None)]
 if not set(asked) <= {{"-u", "-P"}}:  # isolated, with warnings, …: that is Python's own start
     os.execv({python!r}, [{python!r}, *words])
+numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+ignored = [int(number) for number in numbers if signal.getsignal(number) == signal.SIG_IGN]
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({address!r})
-    said = json.dumps([words, os.getcwd(), dict(os.environ)]).encode()
+    said = json.dumps([words, os.getcwd(), dict(os.environ), ignored]).encode()
     socket.send_fds(server, [len(said).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(said)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
+    for number in numbers:
+        if number not in ignored:
             signal.signal(number, lambda number, frame: server.sendall(bytes([number])))
     code = int(server.recv(8) or b"1")
 if code < 0:
@@ -130,10 +132,11 @@ def nurse(caller: socket.socket) -> None:
     said = b""
     while len(said) < int.from_bytes(head, "big"):
         said += caller.recv(1 << 16)
-    words, folder, environment = json.loads(said)
+    words, folder, environment, ignored = json.loads(said)
     child = os.fork()
     if child == 0:
         caller.close()
+        listen(ignored)
         return become(words, folder, environment, streams)
     for stream in streams:
         os.close(stream)
@@ -148,6 +151,13 @@ def nurse(caller: socket.socket) -> None:
     with suppress(OSError):
         caller.sendall(str(code).encode())
     os._exit(0)
+
+
+def listen(ignored: Sequence[int]) -> None:
+    """Take signals as Python does when it starts, where `ignored` are: the server may have been started with others."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in ignored else usual)
 
 
 def become(words: Sequence[str], folder: str, environment: Mapping[str, str], streams: Sequence[int]) -> None:

@@ -163,7 +163,7 @@ class Live:
 
     def end(self) -> None:
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.terminate()  # SIGINT is ignored where tests run in the background
             try:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:
