@@ -12,7 +12,6 @@ server        start("ROOT", …) → `Live`: `sparring app` as a process of its 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
