@@ -78,6 +78,8 @@ NANO: dict[str, dict[str, Any]] = {
     "vqgan": {"data": "fashion", "size": 8,
               "set": {"factor": 4, "codes": 8, "dimensions": 4, "width": 4, "blocks": 1, "patches": 0, "d_width": 4,
                       "batch": 8, "perceptual": 0, "codebook": "ema", "revive": 3, "start": 0.3}, "rounds": 60},
+    "dualencoder": {"data": "emoji", "size": 16, "set": {"reader": "words", "width": 4, "d": 4, "batch": 8},
+                    "rounds": 60},
     "cyclegan": {
         "data": "emoji",
         "options": {"into": "fashion", "pairs": "unpaired"},
