@@ -48,7 +48,7 @@ def test_both_halves_are_those_of_the_library(folder: Path) -> None:
     with torch.no_grad():
         similar = scorer.similarity(x, texts)
         seen = torch.nn.functional.interpolate(x, (16, 16), mode="bicubic", antialias=True)
-        mean, spread = torch.tensor(clip._MEAN)[:, None, None], torch.tensor(clip._SPREAD)[:, None, None]
+        mean, spread = torch.tensor(clip.MEAN)[:, None, None], torch.tensor(clip.SPREAD)[:, None, None]
         for row, ids in enumerate(([0, 3, 4, 5, 1], [0, 3, 6, 1])):
             told = model(input_ids=torch.tensor([ids]), pixel_values=((seen / 2 + 0.5).clamp(0, 1) - mean) / spread)
             torch.testing.assert_close(similar[:, row], (told.image_embeds @ told.text_embeds.t())[:, 0])

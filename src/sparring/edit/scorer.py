@@ -12,10 +12,9 @@ from torch.nn import functional as F
 
 from sparring.errors import SparringError, UsageError
 from sparring.networks import clip, weights
+from sparring.ops.colour import grey
 from sparring.runs.run import Run
 from sparring.types import MatchesText
-
-_GREY = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601), as Pillow has it
 
 
 class Scorer(ABC):
@@ -51,7 +50,7 @@ class DualScorer(Scorer):
     def images(self, x: Tensor) -> Tensor:
         x = F.interpolate(x.float(), self._shape[1:], mode="bilinear", antialias=True)
         if self._shape[0] == 1:
-            x = (x * x.new_tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
+            x = grey(x)
         elif self._shape[0] == 4:
             x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
         return self._game.embed_images(x)

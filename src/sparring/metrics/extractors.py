@@ -18,9 +18,8 @@ from sparring.errors import UsageError
 from sparring.metrics import features, judges
 from sparring.metrics.features import Extractor, prepare
 from sparring.networks import inception, published, weights
+from sparring.ops.colour import grey
 from sparring.types import Classifies
-
-_GREY = (0.299, 0.587, 0.114)  # how much of red, green and blue a grey value is (ITU-R BT.601), as Pillow has it
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class ClassifierFeatures:
         """(N, C', H', W') uint8 → (N, C, H, W) float in [−1, 1], as in training."""
         x = prepare(images, (self._shape[1], self._shape[2]))
         if self._shape[0] == 1:
-            x = (x * x.new_tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
+            x = grey(x)
         elif self._shape[0] == 4:
             x = torch.cat([x, torch.full_like(x[:, :1], 255.0)], 1)  # prepare() has laid them on white
         return x / 127.5 - 1.0

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from sparring.errors import MachineError
 from sparring.metrics.features import prepare
-from sparring.networks import inception, published
+from sparring.networks import clip, inception, published
 
 # Means and standard deviations of the training data, by channel, in [0, 1]
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+_CLIP = (clip.MEAN, clip.SPREAD)
 _RESIZE = "uint8, bicubic antialiased resize in float, clipped"
 
 

@@ -11,9 +11,8 @@ from torch.nn import functional as F
 from sparring.errors import UsageError
 from sparring.metrics.features import prepare
 from sparring.networks import segmentation, weights
+from sparring.ops.colour import grey
 from sparring.types import Segments
-
-_GREY = (0.299, 0.587, 0.114)  # Rec. 601, as Pillow makes colours grey
 
 
 class Segmenter(ABC):
@@ -61,7 +60,7 @@ class FCN(Segmenter):
         size = max(1, round(height * factor)), max(1, round(width * factor))
         x = prepare(images.to(self.device), size)
         if self.given[0] == 1:
-            x = (x * x.new_tensor(_GREY)[:, None, None]).sum(1, keepdim=True)
+            x = grey(x)
         logits = self._judge.segment(x / 127.5 - 1.0).float()
         if size == (height, width):
             return logits

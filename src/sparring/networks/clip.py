@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from sparring.errors import MachineError
 from sparring.networks import published
 
-_MEAN = (0.48145466, 0.4578275, 0.40821073)  # of red, green and blue in [0, 1], as CLIP was trained with
-_SPREAD = (0.26862954, 0.26130258, 0.27577711)
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of red, green and blue in [0, 1], as CLIP was trained with
+SPREAD = (0.26862954, 0.26130258, 0.27577711)
 _MOST = 77
 """Word pieces that CLIP reads; what follows is cut off."""
 
@@ -37,7 +37,7 @@ class Both:
     def images(self, x: Tensor) -> Tensor:
         """(n, 3, H, W) in [-1, 1] → (n, d) of length 1."""
         x = F.interpolate(x.float(), (self.size, self.size), mode="bicubic", antialias=True).add(1).div(2).clamp(0, 1)
-        x = (x - x.new_tensor(_MEAN)[:, None, None]) / x.new_tensor(_SPREAD)[:, None, None]
+        x = (x - x.new_tensor(MEAN)[:, None, None]) / x.new_tensor(SPREAD)[:, None, None]
         seen = self.network.vision_model(pixel_values=x).pooler_output
         return F.normalize(self.network.visual_projection(seen), dim=1)
 

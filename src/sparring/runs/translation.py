@@ -25,6 +25,7 @@ from sparring.data.sides import ANY
 from sparring.errors import DataError, UsageError
 from sparring.generate.grid import to_picture
 from sparring.generate.translate import Picture, Progress, Translator
+from sparring.ops.colour import GREY
 from sparring.runs.run import Run
 
 _AS_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})
@@ -209,7 +210,7 @@ class Translation:
         if channels == 1 and not self.given.legend:
             image = np.repeat(image, wanted, axis=2)
         elif (channels, wanted) == (3, 1) and image.dtype != np.uint8:
-            image = image @ np.array([[0.299], [0.587], [0.114]], np.float32)
+            image = image @ np.array(GREY, np.float32)[:, None]
         if image.shape[2] != wanted:
             maps = f": a label map, one channel for each of {', '.join(self.given.legend)}" if self.given.legend else ""
             raise UsageError(
