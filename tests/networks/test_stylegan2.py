@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sparring.errors import UsageError
 from sparring.networks.equalised import Linear
-from sparring.networks.stylegan2 import Architecture, Generator, Mapping, channels, mixed, normalised
+from sparring.networks.normalise import even
+from sparring.networks.stylegan2 import Architecture, Generator, Mapping, channels, mixed
 from sparring.networks.stylegan2_critic import Discriminator, with_deviation
 
 EVERY = get_args(Architecture)
@@ -95,7 +96,7 @@ def test_mixing_joins_coarse_and_fine() -> None:
 
 def test_z_is_normalised_and_w_truncated() -> None:
     z = 7 * normal(0, 4, 6)
-    torch.testing.assert_close(normalised(z).square().mean(1), torch.ones(4))
+    torch.testing.assert_close(even(z).square().mean(1), torch.ones(4))
     torch.manual_seed(0)
     mapping = Mapping(6, 8, 2)
     torch.testing.assert_close(mapping(z), mapping(3 * z))

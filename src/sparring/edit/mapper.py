@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from sparring.chance import Dice
 from sparring.edit.wish import Judge
 from sparring.networks import initialise
+from sparring.networks.normalise import even
 from sparring.train.engine import Engine
 from sparring.train.game import Decay, Fraction, Game, Now, Training, seeded, strict
 from sparring.train.loop import Loop, Pace
@@ -44,7 +45,7 @@ class Level(nn.Module):
             initialise.he(layer, initialise.gain_of_leaky_relu(0.2))
 
     def forward(self, u: Tensor) -> Tensor:
-        x = u * (u.square().mean(2, keepdim=True) + 1e-8).rsqrt()
+        x = even(u, 2)
         for layer in self.layers[:-1]:
             x = F.leaky_relu(layer(x), 0.2)
         said: Tensor = self.layers[-1](x)
@@ -172,10 +173,7 @@ def train(
             progress("training a mapper", event.images, total)
     made = played.game
     assert isinstance(made, MapperGame)
-    for name, tensors in played.tensors().items():
-        if name == "M-ema":
-            made.M.load_state_dict(tensors)
-    return restored(made)
+    return restored(made, played.averages.tensors("M") if "M" in played.averages.players else None)
 
 
 def restored(made: MapperGame, tensors: Mapping[str, Tensor] | None = None) -> MapperGame:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from sparring.errors import UsageError
 from sparring.networks import initialise
 from sparring.networks.conditioning import ConditionalBatchNorm, with_planes
+from sparring.networks.normalise import even
 from sparring.types import Layered
 
 Shape = tuple[int, int, int]
@@ -58,7 +59,7 @@ class PixelNorm(nn.Module):
     """x / √(mean over channels of x² + ε), per pixel (Karras et al. 2018, section 4.2). (N, C, H, W) → the same."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(1, keepdim=True) + 1e-8)
+        return even(x)
 
 
 def _norm(name: str, count: int, told: int = 0) -> nn.Module:

@@ -19,6 +19,15 @@ Norm = Literal["affine", "instance", "none"]
 EPSILON = 1e-5
 
 
+def even(x: Tensor, dim: int = 1) -> Tensor:
+    """x / √(mean over `dim` of x² + 1e-8): a mean square of 1 (Karras et al. 2018, section 4.2, over channels).
+
+    >>> even(torch.tensor([[3.0, 4.0]])).square().mean()
+    tensor(1.)
+    """
+    return x * torch.rsqrt(x.square().mean(dim, keepdim=True) + 1e-8)
+
+
 class PerImage(nn.Module):
     """γ (x − μ) / √(σ² + ε) + β, μ and σ² (biased) over the pixels of each image and channel: (N, C, H, W) → the same.
 

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from sparring.errors import UsageError
 from sparring.networks.dcgan import centre_crop, is_channels_last, stages
 from sparring.networks.equalised import GAIN, Convolution, Linear, leaky
+from sparring.networks.normalise import even
 from sparring.ops.modulated import modulated
 from sparring.ops.smooth import double
 
@@ -62,11 +63,6 @@ def base_of(shape: tuple[int, ...], count: int) -> tuple[int, int]:
     return -(-shape[1] // factor), -(-shape[2] // factor)
 
 
-def normalised(z: Tensor) -> Tensor:
-    """(N, z) with a mean square of 1 in each row."""
-    return z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
-
-
 class Mapping(nn.Module):
     """z (N, z) → w (N, w): z normalised, then `count` layers that learn `rate` times as fast as the others.
 
@@ -82,7 +78,7 @@ class Mapping(nn.Module):
         self.register_buffer("w_avg", torch.zeros(w))
 
     def forward(self, z: Tensor) -> Tensor:
-        w = normalised(z) if self.normalise else z
+        w = even(z) if self.normalise else z
         for k in range(self.count):
             w = self.get_submodule(f"fc{k}")(w)
         return w
