@@ -18,6 +18,7 @@ from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.instead import instead_of_samples, why_no_samples
 from sparring.generate.sample import Trained, checked, device_of, draw
+from sparring.networks.stylegan2 import mixed
 from sparring.priors.paths import truncate
 from sparring.types import HasLatents, HasLatentsByClass, HasStyles, Samples, SamplesByClass
 
@@ -180,9 +181,7 @@ def mix(
     first, second = (game.to_w(_drawn(game, spots), truncation=truncation) for spots in (coarse, fine))
     count = first.shape[1]
     cut = min(max(1, round(level * count)), count - 1)
-    w = torch.cat([
-        first[:, None, :cut].expand(-1, len(fine), -1, -1), second[None, :, cut:].expand(len(coarse), -1, -1, -1)
-    ], dim=2).flatten(0, 1)  # fmt: skip
+    w = mixed(first.repeat_interleave(len(fine), 0), second.repeat(len(coarse), 1, 1), cut)
     return torch.cat([game.from_w(some).float().cpu() for some in w.split(at_once)])
 
 
