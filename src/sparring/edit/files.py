@@ -18,7 +18,6 @@ from sparring.generate.sample import refuse_taken
 from sparring.runs.directory import write_atomically
 
 BEFORE, AFTER, STRIP, RECORD = "before.png", "after.png", "strip.png", "edit.json"
-INVERTED = ("given.png", "inverted.png", "strip.png", "edit.json")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sparring.chance import Dice
 from sparring.edit import ramp
 from sparring.edit.coordinates import Coordinates
-from sparring.edit.wish import Distance
+from sparring.edit.wish import Distance, pixels
 from sparring.errors import UsageError
 from sparring.train.adam import Adam
 
@@ -79,7 +79,7 @@ def _moved(coordinates: Coordinates, start: Tensor, move: Tensor) -> Tensor:
 
 def _paid(image: Tensor, target: Tensor, distance: Distance, l2: float) -> tuple[Tensor, Tensor, Tensor]:
     """(n,) each: what is lowered, the distance, the mean squared difference."""
-    far, squared = distance(image, target), (image - target).square().mean((1, 2, 3))
+    far, squared = distance(image, target), pixels(image, target)
     return far + l2 * squared, far, squared
 
 
