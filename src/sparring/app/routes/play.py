@@ -14,14 +14,18 @@ from sparring.app.worker import Workers
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=64)]
-Truncation = Annotated[float, Field(ge=0.05, le=2)]
 
 
-class _Shown(Body):
-    """label: the number of a class; None: each of its own.   truncation: 1 is what was learned."""
+class _Made(Body):
+    """truncation: 1 is what was learned."""
+
+    truncation: Annotated[float, Field(ge=0.05, le=2)] = 1.0
+
+
+class _Shown(_Made):
+    """label: the number of a class; None: each of its own."""
 
     label: Annotated[int, Field(ge=0, le=2**20)] | None = None
-    truncation: Truncation = 1.0
 
 
 class _Spot(Body):
@@ -56,20 +60,19 @@ class _Film(_Shown):
     frames: Annotated[int, Field(ge=4, le=120)] = 48
 
 
-class _Mix(Body):
+class _Mix(_Made):
     """Rows of `coarse` samples, columns of `fine` ones; up to `level` of the layers a row decides."""
 
     coarse: Corners = (_Spot(),)
     fine: Corners = (_Spot(number=1),)
     level: Share = 0.5
-    truncation: Truncation = 1.0
 
 
 def router(desk: Desk, workers: Workers) -> APIRouter:
     """GET /api/play, GET /api/play/{run}, and by POST /api/play/{run}/ samples, picture, mix, film."""
     made, worker = APIRouter(prefix="/api/play"), workers.named("trained")
 
-    async def png(function: str, run: str, body: Body) -> Response:
+    async def png(function: str, run: str, body: _Made) -> Response:
         answer = await worker.call(function, path=str(desk.run(run)), **body.model_dump())
         return Response(answer, media_type="image/png")
 

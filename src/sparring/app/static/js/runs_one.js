@@ -52,7 +52,7 @@ export function oneRun(view, id) {
   async function judge() {
     const now = judgeable(state.story);
     if (now === state.judged || state.judging || state.ended || !state.story.charts.length) return;
-    if (!state.judged) fill(parts.doctor, make("h2", { text: "What the doctor says" }), make("p", { class: "soft", text: "It reads the log …" }));
+    if (!state.judged) fill(parts.doctor, ...waiting("It reads the log …"));
     clearTimeout(state.asked);
     state.judging = true;
     let wait = EVERY;
@@ -68,7 +68,7 @@ export function oneRun(view, id) {
       state.judged = now;
     } catch (error) {
       wait = AGAIN;
-      if (!state.judged) fill(parts.doctor, make("h2", { text: "What the doctor says" }), make("p", { class: "soft", text: `It could not judge this run: ${error.what ?? error.message}. It will be asked again.` }));
+      if (!state.judged) fill(parts.doctor, ...waiting(`It could not judge this run: ${error.what ?? error.message}. It will be asked again.`));
     } finally {
       state.judging = false;
     }
@@ -308,6 +308,9 @@ class Frames {
 
 // ── what is concluded, and what happened ────────────────────────────────────────────────────────────────────────
 
+const doctors = () => make("h2", { text: "What the doctor says" });
+const waiting = (text) => [doctors(), make("p", { class: "soft", text })];
+
 /** The doctor's verdicts in plain words, the most serious first, with what it measured. */
 function verdicts(found, story) {
   const capital = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
@@ -327,7 +330,7 @@ function verdicts(found, story) {
   const table = rows.length ? make("details", {}, make("summary", { text: `In numbers, ${found.looked}` }), make("div", { class: "scroll", tabindex: "0" }, make("table", {}, head, make("tbody", {}, ...rows)))) : null;
   const advice = [["When to stop", found.stop], ["Checkpoint", found.checkpoint]].filter(([, text]) => text && story.state !== "starting");
   return [
-    make("h2", { text: "What the doctor says" }),
+    doctors(),
     make("ul", { class: "plain" }, ...boxes),
     make("dl", { class: "advice small" }, ...advice.flatMap(([name, text]) => [make("dt", { text: name }), make("dd", {}, ...marked(text))])),
     table,
