@@ -5,7 +5,6 @@ python -m benchmarks.truths          (make bench-truths)  fills the table of doc
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.anchors import blurred
-from benchmarks.speed.machine import describe
+from benchmarks.speed.machine import record
 from sparring.data import batch_of, open_data
 from sparring.metrics import features, kernel, paired
 from sparring.networks import lpips
@@ -77,13 +76,7 @@ def main() -> None:
     assert batch.condition is not None
     network, judge = lpips.load(), features.default()
     rows = {name: measured(made, batch.x, network, judge) for name, made in changed(batch.x, batch.condition).items()}
-    record = {
-        "pairs": len(batch),
-        "rows": rows,
-        "command": "python -m benchmarks.truths",
-        "machine": describe(torch.get_num_threads()),
-    }
-    OUT.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    record(OUT, pairs=len(batch), rows=rows, command="python -m benchmarks.truths")
     text = PAGE.read_text("utf-8")
     before, after = text.split(BEGIN)[0], text.split(BEGIN)[1].split(END)[1]
     PAGE.write_text(before + BEGIN + table(rows) + "\n" + END + after, "utf-8")
