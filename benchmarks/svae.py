@@ -4,6 +4,7 @@ a sphere, in 2, 5, 10, 20 and 40 dimensions.
     python -m benchmarks.svae                          (make bench-svae)  trains what is missing, then the table
     python -m benchmarks.svae --cells sphere-2 normal-2 --hours 2         some cells; each goes on where it stopped
     python -m benchmarks.svae --epochs 60 --cells sphere-2                a shorter schedule, named so
+    python -m benchmarks.svae --theirs --cells normal-2                   initialised as the authors' program does it
     python -m benchmarks.svae --device cuda --seeds 0 1 2 3 4 5 6 7 8 9   the ten runs of the paper on a GPU
     python -m benchmarks.svae --table                                     only prints what there is
     python -m benchmarks.svae --measure --cells sphere-2                  measures finished cells anew
@@ -17,7 +18,8 @@ white anew each time they are shown; encoder 784-256-128, decoder 128-256-784, R
 64; the KL's weight rises from 0 to 1 over the first 100 epochs †; training ends when the ELBO of validation images has
 not risen for 50 epochs †, 500 at most; log-likelihood by 500 importance samples on the 10,000 test images.
 
-What is ours: 55,000 images to train on and 5,000 to validate, 3 runs (10 there), He's initialisation.
+What is ours: 55,000 images to train on and 5,000 to validate, 3 runs (10 there), He's initialisation. With --theirs
+it is Glorot's (the default of TensorFlow, that the authors use), and N's posterior has the scale softplus(·).
 Shorter schedules (--epochs) squeeze the warm-up to a fifth and lower the step size to 0 over their second half: so each
 file says which schedule it had, and the table shows it.
 """
@@ -35,14 +37,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmarks.cells import HERE, keep_memory, mean_and_error, spelt
 from benchmarks.speed.machine import describe
 from benchmarks.stacked import mnist
 from sparring.autoencoder import Autoencoder
 from sparring.recipes.svae import SVAE, SVAEConfig
-from sparring.recipes.vae import VAE, VAEConfig
+from sparring.recipes.vae import VAE, Normal, VAEConfig
 from sparring.train import ensemble
 from sparring.train.checkpoint import Store
 from sparring.train.game import seeded
@@ -78,17 +81,41 @@ CELLS = tuple(f"{model}-{d}" for d in DIMENSIONS for model in ("normal", "sphere
 # ── games ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def solo(cell: str, seed: int, hidden: tuple[int, ...] = (256, 128), space: Space = SPACE) -> Autoencoder:
-    """The recipe of a cell.
+class Softplus(VAE):
+    """A Gaussian posterior with the scale softplus(·), in place of exp(·/2)."""
+
+    def posterior(self, heads: Tensor) -> Normal:
+        mu, raw = heads.chunk(2, dim=1)
+        return Normal(mu, 2 * functional.softplus(raw).log())
+
+
+def glorot(game: Autoencoder) -> Autoencoder:
+    """With weights ~ U(±√(6 / (inputs + outputs))) and biases of 0."""
+    for layer in game.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return game
+
+
+def solo(
+    cell: str, seed: int, hidden: tuple[int, ...] = (256, 128), space: Space = SPACE, theirs: bool = False
+) -> Autoencoder:
+    """The recipe of a cell; theirs: initialised, and its posterior said, as in the authors' program.
 
     >>> solo("sphere-2", 0).latents(Quick("cpu", 0).of(4)).shape
     torch.Size([4, 3])
     """
     model, d = cell.split("-")
     shared: dict[str, Any] = {"network": "mlp", "hidden": hidden, "decoder": "bernoulli"}
-    if model == "sphere":
-        return seeded(seed, lambda: SVAE.build(SVAEConfig(sphere=int(d), **shared), space))  # type: ignore[no-any-return]
-    return seeded(seed, lambda: VAE.build(VAEConfig(z=int(d), **shared), space))  # type: ignore[no-any-return]
+    config = SVAEConfig(sphere=int(d), **shared) if model == "sphere" else VAEConfig(z=int(d), **shared)
+    recipe: type[Autoencoder] = SVAE if model == "sphere" else Softplus if theirs else VAE
+
+    def build() -> Autoencoder:
+        game: Autoencoder = recipe.build(config, space)
+        return glorot(game) if theirs else game
+
+    return seeded(seed, build)  # type: ignore[no-any-return]
 
 
 class Quick:
@@ -167,14 +194,16 @@ class Schedule:
 class Training:
     """One cell: the ensemble of its seeds, and of each seed the weights with the best ELBO of validation images."""
 
-    def __init__(self, cell: str, seeds: tuple[int, ...], schedule: Schedule, device: str) -> None:
-        self.cell, self.seeds, self.schedule, self.device = cell, seeds, schedule, device
-        suffix = "" if schedule.published else f"-epochs{schedule.epochs}"
+    def __init__(
+        self, cell: str, seeds: tuple[int, ...], schedule: Schedule, device: str, theirs: bool = False
+    ) -> None:
+        self.cell, self.seeds, self.schedule, self.device, self.theirs = cell, seeds, schedule, device, theirs
+        suffix = ("-theirs" if theirs else "") + ("" if schedule.published else f"-epochs{schedule.epochs}")
         self.name = f"{cell}{suffix}-seeds{'-'.join(map(str, seeds))}"
         images = mnist("train")[0].reshape(-1, 784)
         self.digits, held = Digits(images[:TRAIN]), Digits(images[TRAIN:])
         self.held = as_images(held.take(np.arange(len(held)), chance(99)), device)
-        games = [solo(cell, seed) for seed in seeds]
+        games = [solo(cell, seed, theirs=theirs) for seed in seeds]
         self.stacked = len(games) > 1  # one alone needs no seed axis, and is faster without
         self.game = (ensemble.together(games) if self.stacked else games[0]).to(device)
         self.parameters = dict(self.game.named_parameters())
@@ -264,7 +293,7 @@ class Training:
 
     def member(self, index: int) -> Autoencoder:
         """The game of one seed, with the weights that were best."""
-        game = solo(self.cell, self.seeds[index]).to(self.device)
+        game = solo(self.cell, self.seeds[index], theirs=self.theirs).to(self.device)
         game.load_state_dict({name.replace(".body.", "."): self.of(t, index) for name, t in self.best.items()})
         return game.requires_grad_(False).eval()
 
@@ -276,7 +305,7 @@ def log_p(game: Autoencoder, x: Tensor, z: Tensor) -> Tensor:
     """`game.log_p` of black and white x, (n,), in half the time: Σ t s − log(1 + e^s), t ∈ {0, 1}, s what is said."""
     said = game.say(z)[0].flatten(1)
     white = (x.flatten(1) + 1) / 2
-    return (white * said - torch.nn.functional.softplus(said)).sum(1)
+    return (white * said - functional.softplus(said)).sum(1)
 
 
 def log_weights(game: Autoencoder, x: Tensor, samples: int, dice: Quick) -> Tensor:
@@ -333,12 +362,13 @@ def keep(training: Training, runs: list[dict[str, float]], samples: int, count: 
     record = training.record
     found = {
         "cell": training.cell, "name": training.name, "finished": bool(runs), "seeds": list(training.seeds),
-        "epochs": record["epoch"], "of": training.schedule.epochs, "best_epoch": record["best_epoch"],
+        "epochs": record["epoch"], "of": training.schedule.epochs, "theirs": training.theirs,
+        "best_epoch": record["best_epoch"],
         "protocol": "published" if training.schedule.published else "shorter: step lowered to 0 over the second half",
         "samples": samples, "test_images": count, "runs": runs,
         "cpu_seconds": round(record["cpu"]), "seconds_per_epoch": round(record["cpu"] / max(1, record["epoch"]), 2),
-        "command": f"python -m benchmarks.svae --cells {training.cell} --epochs {training.schedule.epochs} "
-        f"--seeds {' '.join(map(str, training.seeds))} --test-images {count}",
+        "command": f"python -m benchmarks.svae{' --theirs' * training.theirs} --cells {training.cell} "
+        f"--epochs {training.schedule.epochs} --seeds {' '.join(map(str, training.seeds))} --test-images {count}",
         "device": training.device, "machine": describe(torch.get_num_threads()), "curve": record["curve"],
     }  # fmt: skip
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -374,21 +404,21 @@ def measure(training: Training, samples: int, count: int) -> None:
 # ── the table ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def results(folder: Path = RESULTS) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    """(cell, epochs at most) → its files, those of other seeds side by side; the published schedule has 500."""
-    found: dict[tuple[str, int], list[dict[str, Any]]] = {}
+def results(folder: Path = RESULTS) -> dict[tuple[str, int, bool], list[dict[str, Any]]]:
+    """(cell, epochs at most, whether as the authors initialise) → its files, those of other seeds side by side."""
+    found: dict[tuple[str, int, bool], list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*.json")):
         one = json.loads(path.read_text())
-        found.setdefault((one["cell"], one["of"]), []).append(one)
+        found.setdefault((one["cell"], one["of"], one.get("theirs", False)), []).append(one)
     return found
 
 
-def row(cell: str, epochs: int, files: list[dict[str, Any]]) -> str:
+def row(cell: str, epochs: int, theirs: bool, files: list[dict[str, Any]]) -> str:
     runs = [run for one in files for run in one["runs"]]
     paper = PUBLISHED[cell]
     published = f"{paper[0]:.2f} ± {paper[1]:.2f}", f"{paper[2]:.2f}", f"{paper[3]:.2f}", f"{paper[4]:.2f}"
     model, d = cell.split("-")
-    head = f"| {d} | {'S' if model == 'sphere' else 'N'} | {epochs} | {len(runs)} |"
+    head = f"| {d} | {'S' if model == 'sphere' else 'N'} | {epochs}{', theirs' * theirs} | {len(runs)} |"
     if not runs:
         done = max(one["epochs"] for one in files)
         return f"{head} after {done} epochs: not finished | | | | | {published[0]} | |"
@@ -409,16 +439,16 @@ def table(folder: Path = RESULTS) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     found = results(folder)
-    order = sorted(found, key=lambda key: (CELLS.index(key[0]), key[1]))
-    lines += [row(cell, epochs, found[cell, epochs]) for cell, epochs in order]
+    order = sorted(found, key=lambda key: (CELLS.index(key[0]), *key[1:]))
+    lines += [row(*key, found[key]) for key in order]
     lines += ["", "| d | epochs | S − N | by ten samples | paper |", "|---|---|---|---|---|"]
     for d in DIMENSIONS:
-        for epochs in sorted({epochs for _, epochs in found}):
-            both = [found.get((f"{model}-{d}", epochs), []) for model in ("sphere", "normal")]
+        for epochs, theirs in sorted({key[1:] for key in found}):
+            both = [found.get((f"{model}-{d}", epochs, theirs), []) for model in ("sphere", "normal")]
             ours = [_difference(*both, name) for name in ("log_likelihood", "log_likelihood_of_ten")]
             if ours[0]:
                 paper = PUBLISHED[f"sphere-{d}"][0] - PUBLISHED[f"normal-{d}"][0]
-                lines.append(f"| {d} | {epochs} | {ours[0]} | {ours[1]} | {paper:+.2f} |")
+                lines.append(f"| {d} | {epochs}{', theirs' * theirs} | {ours[0]} | {ours[1]} | {paper:+.2f} |")
     return "\n".join(lines)
 
 
@@ -442,6 +472,7 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=2.0, help="of one cell in this call")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="importance samples")
     parser.add_argument("--test-images", type=int, default=10_000, help="with importance samples (see `measured`)")
+    parser.add_argument("--theirs", action="store_true", help="initialised as in the authors' program")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true")
@@ -452,7 +483,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     keep_memory()
     for cell in () if options.table or options.pictures else options.cells:
-        training = Training(cell, tuple(options.seeds), Schedule(options.epochs), options.device)
+        training = Training(cell, tuple(options.seeds), Schedule(options.epochs), options.device, options.theirs)
         path = RESULTS / f"{training.name}.json"
         if options.measure:
             measure(training, options.samples, options.test_images)
