@@ -24,8 +24,9 @@ from benchmarks.cells import HERE
 from benchmarks.speed.machine import describe, timed
 from sparring import api
 from sparring.chance import Dice
+from sparring.networks.exact import exact
 from sparring.networks.pixelcnn import PixelCNN
-from sparring.networks.pixelcnn_sampling import exact, sample, sample_naively
+from sparring.networks.pixelcnn_sampling import sample, sample_naively
 from sparring.recipes.pixelcnn import PixelCNN as Game
 from sparring.runs.recipe import load
 from sparring.train.game import seeded

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from sparring.chance import Dice
 from sparring.losses.logistic_mixture import Bernoulli, LogisticMixture
+from sparring.networks.exact import exact
 from sparring.networks.pixelcnn import FIRST, PixelCNN
-from sparring.networks.pixelcnn_sampling import exact, sample, sample_naively
+from sparring.networks.pixelcnn_sampling import sample, sample_naively
 from sparring.train.game import seeded
 
 

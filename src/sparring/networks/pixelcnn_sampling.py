@@ -10,7 +10,6 @@ that in float32 the rounding of another batch size would now and then change a p
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from typing import cast
 
@@ -22,12 +21,6 @@ from sparring.networks.pixelcnn import FIRST, Block, PixelCNN
 
 Draw = Callable[[Tensor, int, int], Tensor]
 """(n, P) what is said of the pixel, its row and column → (n, C) its values."""
-
-
-def exact(net: PixelCNN) -> PixelCNN:
-    """A copy in float64, in float32 on a device that has nothing wider."""
-    wide = torch.float32 if next(net.parameters()).device.type == "mps" else torch.float64
-    return copy.deepcopy(net).to(wide).to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload, no-any-return]
 
 
 @torch.no_grad()

@@ -17,7 +17,8 @@ from sparring.errors import UsageError
 from sparring.losses.logistic_mixture import Bernoulli, LogisticMixture, Pixel
 from sparring.networks import pixelcnn
 from sparring.networks.conditioning import one_hot
-from sparring.networks.pixelcnn_sampling import exact, sample
+from sparring.networks.exact import exact
+from sparring.networks.pixelcnn_sampling import sample
 from sparring.priors import categorical
 from sparring.train.game import Decay, Fraction, Game, Now, Training, strict
 from sparring.train.schedule import Ramp
