@@ -52,6 +52,8 @@ class Space:
     condition: (C', H, W) of the image that is given with each sample (image to image), or None.
     paired:    whether the two belong together; else they are drawn independently of each other.
     legend, condition_legend: where that image is a label map, what each of its channels (one-hot) stands for.
+    texts:     some captions of the training data, all different: what a game that is told texts is asked for where
+               nobody asks for one (`SamplesByText`).
     """
 
     shape: tuple[int, ...]
@@ -61,6 +63,7 @@ class Space:
     paired: bool = True
     legend: tuple[str, ...] = ()
     condition_legend: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -370,6 +373,38 @@ class SamplesByClass(Samples):
         """As of `Samples`. label: (n,) int64 class of each sample; None: sample k is of class k mod classes
         (`priors.categorical.in_turn`), so that each has its share, a picture can show one class per row, and a sample
         does not depend on how many are drawn with it."""
+
+
+class SamplesByText(Samples):
+    """A game that makes new samples of a text that is asked for. It remembers what its encoder made of a few captions
+    of the training data (`Space.texts`), so that without a text it samples where the encoder is not installed."""
+
+    @property
+    @abstractmethod
+    def remembered(self) -> int:
+        """How many captions that is, at least 1."""
+
+    @abstractmethod
+    def sample(self, dice: Dice, *, truncation: float = 1.0, text: Sequence[str] | None = None) -> Tensor:
+        """As of `Samples`. text: of each sample; None: sample k is of the caption k mod `remembered`, so that it does
+        not depend on how many are drawn with it."""
+
+
+def pictured(game: object, count: int, piece: int = 64) -> list[range]:
+    """The numbers of the samples that a picture of `count` shows, at most `piece` in a range: 0 … count − 1; of a game
+    that is told texts, as many of each of its first captions as fill rows (`TEXT_ROWS`), row after row in turn.
+
+    >>> pictured(object(), 100)
+    [range(0, 64), range(64, 100)]
+    """
+    if not isinstance(game, SamplesByText):
+        return [range(start, min(start + piece, count)) for start in range(0, count, piece)]
+    rows, every = min(TEXT_ROWS, game.remembered), game.remembered
+    return [range(k * every, k * every + min(rows, count - k * rows)) for k in range(-(-count // rows))]
+
+
+TEXT_ROWS = 8
+"""Captions that a picture of samples shows, a row for each."""
 
 
 class Translates(ABC):

@@ -57,28 +57,32 @@ def info(path: str | Path) -> dict[str, Any]:
 
 def save_samples(
     run: Run | str | Path, out: str | Path, *, n: int = 64, seed: int = 0, truncation: float = 1.0, grid: bool = False,
-    label: str | int | None = None,
+    label: str | int | None = None, text: str | None = None,
 ) -> list[Path]:  # fmt: skip
     """n samples of a run (opened, or its directory) as files in `out`, or one picture ``out/grid.png``; the paths.
 
     label: only of this class of the run, by its name or number. Without it a picture of a conditional run has a row for
     each class, where there are at most 16, and file k is of class k mod classes.
+    text: what all of them shall show, of a run that is told texts. Without it a picture has a row for each of the first
+    captions that the run remembers (`Run.texts`), and file k is of caption k mod so many.
     Files of an earlier call are replaced in the directory of the run; elsewhere nothing is, and `UsageError` names it.
     """
     from sparring.generate import sample
     from sparring.generate.grid import picture
 
     run = _opened(run)
+    asked = sample.wording(run, text, label)
     chosen = None if label is None else run.class_of(label)
     sample.checked(n, seed, truncation)
     out = Path(out)
     points = run.document["data"]["kind"] == "points"
     sample.refuse_taken([out / "grid.png"] if grid else sample.files(out, n, points=points), run.home)
-    samples = sample.draw(run, n, seed=seed, truncation=truncation, label=chosen)
+    one = chosen is not None or asked is not None
+    samples = sample.draw(run, n, seed=seed, truncation=truncation, label=chosen, text=asked, rows=grid and not one)
     if not grid:
         return sample.save(samples, out)
     out.mkdir(parents=True, exist_ok=True)
-    rows = sample.rows_of(run.game, len(run.classes)) if chosen is None else None
+    rows = None if one else sample.rows_of(run.game, len(run.classes))
     picture(samples, rows=rows).save(out / "grid.png")
     return [out / "grid.png"]
 

@@ -27,6 +27,8 @@ class Sample(Command):
     """below 1: safer, less varied samples; 1 is what was learned"""
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
     """only of this class, by its name or number; `sparring info RUN` lists the classes"""
+    text: Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: captions in turn)")] = None
+    """what they shall show, for example "a red apple", of a run that was trained on captions"""
     which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
     """the checkpoint: best by what was measured (else the newest), last, or the images that it has seen"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: RUN/generated)")] = None
@@ -42,9 +44,23 @@ class Sample(Command):
         out = self.out if self.out is not None else run.home / "generated"
         if self.out is None and self.label is not None:
             name = run.classes[run.class_of(self.label)]  # by its name, however it was asked for
-            out /= re.sub(r"[^\w-]+", "_", name) or "_"  # each class in a folder of its own
+            out /= _folder(name)  # each class in a folder of its own
+        if self.out is None and self.text is not None:
+            out /= _folder(self.text)
         paths = api.save_samples(
-            run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid, label=self.label
-        )
+            run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid, label=self.label,
+            text=self.text,
+        )  # fmt: skip
+        if run.texts and self.text is None and self.grid:
+            talk.say(f"row by row: {', '.join(run.texts[:8])}")
         talk.data("\n".join(str(path) for path in paths))
         return 0
+
+
+def _folder(name: str) -> str:
+    """What a folder of samples is called.
+
+    >>> _folder("a red apple!")
+    'a_red_apple_'
+    """
+    return re.sub(r"[^\w-]+", "_", name)[:80] or "_"

@@ -111,6 +111,7 @@ def _summary(said: Mapping[str, Any]) -> str:
         does = f"Makes points of {space['shape'][0]} numbers"
     else:
         asked = f", each of one of {space['classes']} classes that is asked for" if "sample by class" in can else ""
+        asked = ", each of a text that is asked for" if "sample by text" in can else asked
         does = f"Makes images of {_size(space['shape'])}{asked}"
     ours = "[sparring](https://pypi.org/project/sparring/)"
     return f"{does}. Trained with {ours} on `{name}`, recipe `{said['recipe']}`."
@@ -131,6 +132,7 @@ def _use(said: Mapping[str, Any], place: str) -> str:
     shape = ", ".join(map(str, said["space"]["shape"]))
     calls = {
         "sample": f"images = model.sample(4, seed=0)  # float tensor (4, {shape}){'' if points else ' in [0, 1]'}",
+        "sample by text": 'images = model.sample(4, text="a red apple")  # what a text says',
         "translate": 'image = model.translate("photo.jpg")  # or a PIL picture, an array, a tensor',
         "tokens": f"tokens = model.game.encode(images)  # (n, {shape}) in [-1, 1] → (n, h, w) int64; game.decode: back",
         "classify": f"logits = model.game.classify(images)  # (n, {shape}) in [-1, 1] → (n, classes)",
@@ -274,8 +276,9 @@ def draw(run: Run, *, inputs: bool = False) -> tuple[Image.Image | None, str]:
         return None, ""
     rows = sample.rows_of(game, len(run.classes))
     n = sample.shown(rows) if run.document["data"]["kind"] == "images" else 2000
-    shown = f"{n:,} samples of seed 0, as they came" + (", a row for each class" if rows else "")
-    return picture(sample.draw(run, n, seed=0), rows=rows), f"{shown}."
+    each = "of some captions of the data" if run.texts else "class"
+    shown = f"{n:,} samples of seed 0, as they came" + (f", a row for each {each}" if rows else "")
+    return picture(sample.draw(run, n, seed=0, rows=True), rows=rows), f"{shown}."
 
 
 def _translations(run: Run, game: Translates, inputs: bool) -> tuple[Image.Image | None, str]:

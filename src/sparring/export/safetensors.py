@@ -26,15 +26,16 @@ from sparring.types import (
     MatchesText,
     Samples,
     SamplesByClass,
+    SamplesByText,
     Segments,
     Translates,
     TranslatesBack,
 )
 
 CAN: dict[str, type] = {
-    "sample": Samples, "sample by class": SamplesByClass, "interpolate": HasLatents, "translate": Translates,
-    "translate back": TranslatesBack, "classify": Classifies, "segment": Segments, "tokens": HasTokens,
-    "match texts": MatchesText,
+    "sample": Samples, "sample by class": SamplesByClass, "sample by text": SamplesByText, "interpolate": HasLatents,
+    "translate": Translates, "translate back": TranslatesBack, "classify": Classifies, "segment": Segments,
+    "tokens": HasTokens, "match texts": MatchesText,
 }  # fmt: skip
 """What a trained game can do, and the interface that says so."""
 _PLACES = ("source", "into", "palette")

@@ -15,7 +15,7 @@ from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.grid import to_bytes, to_picture
 from sparring.generate.instead import instead_of_samples, why_no_samples
-from sparring.types import Samples, SamplesByClass
+from sparring.types import TEXT_ROWS, Samples, SamplesByClass, SamplesByText, pictured
 
 MOST = 1_000_000
 """Samples that one call makes at most."""
@@ -84,14 +84,43 @@ def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
     )
 
 
+def wording(run: Trained, text: str | None, label: object = None) -> str | None:
+    """The text that is asked for, its spaces in order; None where none is.
+
+    `UsageError` where it says nothing, where a class is asked for too, or where the game of the run is told no texts.
+    """
+    if text is None:
+        return None
+    if not isinstance(run.game, SamplesByText):
+        name = type(run.game).__name__
+        raise UsageError(
+            "SAMPLE-TEXT", "this run was not told texts, so it cannot be asked for one", where=text,
+            why=f"the game ({name}) does not use captions",
+            fix="leave --text out; or train --recipe text2image on images with captions (docs/text.md)",
+        )  # fmt: skip
+    if label is not None:
+        raise UsageError(
+            "SAMPLE-TEXT", "samples are asked for by a class or by a text, not by both", where=f"{label}, {text}",
+            fix="leave one of them out",
+        )  # fmt: skip
+    if not text.split():
+        raise UsageError(
+            "SAMPLE-TEXT", "the text says nothing", where=repr(text), fix='for example --text "a red apple"'
+        )
+    return " ".join(text.split())
+
+
 def rows_of(game: object, classes: int) -> int | None:
-    """Rows of a picture of samples of all classes: one for each, if the game (or its type) is told 2 to 16."""
+    """Rows of a picture of samples of all classes: one for each, if the game (or its type) is told 2 to 16. Of a game
+    that is told texts, one for each of its first captions (`types.pictured`)."""
+    if isinstance(game, SamplesByText):
+        return min(TEXT_ROWS, game.remembered)
     kind = game if isinstance(game, type) else type(game)
     return classes if issubclass(kind, SamplesByClass) and 2 <= classes <= 16 else None
 
 
 def shown(rows: int | None) -> int:
-    """How many images a picture shows: 64 or, with a row for each class, whole columns of 8 to 16 of each.
+    """How many images a picture shows: 64 or, with a row for each class or text, whole columns of 8 to 16 of each.
 
     >>> shown(None), shown(10), shown(2)
     (64, 80, 32)
@@ -101,13 +130,14 @@ def shown(rows: int | None) -> int:
 
 @torch.no_grad()
 def draw(
-    run: Trained, n: int, *, seed: int = 0, truncation: float = 1.0, label: int | None = None, first: int = 0,
-    at_once: int = 64,
+    run: Trained, n: int, *, seed: int = 0, truncation: float = 1.0, label: int | None = None, text: str | None = None,
+    first: int = 0, at_once: int = 64, rows: bool = False,
 ) -> Tensor:  # fmt: skip
     """Samples number first … first + n − 1 of `seed`: images (n, C, H, W) in [-1, 1], or points (n, D), on the CPU.
 
     label: number of the one class to draw from (the game must be `SamplesByClass`); None: of all, sample k of class
-    k mod classes.
+    k mod classes.   text: of all of them (the game must be `SamplesByText`); None: captions of the training data in
+    turn.   rows: instead the n samples that a picture of all shows (`types.pictured`).
     Sample k is the same whatever `n`, `first` and `at_once` are: its latent exactly, its pixels within one 8-bit level.
     """
     checked(n, seed, truncation)
@@ -119,9 +149,13 @@ def draw(
         )  # fmt: skip
     device = device_of(game)
     parts = []
-    for start in range(first, first + n, at_once):
-        dice = Dice(seed, "sample", range(start, min(start + at_once, first + n)), device=device)
-        if label is None:
+    whole = [range(start, min(start + at_once, first + n)) for start in range(first, first + n, at_once)]
+    for numbers in pictured(game, n, at_once) if rows else whole:
+        dice = Dice(seed, "sample", numbers, device=device)
+        if text is not None:
+            assert isinstance(game, SamplesByText)
+            samples = game.sample(dice, truncation=truncation, text=[text] * len(dice))
+        elif label is None:
             samples = game.sample(dice, truncation=truncation)
         else:
             assert isinstance(game, SamplesByClass)

@@ -12,15 +12,16 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparring.networks import minilm
+from sparring.networks import clip, minilm
+from sparring.types import Dice
 
-Reader = Literal["minilm", "words"]
+Reader = Literal["minilm", "words", "clip"]
 """Encoders by name."""
 _MOST = 200_000  # texts that are remembered: 300 MB
 
@@ -94,14 +95,77 @@ def _direction(word: str, dimensions: int) -> Tensor:
     return torch.tensor([1.0 if byte >> k & 1 else -1.0 for byte in bits for k in range(8)])
 
 
+class Clip(TextEncoder):
+    """The text half of CLIP (`networks.clip`), which has seen pictures of what texts say. Raises what `clip.load`
+    raises."""
+
+    name, dimensions = "clip", 768
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = clip.load()
+        self.identity = f"clip {self.network.sha256[:8]}"
+
+    @torch.no_grad()
+    def read(self, text: str) -> Tensor:
+        return self.network.texts([text])[0].float().cpu()
+
+
+_MAKES: dict[str, type[TextEncoder]] = {"minilm": Sentences, "words": Words, "clip": Clip}
+
+
 @cache
 def load(name: Reader = "minilm") -> TextEncoder:
-    """The encoder of that name; the same one for all that ask. Raises `MachineError`, TEXT-ABSENT, where its weights
-    are not installed.
+    """The encoder of that name; the same one for all that ask. Raises `MachineError`, TEXT-ABSENT or FEATURES-ABSENT,
+    where its weights are not installed.
 
     >>> load("words").dimensions
     128
     """
-    makes: dict[str, Any] = {"minilm": Sentences, "words": Words}
-    found: TextEncoder = makes[name]()
-    return found
+    return _MAKES[name]()
+
+
+def dimensions(name: Reader) -> int:
+    """How many numbers the encoder of that name makes of a text; its weights are not needed.
+
+    >>> dimensions("minilm")
+    384
+    """
+    return _MAKES[name].dimensions
+
+
+class Remembered(nn.Module):
+    """An encoder, and what it made of some texts: a buffer of the game that has this module, so that it is saved,
+    loaded and exported, and samples of these texts need no encoder. Without any text it is the empty one, whose numbers
+    are 0.
+
+    known: (texts, dimensions), 0 until `learn`.
+
+    >>> from sparring.chance import Dice
+    >>> read = Remembered("words", ["a cat", "a dog"])
+    >>> read.learn()
+    >>> bool((read.in_turn(Dice(0, "sample", range(1, 4))) == read(["a dog", "a cat", "a dog"])).all())
+    True
+    """
+
+    def __init__(self, name: Reader, texts: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.name, self.texts = name, tuple(texts) or ("",)
+        self.known: Tensor
+        self.register_buffer("known", torch.zeros(len(self.texts), dimensions(name)))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @torch.no_grad()
+    def learn(self) -> None:
+        """Read the texts: where a game begins (`Game.begin`)."""
+        self.known.copy_(load(self.name)(self.texts))
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """n texts → (n, dimensions), by the encoder, in the place and precision of the buffer."""
+        return load(self.name)(texts).to(self.known)
+
+    def in_turn(self, dice: Dice) -> Tensor:
+        """(n, dimensions): sample k is of text k mod their number."""
+        return self.known[[k % len(self.texts) for k in dice.samples]]

@@ -25,8 +25,8 @@ class DualEncoderGameConfig(Training):
     """Settings of `DualEncoderGame`. Defaults: a few minutes on the built-in emoji (docs/editing.md)."""
 
     reader: text.Reader = "minilm"
-    """What reads the texts: the sentence encoder all-MiniLM-L6-v2, or "words", which needs no weights and knows no
-    synonyms."""
+    """What reads the texts: the sentence encoder all-MiniLM-L6-v2; "clip", the text half of CLIP; or "words",
+    which needs no weights and knows no synonyms."""
     d: Positive = 64
     """Dimensions of the space that images and texts share."""
     width: Annotated[int, Field(ge=1, le=2**12)] = 32
@@ -68,7 +68,7 @@ class DualEncoderGame(Game, MatchesText):
 
     @classmethod
     def build(cls, config: DualEncoderGameConfig, space: Space) -> DualEncoderGame:
-        return cls(config, DualEncoder(space.shape, text.load(config.reader).dimensions, config.d, config.width))
+        return cls(config, DualEncoder(space.shape, text.dimensions(config.reader), config.d, config.width))
 
     @property
     def players(self) -> dict[str, torch.nn.Module]:

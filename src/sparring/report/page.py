@@ -14,7 +14,7 @@ from sparring.report.curves import Axes, Panel, Values, chart, short, ticks
 from sparring.report.facts import Facts, Told, read
 from sparring.report.html import asset, document, flat, head, listed, picture, replaced, rows, section, table
 from sparring.report.text import escape as _e
-from sparring.types import Classifies, HasLatents, MatchesText, Samples, Segments
+from sparring.types import TEXT_ROWS, Classifies, HasLatents, MatchesText, Samples, Segments
 
 MOST_FRAMES = 40
 """Sample grids on the page; of more, evenly chosen ones with the first and the last."""
@@ -193,11 +193,14 @@ def _game(facts: Facts) -> str:
 
 
 def _row_by_row(facts: Facts) -> str:
-    """Which class each row of a grid shows, where a game of the package is told classes."""
+    """Which class, or caption, each row of a grid shows, where a game of the package is told any."""
     data, kind = facts.recipe.get("data"), translating.kind(facts)
     names = data.get("classes") if isinstance(data, dict) else None
     config = facts.recipe.get("config")
     alike = isinstance(config, dict) and config.get("conditioning") == "none"  # could be told classes, and is not
+    texts = data.get("texts") if isinstance(data, dict) else None
+    if isinstance(texts, list) and texts:
+        return f" Row by row: {', '.join(map(str, texts[:TEXT_ROWS]))}."
     if not isinstance(names, list) or kind is None or alike:
         return ""
     from sparring.generate.sample import rows_of

@@ -173,9 +173,10 @@ _SAID: dict[tuple[str, ...], tuple[type, ...]] = {
     ("data", "background"): (list,), ("data", "held_out"): _NUMBER, ("data", "fingerprint"): (str,),
     ("run", "seed"): (int,), ("run", "images"): (int,), ("run", "horizon"): (int,), ("run", "device"): (str,),
     ("run", "threads"): (int,), ("run", "processes"): (int,), ("data", "classes"): (list,),
+    ("data", "texts"): (list,),
 }  # fmt: skip
 """What a run's recipe.yaml must say for the run to be used."""
-_MAYBE = (("data", "classes"),)
+_MAYBE = (("data", "classes"), ("data", "texts"))
 _RANGES = {"seed": (0, 2**63 - 1), "images": (1, 2**62), "horizon": (1, 2**62), "threads": (1, MOST_THREADS),
            "processes": (1, 2**20)}  # fmt: skip
 

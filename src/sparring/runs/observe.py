@@ -38,6 +38,7 @@ from sparring.types import (
     MatchesText,
     Samples,
     SamplesByClass,
+    SamplesByText,
     Segments,
     Translates,
     of_exhibits,
@@ -185,12 +186,14 @@ class Observer:
     def _made(self, match: Match) -> Sight:
         """Samples of the seed of the run. Classes are drawn as the data has them, so that both are of one law."""
         game, made = match.game, []
-        labels = self._asked(game)
+        labels, texts = self._asked(game), self._said(game)
         with resting(match.game):
             for i in range(0, self.samples, PIECE):
                 dice = self._dice(match, "sample", range(i, min(i + PIECE, self.samples)))
                 if isinstance(game, SamplesByClass) and labels is not None:
                     made.append(game.sample(dice, label=labels[i : i + PIECE].to(match.engine.device)).float())
+                elif isinstance(game, SamplesByText) and texts is not None:
+                    made.append(game.sample(dice, text=texts[i : i + PIECE]).float())
                 elif isinstance(game, Samples):
                     made.append(game.sample(dice).float())
         if self.dataset.kind == "points":
@@ -218,6 +221,14 @@ class Observer:
             return None
         rows = permutation(self.seed, "probe/classes", 0, len(self.dataset.labels))
         return torch.from_numpy(self.dataset.labels[np.resize(rows, self.samples)])
+
+    def _said(self, game: object) -> list[str] | None:
+        """The text that each sample is asked for, if the game can be asked: those of training samples."""
+        captions = self.dataset.captions
+        if not isinstance(game, SamplesByText) or captions is None:
+            return None
+        rows = np.resize(permutation(self.seed, "probe/classes", 0, len(captions)), self.samples)
+        return [next(iter(captions[row]), "") for row in rows.tolist()]
 
     @torch.no_grad()
     def _logits(self, match: Match, game: Criticises) -> Logits | None:

@@ -25,13 +25,14 @@ from sparring.runs.drawing import PICTURES, seconds_of_picture
 from sparring.runs.observe import most_seen
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
 from sparring.runs.recipe import Recipe
+from sparring.runs.texts import chosen
 from sparring.runs.transfer import Origin
 from sparring.runs.watch import SAMPLES, distance_of
 from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
-from sparring.types import HasLikelihood, Samples, SamplesByClass, Space
+from sparring.types import HasLikelihood, Samples, SamplesByClass, SamplesByText, Space
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _OVERHEAD = 0.97  # share of the time that is left for training once checkpoints and sample grids are written
@@ -76,6 +77,7 @@ class Plan:
     taken: tuple[str, ...] = ()  # from it, in plain words
     probes: Probes | None = None  # when it will be looked at, if it can afford that
     picture: float = 0.0  # seconds that a picture of samples takes where they are drawn step by step
+    texts: tuple[str, ...] = ()  # captions that the game remembers
 
     @property
     def seconds(self) -> float:
@@ -96,6 +98,7 @@ class Plan:
                 "fingerprint": data.fingerprint,
                 "classes": list(data.classes),
                 "captions": data.captions is not None,
+                **({"texts": list(self.texts)} if self.texts else {}),
                 **({"sides": data.report.sides} if data.report.sides else {}),
             },
             "run": {
@@ -198,7 +201,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
         looks = replace(looks, moments=moments(total, len(looks.moments)))
     return Plan(
         request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size, origin, taken, looks,
-        picture,
+        picture, remembered(recipe, space_of(dataset), request.seed),
     )  # fmt: skip
 
 
@@ -250,6 +253,12 @@ def settled(options: Options, dataset: Dataset) -> Options:
     )  # fmt: skip
 
 
+def remembered(recipe: Recipe, space: Space, seed: int) -> tuple[str, ...]:
+    """The captions that the game would remember, if it is one that can be asked for a text."""
+    asked = space.texts and isinstance(build(recipe, space, seed, begins=False), SamplesByText)
+    return space.texts if asked else ()
+
+
 def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int = 1) -> Engine:
     if device.type == "cuda" and device.index is None and size > 1:
         device = torch.device("cuda", local_rank())
@@ -265,13 +274,15 @@ def space_of(dataset: Dataset) -> Space:
         paired=given is None or given.paired,
         legend=dataset.legend,
         condition_legend=given.legend if given is not None else (),
+        texts=chosen(dataset.captions),
     )  # fmt: skip
 
 
 def space_of_document(document: dict[str, Any]) -> Space:
     """The same from recipe.yaml; runs from before there were classes have none."""
     data = document["data"]
-    space = Space(tuple(data["shape"]), len(data.get("classes") or ()), bool(data.get("captions")))
+    space = Space(tuple(data["shape"]), len(data.get("classes") or ()), bool(data.get("captions")),
+                  texts=tuple(data.get("texts") or ()))  # fmt: skip
     if not data.get("sides"):
         return space
     given, made = SideSpec.of_document(data), SideSpec.of_document(data, made=True)
@@ -305,7 +316,8 @@ def unused(recipe: Recipe, space: Space) -> list[str]:
     """What the data brings and the recipe does not use, a line each."""
     by_class = "label" in recipe.game.needs or issubclass(recipe.game, SamplesByClass)
     labels = [f"labels ({space.classes} classes)"] * bool(space.classes and not by_class)
-    captions = ["captions"] * bool(space.captions and "text" not in recipe.game.needs)
+    by_text = "text" in recipe.game.needs or issubclass(recipe.game, SamplesByText)
+    captions = ["captions"] * bool(space.captions and not by_text)
     found = " and ".join([*labels, *captions])
     if not found:
         return []

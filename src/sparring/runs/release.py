@@ -179,9 +179,9 @@ def _as_recipe(said: Mapping[str, Any], path: Path) -> Document:
 
 
 def space_record(space: Space) -> dict[str, Any]:
-    """A space in plain JSON values."""
+    """A space in plain JSON values, without its texts, which ``data`` says."""
     record: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(space)))
-    return record
+    return {key: value for key, value in record.items() if key != "texts"}
 
 
 def _space(said: Mapping[str, Any], path: Path) -> Space:

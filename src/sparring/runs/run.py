@@ -113,6 +113,11 @@ class Run:
         """The classes of its data in the order of their numbers; none where images have no labels."""
         return classes_of(self.document)
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The captions of its training data that it remembers; none of a run that is told no texts."""
+        return tuple(str(text) for text in self.document["data"].get("texts") or ())
+
     def class_of(self, label: str | int) -> int:
         """The number of a class from its name or number; `UsageError` if there is none, or the game takes none."""
         return sample.class_of(self, label, self.classes)
@@ -132,13 +137,19 @@ class Run:
         plans.make_engine(recipe, self.device).settle(game)
         return game.eval().requires_grad_(False)
 
-    def sample(self, n: int = 64, *, seed: int = 0, truncation: float = 1.0, label: str | int | None = None) -> Tensor:
-        """n images (n, C, H, W) in [0, 1], or points (n, D). Sample k of a seed (and label) is the same whatever n is.
+    def sample(
+        self, n: int = 64, *, seed: int = 0, truncation: float = 1.0, label: str | int | None = None,
+        text: str | None = None,
+    ) -> Tensor:  # fmt: skip
+        """n images (n, C, H, W) in [0, 1], or points (n, D). Sample k of a seed (and label, or text) is the same
+        whatever n is.
 
-        label: only of this class, by its name or number.
+        label: only of this class, by its name or number.   text: what they shall show, of a run that is told texts;
+        without it sample k is of caption k of `texts`, in turn.
         """
+        asked = sample.wording(self, text, label)
         chosen = None if label is None else self.class_of(label)
-        samples = sample.draw(self, n, seed=seed, truncation=truncation, label=chosen)
+        samples = sample.draw(self, n, seed=seed, truncation=truncation, label=chosen, text=asked)
         return samples if samples.dim() == 2 else samples.add(1).div(2).clamp(0, 1)
 
     def interpolate(self, frames: int = 60, *, seed: int = 0, label: str | int | None = None) -> Tensor:

@@ -259,7 +259,8 @@ def _loop(
     stack.callback(stream.close)
     store = Store(directory.checkpoints, disk=disk)
     checkpoint = store.newest()
-    game = plans.build(recipe, plans.space_of(dataset), seed, begins=checkpoint is None)
+    space = replace(plans.space_of(dataset), texts=tuple(document["data"].get("texts") or ()))
+    game = plans.build(recipe, space, seed, begins=checkpoint is None)
     if checkpoint is None and (origin := Origin.in_document(document)) is not None:
         adopt(game, origin)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)

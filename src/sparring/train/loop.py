@@ -38,6 +38,7 @@ from sparring.types import (
     Turn,
     Watch,
     of_exhibits,
+    pictured,
 )
 
 _NOTHING, _SAVE, _STOP, _END, _DATA, _BACK = range(6)
@@ -471,10 +472,7 @@ def sample(match: Match, count: int, *, truncation: float = 1.0, piece: int = 64
         return _translated(match, game, count, min(piece, 8))
     assert isinstance(game, Samples)
     with resting(game):
-        pieces = [
-            game.sample(_dice(match, range(i, min(i + piece, count))), truncation=truncation)
-            for i in range(0, count, piece)
-        ]
+        pieces = [game.sample(_dice(match, numbers), truncation=truncation) for numbers in pictured(game, count, piece)]
     if match.members is not None:
         return torch.cat([made.reshape(match.members, -1, *made.shape[1:]) for made in pieces], dim=1).float().cpu()
     return torch.cat(pieces).float().cpu()
