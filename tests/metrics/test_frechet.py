@@ -131,7 +131,7 @@ def test_influence_against_leaving_out() -> None:
         variance += (len(v) - 1) * v.var()
     found = fid(x, y)
     assert (found.high - found.low) / (2 * 1.95996) == pytest.approx(variance**0.5, rel=0.03)
-    assert found.value == distance(moments(x), moments(y))
+    assert found.value == pytest.approx(distance(moments(x), moments(y)), rel=1e-12)  # of other routines of LAPACK
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.2, 1.0), (1.0, 0.0)])
