@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -54,6 +54,7 @@ class Space:
     legend, condition_legend: where that image is a label map, what each of its channels (one-hot) stands for.
     texts:     some captions of the training data, all different: what a game that is told texts is asked for where
                nobody asks for one (`SamplesByText`).
+    others:    the games of other runs that this one is built upon, by the settings that name them (`Game.others`).
     """
 
     shape: tuple[int, ...]
@@ -64,6 +65,7 @@ class Space:
     legend: tuple[str, ...] = ()
     condition_legend: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    others: Mapping[str, nn.Module] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,15 @@ def described(run: Run) -> dict[str, Any]:
     if isinstance(run, Release):
         return {key: value for key, value in run.said.items() if key != "weights"}
     said, report = run.document, run.directory.report()
+    others = said.get("others", {})
     data = {key: public(value) if key in _PLACES else value for key, value in said["data"].items()}
     evaluation = _evaluation(run)
     return {
         "format": FORMAT,
         "sparring": sparring.__version__,
         "recipe": said["recipe"],
-        "config": said["config"],
+        "config": said["config"] | {name: public(one["run"]) for name, one in others.items()},
+        **({"others": {name: {**one, "run": public(one["run"])} for name, one in others.items()}} if others else {}),
         "space": space_record(plans.space_of_document(said)),
         "can": [name for name, kind in CAN.items() if isinstance(run.game, kind) and able(name, run)],
         "trained_on": {

@@ -75,7 +75,8 @@ class Block(nn.Module):
         found = self.answer(found.transpose(1, 2).flatten(2))
         x = x + (found if keep is None else found * keep[:, :1])
         found = self.narrow(F.gelu(self.wide(self.norm2(x))))
-        return x + (found if keep is None else found * keep[:, 1:])
+        out: Tensor = x + (found if keep is None else found * keep[:, 1:])
+        return out
 
 
 class Transformer(nn.Module):

@@ -12,6 +12,7 @@ RECIPES: dict[str, str] = {
     "svae": "sparring.recipes.svae:SVAE",
     "pixelcnn": "sparring.recipes.pixelcnn:PixelCNNByClass",
     "vqgan": "sparring.recipes.vqgan:VQGAN",
+    "taming": "sparring.recipes.taming:Taming",
     "classifier": "sparring.recipes.classifier:Classifier",
     "fcn8s": "sparring.recipes.fcn8s:FCN8s",
     "dualencoder": "sparring.recipes.dualencoder:DualEncoderGame",

@@ -12,9 +12,14 @@ def kind(facts: Facts) -> type | None:
     recipe = facts.recipe.get("recipe")
     if not (isinstance(recipe, str) and recipe in RECIPES):
         return None
-    from sparring.runs.recipe import game_class  # here: the page of a check needs no torch
+    from sparring.errors import SparringError  # here: the page of a check needs no torch
+    from sparring.runs.plan import game_of
+    from sparring.runs.recipe import game_class
 
-    return game_class(recipe)
+    try:
+        return game_of(facts.recipe)
+    except (SparringError, KeyError, TypeError, ValueError):  # a page is made of what there is
+        return game_class(recipe)
 
 
 def translates(facts: Facts) -> bool:

@@ -19,7 +19,7 @@ DEFAULT_BUDGET = Budget(seconds=20 * 60.0)
 
 CHOICES = ("r3gan-minutes", "r3gan-hours", "gan-points")
 """Everything that `choose` may choose."""
-IMAGES_ONLY = ("dcgan", "r3gan", "classifier", "pixelcnn", "vqgan", "dualencoder")
+IMAGES_ONLY = ("dcgan", "r3gan", "classifier", "pixelcnn", "vqgan", "taming", "text2image", "dualencoder")
 """Recipes whose networks are made for images."""
 ANY_SIZE = ("vae", "svae", "pixelcnn")
 """Recipes that take images of any size: small ones are not enlarged, for a likelihood is of the values there are."""

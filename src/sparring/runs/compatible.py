@@ -121,7 +121,7 @@ def _decoder(recipe: Recipe) -> str:
 def check_pairs(recipe: Recipe, space: Space, data: str) -> None:
     """`UsageError` where the recipe needs images to make others from, or label maps, and the data are not like that;
     and where the data are pairs and the recipe has no use for them."""
-    needs, called = recipe.game.needs, recipe.preset or recipe.name
+    needs, called = recipe.kind(space).needs, recipe.preset or recipe.name
     if "pair" in needs and (space.condition is None or not space.paired):
         raise UsageError(
             "DATA-UNPAIRED", f"recipe {called} needs pairs: an image that is given, and one to be made of it",

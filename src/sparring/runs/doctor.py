@@ -278,7 +278,7 @@ def _context(
     if recipe is not None:
         settings = plain(recipe.config)
         objective = str(recipe.config.objective) if isinstance(recipe.config, ContestConfig) else objective
-    kept = ""
+    kept, game = "", None if recipe is None else plans.game_of(document)
     with suppress(SparringError, OSError):  # where nothing was measured, that nothing was seen says little
         found = Store(directory.checkpoints).newest_healthy(10**18) if told.probes else None
         kept = f"the checkpoint of {count(found.images)} is kept" if found is not None else ""
@@ -287,7 +287,7 @@ def _context(
         relative=objective in OBJECTIVES and OBJECTIVES[objective].relative,
         images=_whole(report.get("used")), held_out=_whole(report.get("held_out")), kept=kept, settings=settings,
         classes=len(data.get("classes") or ()), kind=str(data.get("kind", "images")), translates="sides" in data,
-        solo=recipe is not None and solo(recipe.game), coded=recipe is not None and issubclass(recipe.game, HasTokens),
+        solo=game is not None and solo(game), coded=game is not None and issubclass(game, HasTokens),
         planned=_whole(run.get("images")), stop=str(run.get("stop", "budget")), ended=ended,
         run=str(directory.path), data=str(data.get("source", "DATA")), alarms=tuple(told.alarms),
     )  # fmt: skip
@@ -357,7 +357,7 @@ def _match(document: dict[str, Any], recipe: Recipe, dataset: Dataset, checkpoin
     run = document["run"]
     seed = int(run["seed"])
     engine = plans.make_engine(recipe, choose_device("auto"))
-    game = plans.build(recipe, plans.space_of_document(document), seed, begins=False)
+    game = plans.build(recipe, plans.space_of_document(document), seed, begins=False, document=document)
     stream = stream_of(dataset, seed, recipe.config.flip)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=int(run["horizon"]))
     match.load({stem: checkpoint.tensors(stem) for stem in match.tensors()}, checkpoint.state)

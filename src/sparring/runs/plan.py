@@ -6,7 +6,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from sparring.budget import Budget, duration
 from sparring.data import Dataset, Options, SideSpec, open_data, stream_of
 from sparring.data.pair_findings import pair_warnings
 from sparring.errors import UsageError
-from sparring.runs import auto, compatible, loggers, transfer
+from sparring.runs import auto, compatible, loggers, others, transfer
 from sparring.runs.cost import cost_of
 from sparring.runs.directory import RunDirectory, free_directory
 from sparring.runs.drawing import PICTURES, seconds_of_picture
 from sparring.runs.observe import most_seen
+from sparring.runs.others import Other
 from sparring.runs.probes import SHORTEST, Cost, Probes, moments, planned
-from sparring.runs.recipe import Recipe
+from sparring.runs.recipe import Recipe, configure, game_class
 from sparring.runs.texts import chosen
 from sparring.runs.transfer import Origin
 from sparring.runs.watch import SAMPLES, distance_of
@@ -78,6 +79,7 @@ class Plan:
     probes: Probes | None = None  # when it will be looked at, if it can afford that
     picture: float = 0.0  # seconds that a picture of samples takes where they are drawn step by step
     texts: tuple[str, ...] = ()  # captions that the game remembers
+    others: Mapping[str, Other] = field(default_factory=dict)  # runs that it is built upon, by setting
 
     @property
     def seconds(self) -> float:
@@ -90,6 +92,7 @@ class Plan:
         request, data = self.request, self.dataset
         return {
             **self.recipe.document(),
+            **({"others": {name: other.record() for name, other in self.others.items()}} if self.others else {}),
             "data": {
                 "source": data.report.source,
                 "kind": data.kind,
@@ -132,6 +135,7 @@ class Plan:
             f"recipe    {name}" + (f": {recipe.why}" if recipe.why else ""),
             f"players   {weights} parameters; {config.play}; "
             + (f"images of {size}" if self.dataset.kind == "images" else f"points of {size} numbers"),
+            *[f"built on  {other.run} at {other.images:,} images ({name})" for name, other in self.others.items()],
             *self.taken,
             f"machine   {self.device}, {self.threads} threads"
             + (f", {self.size} processes" if self.size > 1 else "")
@@ -166,6 +170,8 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
     loggers.check(request.log)
     request = transfer.with_origin(request)
     asked = compatible.before_data(request)
+    if asked is not None:
+        asked, request = others.settled(asked, request)
     origin = Origin.of(request.begin) if request.begin is not None else None
     device = choose_device(request.device)
     compatible.check_processes(device)
@@ -201,7 +207,7 @@ def make(request: Request, *, progress: Callable[..., None] | None = None) -> Pl
         looks = replace(looks, moments=moments(total, len(looks.moments)))
     return Plan(
         request, recipe, dataset, device, threads, out, total, rate, memory, parameters, size, origin, taken, looks,
-        picture, remembered(recipe, space_of(dataset), request.seed),
+        picture, remembered(recipe, space_of(dataset)), others.found(recipe),
     )  # fmt: skip
 
 
@@ -236,7 +242,7 @@ def adopted(recipe: Recipe, dataset: Dataset, seed: int, origin: Origin | None) 
 
 def open_dataset(request: Request, progress: Callable[..., None] | None = None, asked: Recipe | None = None) -> Dataset:
     """The data of a request, prepared as the recipe that was asked for needs them."""
-    needs, small = (asked.game.needs, asked.name in auto.ANY_SIZE) if asked else ((), False)
+    needs, small = (asked.kind(Space(())).needs, asked.name in auto.ANY_SIZE) if asked else ((), False)
     return open_data(request.data, request.options, progress=progress, needs=needs, small=small)
 
 
@@ -253,10 +259,9 @@ def settled(options: Options, dataset: Dataset) -> Options:
     )  # fmt: skip
 
 
-def remembered(recipe: Recipe, space: Space, seed: int) -> tuple[str, ...]:
+def remembered(recipe: Recipe, space: Space) -> tuple[str, ...]:
     """The captions that the game would remember, if it is one that can be asked for a text."""
-    asked = space.texts and isinstance(build(recipe, space, seed, begins=False), SamplesByText)
-    return space.texts if asked else ()
+    return space.texts if issubclass(recipe.kind(space), SamplesByText) else ()
 
 
 def make_engine(recipe: Recipe, device: torch.device, rank: int = 0, size: int = 1) -> Engine:
@@ -292,9 +297,18 @@ def space_of_document(document: dict[str, Any]) -> Space:
     )  # fmt: skip
 
 
+def game_of(document: Mapping[str, Any]) -> type[Game]:
+    """The class of the game of a run, from what its recipe.yaml says: it says what the game can do."""
+    game = game_class(str(document["recipe"]))
+    if game.kind.__func__ is Game.kind.__func__:  # type: ignore[attr-defined]
+        return game
+    return game.kind(configure(game, document["config"], where="recipe.yaml"), space_of_document(dict(document)))
+
+
 def check_needs(recipe: Recipe, space: Space, data: str) -> None:
     """`UsageError` where the recipe needs labels, captions or pairs that the data does not have."""
-    if "label" in recipe.game.needs and not space.classes:
+    needs = recipe.kind(space).needs
+    if "label" in needs and not space.classes:
         raise UsageError(
             "DATA-UNLABELLED",
             f"recipe {recipe.name} needs the class of every image, and the data has no labels",
@@ -302,7 +316,7 @@ def check_needs(recipe: Recipe, space: Space, data: str) -> None:
             fix="--labels folders, if each class has a folder of its own; or metadata.jsonl with file_name and label "
             "beside the images; or idx labels; or another --recipe",
         )
-    if "text" in recipe.game.needs and not space.captions:
+    if "text" in needs and not space.captions:
         raise UsageError(
             "DATA-UNCAPTIONED",
             f"recipe {recipe.name} needs a caption for every image, and the data has none",
@@ -314,9 +328,10 @@ def check_needs(recipe: Recipe, space: Space, data: str) -> None:
 
 def unused(recipe: Recipe, space: Space) -> list[str]:
     """What the data brings and the recipe does not use, a line each."""
-    by_class = "label" in recipe.game.needs or issubclass(recipe.game, SamplesByClass)
+    game = recipe.kind(space)
+    by_class = "label" in game.needs or issubclass(game, SamplesByClass)
     labels = [f"labels ({space.classes} classes)"] * bool(space.classes and not by_class)
-    by_text = "text" in recipe.game.needs or issubclass(recipe.game, SamplesByText)
+    by_text = "text" in game.needs or issubclass(game, SamplesByText)
     captions = ["captions"] * bool(space.captions and not by_text)
     found = " and ".join([*labels, *captions])
     if not found:
@@ -326,9 +341,15 @@ def unused(recipe: Recipe, space: Space) -> list[str]:
     return [f"{found} are kept with the images; recipe {recipe.name} does not use them{hint}"]
 
 
-def build(recipe: Recipe, space: Space, seed: int, *, begins: bool = True) -> Game:
+def build(
+    recipe: Recipe, space: Space, seed: int, *, begins: bool = True, document: Mapping[str, Any] | None = None
+) -> Game:
     """The game, its weights a function of the seed. begins: whether it starts with these weights; else others follow
-    from a checkpoint."""
+    from a checkpoint.   document: the recipe.yaml of its run, if there is one, which says what other runs it is built
+    upon; without, its settings say so."""
+    if recipe.game.others and not space.others:
+        said = None if document is None else document.get("others", {})
+        space = replace(space, others=others.games(recipe, said, weights=begins))
     game = seeded(seed, lambda: recipe.game.build(recipe.config, space))
     assert isinstance(game, Game)
     if begins:

@@ -20,11 +20,12 @@ from sparring.runs.document import Document, parse, read
 from sparring.runs.settings import plain
 from sparring.runs.values import configure, unknown
 from sparring.train.game import Game, Training
+from sparring.types import Space
 
 __all__ = ["Recipe", "configure", "describe", "game_class", "load", "of_document", "plain", "presets", "unknown"]
 
 PRESETS = Path(__file__).resolve().parents[1] / "recipes" / "presets"
-PARTS = ("recipe", "config", "sparring", "data", "run")
+PARTS = ("recipe", "config", "sparring", "data", "run", "others")
 """What a recipe file may say: the method, its settings, the version it was written for; and what a run adds."""
 
 
@@ -41,6 +42,10 @@ class Recipe:
     @property
     def game(self) -> type[Game]:
         return game_class(self.name)
+
+    def kind(self, space: Space) -> type[Game]:
+        """The class of its game on such data, which says what that can do."""
+        return self.game.kind(self.config, space)
 
     def document(self) -> dict[str, Any]:
         """``{"recipe": …, "config": {…}}`` in plain values: what a YAML recipe says."""

@@ -62,7 +62,8 @@ class Release(Run):
         self.directory = RunDirectory(path)
         self.source, self.notes = source or str(path), tuple(notes)
         self.said = read(self.path / CONFIG)
-        self.document = {key: self.said[key] for key in ("recipe", "config", "data", "run")}
+        parts = ("recipe", "config", "data", "run", "others")
+        self.document = {key: self.said[key] for key in parts if key in self.said}
         self.images = int(self.said["run"]["images"])
         self.device = choose_device(device)
         name, config = of_document(_as_recipe(self.said, self.path / CONFIG))
@@ -71,8 +72,9 @@ class Release(Run):
     def _open(self, recipe: Recipe) -> Game:
         space = _space(self.said, self.path / CONFIG)
         tensors = read_weights(self.path / WEIGHTS, self.said["weights"])
-        _check_fit(recipe, space, tensors, self.path)
-        game = plans.build(recipe, space, int(self.said["run"]["seed"]), begins=False)
+        _check_fit(recipe, space, tensors, self.path, self.document)
+        seed = int(self.said["run"]["seed"])
+        game = plans.build(recipe, space, seed, begins=False, document=self.document)
         for name, tensor in kept(game).items():
             tensor.copy_(tensors[name])
         lop(game)
@@ -179,9 +181,10 @@ def _as_recipe(said: Mapping[str, Any], path: Path) -> Document:
 
 
 def space_record(space: Space) -> dict[str, Any]:
-    """A space in plain JSON values, without its texts, which ``data`` says."""
-    record: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(space)))
-    return {key: value for key, value in record.items() if key != "texts"}
+    """A space in plain JSON values, without its texts, which ``data`` says, and other games, which ``others`` says."""
+    fields = {field.name: getattr(space, field.name) for field in dataclasses.fields(space)}
+    record: dict[str, Any] = json.loads(json.dumps({k: v for k, v in fields.items() if k not in ("texts", "others")}))
+    return record
 
 
 def _space(said: Mapping[str, Any], path: Path) -> Space:
@@ -220,12 +223,14 @@ def read_weights(path: Path, weights: Mapping[str, Any]) -> dict[str, Tensor]:
     )  # fmt: skip
 
 
-def _check_fit(recipe: Recipe, space: Space, tensors: Mapping[str, Tensor], path: Path) -> None:
+def _check_fit(
+    recipe: Recipe, space: Space, tensors: Mapping[str, Tensor], path: Path, document: Mapping[str, Any]
+) -> None:
     """`CheckpointError` unless the weights are those of the networks that the settings describe, and those fit into
     memory: found out on networks without memory, for a file of a few bytes can describe some of a terabyte."""
     try:
         with torch.device("meta"):
-            game = recipe.game.build(recipe.config, space)
+            game = plans.build(recipe, space, 0, begins=False, document=document)
     except SparringError:
         raise
     except (RuntimeError, ValueError, OverflowError) as error:

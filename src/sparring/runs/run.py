@@ -124,7 +124,7 @@ class Run:
 
     def _open(self, recipe: Recipe) -> Game:
         space = plans.space_of_document(self.document)
-        game = plans.build(recipe, space, int(self.document["run"]["seed"]), begins=False)
+        game = plans.build(recipe, space, int(self.document["run"]["seed"]), begins=False, document=self.document)
         gone = tuple(f"{path}." for path in (lop(game) if self.lopped else ()))
         for name, player in game.players.items():
             stem = f"{name}-ema" if f"{name}-ema" in self.checkpoint.stems else name

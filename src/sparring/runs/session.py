@@ -260,7 +260,7 @@ def _loop(
     store = Store(directory.checkpoints, disk=disk)
     checkpoint = store.newest()
     space = replace(plans.space_of(dataset), texts=tuple(document["data"].get("texts") or ()))
-    game = plans.build(recipe, space, seed, begins=checkpoint is None)
+    game = plans.build(recipe, space, seed, begins=checkpoint is None, document=document)
     if checkpoint is None and (origin := Origin.in_document(document)) is not None:
         adopt(game, origin)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=horizon)

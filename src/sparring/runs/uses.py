@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparring.runs.directory import RunDirectory
-from sparring.runs.recipe import game_class
+from sparring.runs.plan import game_of
 from sparring.runs.run import classes_of
 from sparring.train.checkpoint import Store
 from sparring.types import HasLatents, Samples, Translates, TranslatesBack
@@ -32,7 +32,7 @@ def uses(path: Path | str) -> Uses:
     """Of the run in a directory. Raises `SparringError` for what is no run, or one of a game that is not known here."""
     directory = RunDirectory(path)
     document = directory.document()
-    game, data = game_class(str(document["recipe"])), document["data"]
+    game, data = game_of(document), document["data"]
     return Uses(
         str(document["recipe"]), str(data["kind"]), tuple(int(n) for n in data["shape"]), len(classes_of(document)),
         issubclass(game, Samples), issubclass(game, HasLatents), issubclass(game, Translates),

@@ -247,7 +247,9 @@ def watch_of(
 
 def context_of(recipe: Recipe, dataset: Dataset, document: Mapping[str, Any], total: int, directory: Path) -> Context:
     """What must be known of a run to judge its numbers."""
-    config = recipe.config
+    from sparring.runs.plan import game_of  # which knows watches
+
+    config, game = recipe.config, game_of(document)
     objective = str(config.objective) if isinstance(config, ContestConfig) else ""
     return Context(
         recipe=recipe.name,
@@ -258,8 +260,8 @@ def context_of(recipe: Recipe, dataset: Dataset, document: Mapping[str, Any], to
         settings=plain(config),
         classes=len(dataset.classes),
         translates=dataset.given is not None,
-        solo=solo(recipe.game),
-        coded=issubclass(recipe.game, HasTokens),
+        solo=solo(game),
+        coded=issubclass(game, HasTokens),
         kind=dataset.kind,
         planned=total,
         stop=str(document["run"].get("stop", "budget")),

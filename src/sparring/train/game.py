@@ -87,10 +87,19 @@ class Game(nn.Module, ABC):
     """What each batch must bring besides samples: "label", "text", "pair" (the image that x belongs to), "unpaired"
     (one that has nothing to do with x), "legend" (x is a label map). Other data is refused beforehand."""
 
+    others: ClassVar[Mapping[str, type]] = {}
+    """Settings that name another run, whose game is needed and copied in, and what that must be able to do: a
+    transformer needs its tokenizer. `build` finds each that is named in `Space.others`."""
+
     @classmethod
     @abstractmethod
     def build(cls, config: Any, space: Space) -> Game:
         """The game for data of this kind: its shape, how many classes it has, whether it has captions."""
+
+    @classmethod
+    def kind(cls, config: Any, space: Space) -> type[Game]:
+        """The class of what `build` makes, where that is a subclass which depends on the data. Default: this class."""
+        return cls
 
     def begin(self) -> None:
         """Take over weights that were trained elsewhere, where a game is to be trained from its beginning; not called

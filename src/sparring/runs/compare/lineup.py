@@ -40,7 +40,7 @@ def cells(ask: Ask, dataset: Dataset) -> list[Cell]:
 def _tried(name: str, ask: Ask, dataset: Dataset) -> Recipe:
     """The recipe with its settings, its game built once and thrown away."""
     recipe = load(name, ask.set)
-    if not issubclass(recipe.game, Samples):
+    if not issubclass(recipe.kind(plans.space_of(dataset)), Samples):
         raise UsageError("COMPARE-RECIPE", "it makes no images out of nothing")
     plans.check_needs(recipe, plans.space_of(dataset), ask.data)
     compatible.check_batch(recipe, len(dataset.train))

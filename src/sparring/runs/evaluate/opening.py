@@ -24,7 +24,7 @@ from sparring.runs.directory import RunDirectory
 from sparring.runs.evaluate import pairs
 from sparring.runs.evaluate.point_rows import PointRows
 from sparring.runs.evaluate.sides import Drawn, Files, Rows, Side
-from sparring.runs.recipe import game_class
+from sparring.runs.plan import game_of
 from sparring.runs.run import Run
 from sparring.types import HasTokens, Samples, Segments, Translates, of_exhibits
 
@@ -247,7 +247,7 @@ def translates(place: Place) -> bool:
     """Whether a word names a run that makes images of images, or names what their pixels are."""
     if place.kind == "data":
         return False
-    game = game_class(str(RunDirectory(place.path).document()["recipe"]))
+    game = game_of(RunDirectory(place.path).document())
     return issubclass(game, Translates | Segments | HasTokens)
 
 
