@@ -78,6 +78,9 @@ NANO: dict[str, dict[str, Any]] = {
     "vqgan": {"data": "fashion", "size": 8,
               "set": {"factor": 4, "codes": 8, "dimensions": 4, "width": 4, "blocks": 1, "patches": 0, "d_width": 4,
                       "batch": 8, "perceptual": 0, "codebook": "ema", "revive": 3, "start": 0.3}, "rounds": 60},
+    "text2image": {"data": "emoji", "size": 16,
+                   "set": {"reader": "words", "width": 4, "d_width": 4, "hidden": 8, "z": 4, "batch": 8, "augment": 0.5,
+                           "penalty_every": 2}, "rounds": 60},
     "dualencoder": {"data": "emoji", "size": 16, "set": {"reader": "words", "width": 4, "d": 4, "batch": 8},
                     "rounds": 60},
     "cyclegan": {

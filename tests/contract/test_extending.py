@@ -50,7 +50,7 @@ def test_the_example_plays_images_too(game_file: Path) -> None:
     check_game(cls, fashion.shape, stream_of(fashion, 0, True), **SMALL)
 
 
-COUPLED = ("dcgan", "cgan", "classifier", "dualencoder")
+COUPLED = ("dcgan", "cgan", "classifier", "dualencoder", "text2image")
 TRANSLATING = {"pair", "unpaired", "legend"}  # what tests/recipes/test_{pix2pix,cyclegan,fcn8s} bring
 
 
@@ -65,6 +65,7 @@ def test_every_recipe_is_a_game(name: str) -> None:
              "vqgan": {"factor": 4, "codes": 8, "dimensions": 4, "width": 4, "blocks": 1, "patches": 1, "d_width": 4,
                        "perceptual": 0, "start": 0.1, "codebook": "ema"},
              "svae": {"width": 4, "sphere": 4},
+             "text2image": {"reader": "words", "width": 4, "d_width": 4, "hidden": 8, "z": 4, "augment": 0.5},
              "stylegan2": {"z": 4, "w": 4, "mapping": 1, "base": 32, "most": 4, "group": 2},
              "pixelcnn": {"width": 4, "blocks": 1, "mixtures": 2}}  # fmt: skip
     space, coupled = Space(emoji.shape, len(emoji.classes), captions=True), name in COUPLED

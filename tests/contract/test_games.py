@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.train.arena import ALONE, EVERY, LIKELY, NANO, PURE, TRANSLATING, copied, digest, game_of, match_of
+from tests.train.arena import ALONE, EVERY, LIKELY, NANO, PURE, SAYING, TRANSLATING, copied, digest, game_of, match_of
 
 from sparring.chance import Dice
 from sparring.errors import UsageError
@@ -30,7 +30,7 @@ def test_players_are_disjoint_and_hold_every_parameter(name: str) -> None:
     assert len(held) == len(set(held)) and set(held) == {id(p) for p in game.parameters()}
     assert game.averaged and set(game.averaged) <= set(game.players)
     assert isinstance(game, Criticises) == (name not in ALONE)
-    assert isinstance(game, (Samples, HasLatents)) == (name in NANO or name in LIKELY)
+    assert isinstance(game, (Samples, HasLatents)) == (name in NANO or name in SAYING or name in LIKELY)
     assert isinstance(game, HasLikelihood) == (name in LIKELY)
     assert isinstance(game, Translates) == (name in TRANSLATING or name == "fcn8s")
 

@@ -79,7 +79,12 @@ CODING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
                                              "optimiser": "sgd", "lr": 0.02}),
 }  # fmt: skip
 """Every recipe with tokens in small: the game begins in the third round, codes begin anew after two."""
-EVERY = NANO | ALONE | TRANSLATING | CODING
+SAYING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
+    "text2image": ("text2image", SHAPE, {"reader": "words", "width": 4, "d_width": 4, "hidden": 8, "z": 4,
+                                         "penalty_every": 2, "augment": "0.2 -> 0.8"}),
+}  # fmt: skip
+"""Every recipe that makes images of a text in small."""
+EVERY = NANO | SAYING | ALONE | TRANSLATING | CODING
 
 PURE = {"gan", "gan-ahead", "gan-consensus", "gan-optimistic", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
 """Those without batch statistics: there a sample's gradient does not depend on its neighbours."""

@@ -46,7 +46,7 @@ class Sample(Command):
             name = run.classes[run.class_of(self.label)]  # by its name, however it was asked for
             out /= _folder(name)  # each class in a folder of its own
         if self.out is None and self.text is not None:
-            out /= _folder(self.text)
+            out /= _folder(" ".join(self.text.split()))[:80]
         paths = api.save_samples(
             run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid, label=self.label,
             text=self.text,
@@ -63,4 +63,4 @@ def _folder(name: str) -> str:
     >>> _folder("a red apple!")
     'a_red_apple_'
     """
-    return re.sub(r"[^\w-]+", "_", name)[:80] or "_"
+    return re.sub(r"[^\w-]+", "_", name) or "_"

@@ -13,6 +13,7 @@ RECIPES: dict[str, str] = {
     "pixelcnn": "sparring.recipes.pixelcnn:PixelCNNByClass",
     "vqgan": "sparring.recipes.vqgan:VQGAN",
     "taming": "sparring.recipes.taming:Taming",
+    "text2image": "sparring.recipes.text2image:Text2Image",
     "classifier": "sparring.recipes.classifier:Classifier",
     "fcn8s": "sparring.recipes.fcn8s:FCN8s",
     "dualencoder": "sparring.recipes.dualencoder:DualEncoderGame",

@@ -271,7 +271,13 @@ class Observer:
             return match.engine.place(batch_of(self.dataset, rows[part], held_out=held_out))
         reals = (self._trained if name == "train" else self._real).part(part)
         x = reals.features if reals.images is None else reals.images
-        return match.engine.place(Batch(x, label=reals.labels))
+        return match.engine.place(Batch(x, label=reals.labels, text=self._texts(name, part)))
+
+    def _texts(self, name: str, part: slice) -> tuple[str, ...] | None:
+        """The first caption of some of the reals, of the rows of training or of those apart."""
+        rows, held_out = (self._train, False) if name == "train" else self._reals
+        captions = self.dataset.held_out_captions if held_out else self.dataset.captions
+        return None if captions is None else tuple(next(iter(captions[row]), "") for row in rows[part].tolist())
 
     @torch.no_grad()
     def _classified(self, match: Match, game: Classifies) -> dict[str, float]:
