@@ -22,7 +22,6 @@ from sparring.app.worker import Limits, Worker
 from sparring.errors import SparringError
 
 CANARY = b"CANARY-3f9c1d"
-BOMBS = bombs()
 
 
 @pytest.fixture(scope="module")
@@ -155,17 +154,18 @@ def decoder():
     worker.close()
 
 
-@pytest.mark.parametrize("name", BOMBS)
-def test_bombs_do_nothing(decoder, name):
+def test_bombs_do_nothing(decoder):
     """Each is refused with a reason, or is a small picture after all; the worker, and so the server, lives."""
-    decoder.ask("decode", data=BOMBS["10,000 texts"])
+    thrown = bombs()
+    decoder.ask("decode", data=thrown["10,000 texts"])
     child = decoder._child.pid
-    try:
-        picture = decoder.ask("decode", data=BOMBS[name])
-        assert picture.startswith(b"\x89PNG") and b"__x" not in picture and len(picture) < 2**20
-    except SparringError as error:
-        assert error.code == "PICTURE" and error.why
-    assert decoder._child.pid == child
+    for name, data in thrown.items():
+        try:
+            picture = decoder.ask("decode", data=data)
+            assert picture.startswith(b"\x89PNG") and b"__x" not in picture and len(picture) < 2**20, name
+        except SparringError as error:
+            assert error.code == "PICTURE" and error.why, (name, error)
+        assert decoder._child.pid == child, name
 
 
 def test_mutated_pictures_do_nothing(decoder):

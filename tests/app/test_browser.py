@@ -20,9 +20,6 @@ from tests.forking import Forks
 from benchmarks.proofs.votes import make
 from sparring.app.desk import identity
 
-sync = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
-axe = pytest.importorskip("axe_core_python.sync_playwright", reason="needs axe-core: pip install axe-core-python")
-
 CHROMIUM = os.environ.get("SPARRING_CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 pytestmark = pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Chromium: apt install chromium")
 
@@ -66,6 +63,7 @@ def live(home: Path, forked: Forks) -> Iterator[Live]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    sync = pytest.importorskip("playwright.sync_api", reason="needs Playwright: pip install playwright")
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=SECONDS * 1000)
         yield browser
@@ -377,6 +375,7 @@ def looker(browser: Any, live: Live, home: Path) -> Iterator[Any]:
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_page_can_be_used_by_everybody(looker: Any, live: Live, home: Path, view: str) -> None:
     """Wide and narrow, light and dark: axe-core finds nothing serious, nothing sticks out, the console stays empty."""
+    axe = pytest.importorskip("axe_core_python.sync_playwright", reason="needs axe-core: pip install axe-core-python")
     looker.wrong.clear()
     address, complete = VIEWS[view]
     ids = {name: identity(home / "runs" / name) for name in ("blobs", "ring", "study")}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics.pairwise import polynomial_kernel, rbf_kernel
 from torch import Tensor
 
 from sparring.metrics import kernel
@@ -21,6 +20,8 @@ def unit(x: Tensor) -> np.ndarray:
 
 
 def test_cmmd_is_the_published_formula() -> None:
+    from sklearn.metrics.pairwise import rbf_kernel
+
     x, y = normal(60, 16), normal(50, 16, 1, 0.3)
     k = lambda a, b: rbf_kernel(unit(a), unit(b), gamma=1 / 200)  # noqa: E731
     expected = 1000 * (k(x, x).mean() + k(y, y).mean() - 2 * k(x, y).mean())
@@ -53,6 +54,8 @@ def test_cmmd_null_and_coverage() -> None:
 
 
 def test_kid_agrees_with_scikit_learn() -> None:
+    from sklearn.metrics.pairwise import polynomial_kernel
+
     x, y = normal(70, 32), normal(60, 32, 1, 0.4)
     k = lambda a, b: polynomial_kernel(a.numpy(), b.numpy(), degree=3, gamma=1 / 32, coef0=1)  # noqa: E731
     within = lambda a: (k(a, a).sum() - np.trace(k(a, a))) / (len(a) * (len(a) - 1))  # noqa: E731

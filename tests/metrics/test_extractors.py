@@ -22,8 +22,6 @@ from sparring.recipes.classifier import Classifier, ClassifierConfig
 from sparring.train.game import seeded
 from sparring.types import Space
 
-transformers = pytest.importorskip("transformers", reason="the extra [features] is not installed")
-
 
 def images(n: int, channels: int = 3, height: int = 40, width: int = 48) -> Tensor:
     generator = torch.Generator().manual_seed(1)
@@ -33,6 +31,7 @@ def images(n: int, channels: int = 3, height: int = 40, width: int = 48) -> Tens
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small networks of the kinds of DINOv2 and CLIP, drawn at random, as `save_pretrained` writes them."""
+    transformers = pytest.importorskip("transformers", reason="the extra [features] is not installed")
     folder = tmp_path_factory.mktemp("networks")
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
     with torch.random.fork_rng(devices=[]):

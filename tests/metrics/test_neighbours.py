@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import pairwise_distances
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from sparring.errors import SparringError
@@ -21,6 +19,9 @@ def normal(n: int, d: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("d", [2, 32, 33, 200])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_agrees_with_scikit_learn(d: int, dtype: torch.dtype) -> None:
+    from sklearn.metrics import pairwise_distances
+    from sklearn.neighbors import NearestNeighbors
+
     x, y = normal(80, d).to(dtype), normal(120, d, 1).to(dtype)
     expected = pairwise_distances(x.double().numpy(), y.double().numpy())
     squared = torch.cat([slab.clone() for _, slab in squared_distances(x, y)]).double().numpy()

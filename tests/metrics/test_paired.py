@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from sparring.errors import DataError
 from sparring.metrics import paired
@@ -25,6 +24,8 @@ def pictures(n: int, seed: int, channels: int = 3, side: int = 24) -> Tensor:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ssim_is_that_of_torchmetrics_where_the_window_lies_inside(channels: int) -> None:
     """torchmetrics also counts places at the border, with mirrored pixels; Wang's own code does not."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     x, y = pictures(11, 0, channels), pictures(11, 1, channels)
     found = structural_similarity_index_measure(
         x.double() / 255, y.double() / 255, data_range=1.0, reduction="none", return_full_image=True

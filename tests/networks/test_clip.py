@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +13,15 @@ from sparring.edit.scorer import open_scorer
 from sparring.errors import MachineError
 from sparring.networks import clip
 
-transformers = pytest.importorskip("transformers", reason="the extra [features] is not installed")
+
+@pytest.fixture(scope="module")
+def transformers() -> Any:
+    """Imported by who needs it, not by all who collect tests."""
+    return pytest.importorskip("transformers", reason="the extra [features] is not installed")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(transformers: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP with 12 words."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -40,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_both_halves_are_those_of_the_library(folder: Path) -> None:
+def test_both_halves_are_those_of_the_library(transformers: Any, folder: Path) -> None:
     scorer = open_scorer(f"clip:{folder}")
     x = torch.rand(3, 3, 24, 20, generator=torch.Generator().manual_seed(1)) * 2 - 1
     texts = ["a red heart", "a cat"]
