@@ -81,6 +81,8 @@ NANO: dict[str, dict[str, Any]] = {
     "text2image": {"data": "emoji", "size": 16,
                    "set": {"reader": "words", "width": 4, "d_width": 4, "hidden": 8, "z": 4, "batch": 8, "augment": 0.5,
                            "penalty_every": 2}, "rounds": 60},
+    "taming": {"data": "fashion", "size": 8, "upon": {"tokens": "vqgan"},
+               "set": {"width": 8, "heads": 2, "blocks": 1, "pkeep": 0.8, "dropout": 0.2, "batch": 8}, "rounds": 60},
     "dualencoder": {"data": "emoji", "size": 16, "set": {"reader": "words", "width": 4, "d": 4, "batch": 8},
                     "rounds": 60},
     "cyclegan": {
@@ -148,8 +150,9 @@ def request(recipe: str, out: Path) -> plans.Request:
     nano = NANO[recipe]
     images = nano["rounds"] * nano["set"]["batch"]
     return api.request(
-        nano["data"], recipe=recipe, size=nano.get("size"), out=out, budget=str(images), set=nano["set"], device="cpu",
-        seed=3, threads=1, **nano.get("options", {}),
+        nano["data"], recipe=recipe, size=nano.get("size"), out=out, budget=str(images), device="cpu", seed=3,
+        threads=1, set=nano["set"] | {setting: str(out.parent / setting) for setting in nano.get("upon", {})},
+        **nano.get("options", {}),
     )  # fmt: skip
 
 
@@ -263,8 +266,11 @@ def undisturbed(recipe: str, run: Path, board: mmap.mmap) -> tuple[dict[str, str
 
 def prove(recipe: str, kills: int, seed: int, work: Path) -> dict[str, Any]:
     """`kills` kills of one recipe, at least half of them inside a save; what came of it."""
-    game_class(recipe)  # imported here, once
+    for name in (recipe, *NANO[recipe].get("upon", {}).values()):
+        game_class(name)  # imported here, once
     dice, count, board = random.Random(f"{seed} {recipe}"), Count(), mmap.mmap(-1, 4096)
+    for setting, other in NANO[recipe].get("upon", {}).items():
+        undisturbed(other, work / setting, board)
     reference, ready, playing, operations = undisturbed(recipe, work / "reference", board)
     began, run, saved = time.monotonic(), work / "run", 0
     readies = {False: ready, True: ready}  # seconds until a process plays: the first of a run, a later one

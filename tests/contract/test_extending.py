@@ -10,6 +10,7 @@ import pytest
 import torch
 from tests.contract.check_game import check_game
 from tests.forking import Forks
+from tests.train.arena import BUILT, tokenizer
 
 import sparring
 from sparring.data import open_data, stream_of
@@ -62,13 +63,16 @@ def test_every_recipe_is_a_game(name: str) -> None:
              "cgan": {"width": 4, "d_width": 4, "z": 4, "augment": 0.5},
              "classifier": {"width": 4, "augment": 0.5},
              "dualencoder": {"reader": "words", "width": 4, "d": 4}, "vae": {"width": 4, "z": 4},
+             "taming": {"reader": "words", "width": 8, "heads": 2, "blocks": 1},
              "vqgan": {"factor": 4, "codes": 8, "dimensions": 4, "width": 4, "blocks": 1, "patches": 1, "d_width": 4,
                        "perceptual": 0, "start": 0.1, "codebook": "ema"},
              "svae": {"width": 4, "sphere": 4},
              "text2image": {"reader": "words", "width": 4, "d_width": 4, "hidden": 8, "z": 4, "augment": 0.5},
              "stylegan2": {"z": 4, "w": 4, "mapping": 1, "base": 32, "most": 4, "group": 2},
              "pixelcnn": {"width": 4, "blocks": 1, "mixtures": 2}}  # fmt: skip
-    space, coupled = Space(emoji.shape, len(emoji.classes), captions=True), name in COUPLED
+    others = {"tokens": tokenizer()} if name in BUILT else {}
+    space = Space(emoji.shape, len(emoji.classes), captions=True, texts=("a cat", "a dog"), others=others)
+    coupled = name in COUPLED
     check_game(game_class(name), space, stream_of(emoji, 0, True), coupled=coupled, **small[name])
 
 

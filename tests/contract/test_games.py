@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.train.arena import ALONE, EVERY, LIKELY, NANO, PURE, SAYING, TRANSLATING, copied, digest, game_of, match_of
+from tests.train.arena import (
+    ALONE,
+    BUILT,
+    EVERY,
+    LIKELY,
+    NANO,
+    PURE,
+    SAYING,
+    TRANSLATING,
+    copied,
+    digest,
+    game_of,
+    match_of,
+)
 
 from sparring.chance import Dice
 from sparring.errors import UsageError
@@ -27,10 +40,11 @@ def test_every_recipe_is_here() -> None:
 def test_players_are_disjoint_and_hold_every_parameter(name: str) -> None:
     game = game_of(name)
     held = [id(p) for player in game.players.values() for p in player.parameters()]
-    assert len(held) == len(set(held)) and set(held) == {id(p) for p in game.parameters()}
+    ours = {id(p) for place, p in game.named_parameters() if place.partition(".")[0] not in game.others}
+    assert len(held) == len(set(held)) and set(held) == ours
     assert game.averaged and set(game.averaged) <= set(game.players)
-    assert isinstance(game, Criticises) == (name not in ALONE)
-    assert isinstance(game, (Samples, HasLatents)) == (name in NANO or name in SAYING or name in LIKELY)
+    assert isinstance(game, Criticises) == (name not in ALONE and name not in BUILT)
+    assert isinstance(game, (Samples, HasLatents)) == (name in {**NANO, **SAYING, **BUILT} or name in LIKELY)
     assert isinstance(game, HasLikelihood) == (name in LIKELY)
     assert isinstance(game, Translates) == (name in TRANSLATING or name == "fcn8s")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.train.arena import CLASSES, EVERY, match_of
+from tests.train.arena import BUILT, CLASSES, EVERY, match_of, tokenizer
 
 import sparring
 from sparring.data.sides import SideSpec
@@ -50,4 +50,8 @@ def document_of(name: str, game: Any, config: Any, images: int) -> dict[str, Any
         "seed": 0, "images": 10 * images, "horizon": 400, "device": "cpu", "threads": 1, "processes": 1,
         "preset": recipe, "sparring": sparring.__version__, "torch": str(torch.__version__),
     }  # fmt: skip
-    return {"recipe": recipe, "config": plain(config), "data": data, "run": run}
+    tokens = tokenizer()
+    other = {"run": "/home/me/secret place/tokens", "images": 8, "sha256": "s", "recipe": "vqgan",
+             "config": plain(tokens.config), "data": {"kind": "images", "shape": list(shape)}}  # fmt: skip
+    others = {"others": {"tokens": other}} if name in BUILT else {}
+    return {"recipe": recipe, "config": plain(config), **others, "data": data, "run": run}

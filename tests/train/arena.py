@@ -84,7 +84,12 @@ SAYING: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
                                          "penalty_every": 2, "augment": "0.2 -> 0.8"}),
 }  # fmt: skip
 """Every recipe that makes images of a text in small."""
-EVERY = NANO | SAYING | ALONE | TRANSLATING | CODING
+BUILT: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
+    "taming": ("taming", SHAPE, {"conditioning": "class", "width": 8, "heads": 2, "blocks": 2, "pkeep": 0.8,
+                                 "dropout": 0.2, "beta1": 0.9, "top_k": 5, "temperature": 0.1}),
+}  # fmt: skip
+"""Every recipe that is built upon another run in small: upon `tokenizer`."""
+EVERY = NANO | SAYING | ALONE | TRANSLATING | CODING | BUILT
 
 PURE = {"gan", "gan-ahead", "gan-consensus", "gan-optimistic", "gan-images", "r3gan-paper", "cgan-2014", "cgan-guess"}
 """Those without batch statistics: there a sample's gradient does not depend on its neighbours."""
@@ -128,11 +133,20 @@ def game_of(name: str, seed: int = 0, **changes: Any) -> Game:
     recipe, shape, _ = EVERY[name]
     config = config_of(name, **changes)
     condition = shape if len(shape) == 3 else None
-    game = seeded(
-        seed, lambda: game_class(recipe).build(config, Space(shape, CLASSES, captions=True, condition=condition))
-    )
+    others = {"tokens": tokenizer()} if name in BUILT else {}
+    space = Space(shape, CLASSES, captions=True, condition=condition, others=others)
+    game = seeded(seed, lambda: game_class(recipe).build(config, space))
     assert isinstance(game, Game)
     return game
+
+
+def tokenizer() -> Game:
+    """A game with tokens that was not trained, but whose codes are as what is compared with them."""
+    found = game_of("vqgan-ema", normalised=False, codebook="gradient", codes=6)
+    with torch.no_grad():
+        z = found.G.vectors(TinyImages().take(0, 40).x.float() / 127.5 - 1).permute(0, 2, 3, 1).flatten(0, 2)
+        found.G.quantiser.code.copy_(z[:: len(z) // 6][:6])
+    return found
 
 
 def match_of(name: str, seed: int = 0, *, init: int | None = None, horizon: int = 400, **changes: Any) -> Match:

@@ -9,14 +9,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.train.arena import CODING, LIKELY, NANO, SAYING, TRANSLATING, digest
+from tests.train.arena import BUILT, CODING, LIKELY, NANO, SAYING, TRANSLATING, digest
 from tests.train.resumption import TOTAL, Whole, begin, outcome, pictures_of, resumed, stop_after, uninterrupted
 
 from sparring.train.checkpoint import Store
 from sparring.types import Done
 
 
-@pytest.fixture(scope="module", params=[*NANO, *SAYING, *TRANSLATING, *CODING, *sorted(LIKELY), "dualencoder"])
+@pytest.fixture(scope="module", params=[*NANO, *SAYING, *BUILT, *TRANSLATING, *CODING, *sorted(LIKELY), "dualencoder"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     return uninterrupted(request.param, tmp_path_factory.mktemp(request.param))
 

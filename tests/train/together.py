@@ -11,14 +11,26 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from tests.train.arena import CODING, EVERY, LAYOUTS, LIKELY, NANO, SAYING, TRANSLATING, game_of, gradients, stream
+from tests.train.arena import (
+    BUILT,
+    CODING,
+    EVERY,
+    LAYOUTS,
+    LIKELY,
+    NANO,
+    SAYING,
+    TRANSLATING,
+    game_of,
+    gradients,
+    stream,
+)
 from tests.train.conditional import told_match
 from torch import Tensor
 
 from sparring.train.engine import Engine, join
 from sparring.train.match import Match
 
-CASES = [*NANO, *SAYING, *TRANSLATING, *CODING, *sorted(LIKELY), "dualencoder", "told"]
+CASES = [*NANO, *SAYING, *BUILT, *TRANSLATING, *CODING, *sorted(LIKELY), "dualencoder", "told"]
 """What two processes play: every nano game, those that are told a text, translate, have tokens or a likelihood, one
 that matches texts, and one that is told labels and captions."""
 

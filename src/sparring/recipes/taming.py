@@ -133,7 +133,7 @@ class Taming(Game):
     def __init__(self, config: TamingConfig, space: Space) -> None:
         super().__init__()
         self.config = config
-        self.tokens = _taken(space, "tokens")
+        self.tokens = _taken(space, "tokens", space.shape)
         self.grid: Grid = self.tokens.grid
         self.side = space.shape[1] // self.grid[0], space.shape[2] // self.grid[1]  # pixels of a token
         self.T = self._player(space)
@@ -322,7 +322,10 @@ class TamingOfImages(Taming, Translates):
 
     def __init__(self, config: TamingConfig, space: Space) -> None:
         super().__init__(config, space)
-        self.condition_tokens = _taken(space, "condition_tokens") if "condition_tokens" in space.others else None
+        named = "condition_tokens" in space.others
+        self.condition_tokens = _taken(space, "condition_tokens", space.condition) if named else None
+        if not named and space.condition not in (None, space.shape):
+            raise _unfit("condition_tokens", space.shape, space.condition)
 
     @property
     def _sayer(self) -> HasTokens:
@@ -366,8 +369,9 @@ class TamingOfImages(Taming, Translates):
         return made[:, :, :height, :width]
 
 
-def _taken(space: Space, name: str) -> HasTokens:
-    """A copy of the game of another run, which does not learn. A module, which its type does not say."""
+def _taken(space: Space, name: str, shape: tuple[int, ...] | None) -> HasTokens:
+    """A copy of the game of another run, which does not learn; a module, which its type does not say.   shape: (C, H,
+    W) of the images that it is to say in tokens."""
     found = space.others.get(name)
     if not isinstance(found, HasTokens):
         raise UsageError(
@@ -375,7 +379,19 @@ def _taken(space: Space, name: str) -> HasTokens:
             fix="train one first: sparring train DATA --recipe vqgan-minutes --out runs/tokens; then --set "
             f"{name}=runs/tokens",
         )  # fmt: skip
+    with torch.no_grad():
+        its = tuple(found.decode(torch.zeros(1, *found.grid, dtype=torch.int64)).shape[1:])
+    if its != shape:
+        raise _unfit(name, its, shape)
     assert isinstance(found, nn.Module)
     taken = copy.deepcopy(found).eval().requires_grad_(False)
     assert isinstance(taken, HasTokens)
     return taken
+
+
+def _unfit(name: str, its: tuple[int, ...], shape: tuple[int, ...] | None) -> UsageError:
+    wanted, found = (" × ".join(map(str, sides or ())) for sides in (shape, its))
+    return UsageError(
+        "TAMING-SHAPE", f"{name} is a run of images of {found}, and here they are of {wanted}", where=name,
+        fix=f"train the tokens of these images: --set {name}=RUN; --size brings images to the size of a run",
+    )  # fmt: skip
