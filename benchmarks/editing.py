@@ -36,9 +36,9 @@ import sparring
 from benchmarks.speed.machine import describe
 from sparring.data.builtin import emoji
 from sparring.edit.editing import METHODS, Editing, Method
-from sparring.edit.scorer import Scorer, in_colour, open_scorer
 from sparring.edit.wish import Wish, perceptual
 from sparring.generate.grid import to_bytes, to_picture
+from sparring.runs.scorer import Scorer, in_colour, open_scorer
 
 HERE = Path(__file__).parent
 OUT, PICTURES = HERE / "results" / "editing.json", HERE.parent / "docs" / "images" / "editing"

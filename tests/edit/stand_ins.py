@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sparring.edit.scorer import Scorer
+from sparring.runs.scorer import Scorer
 from sparring.types import HasLatents, HasLatentsByClass, HasStyles, Samples
 
 Z, W, LAYERS, SIDE = 4, 6, 3, 8

@@ -22,10 +22,10 @@ from sparring.edit import direction, mapper, ramp
 from sparring.edit.coordinates import coordinates
 from sparring.edit.editing import METHODS, Editing
 from sparring.edit.invert import invert
-from sparring.edit.scorer import DualScorer, in_colour
 from sparring.edit.wish import Judge, Wish, pixels
 from sparring.errors import UsageError
 from sparring.recipes.dualencoder import DualEncoderGame, DualEncoderGameConfig
+from sparring.runs.scorer import DualScorer, in_colour
 from sparring.train.game import seeded
 from sparring.types import Space
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from sparring.edit.scorer import open_scorer
 from sparring.errors import MachineError
 from sparring.networks import clip
+from sparring.runs.scorer import open_scorer
 
 
 @pytest.fixture(scope="module")

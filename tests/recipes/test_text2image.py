@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,32 @@ def test_from_captioned_pictures_to_pictures_of_a_text(
     assert cli.main(["sample", place, "--grid", "-n", "16"]) == 0
     assert f"row by row: {run.texts[0]}, {run.texts[1]}" in capsys.readouterr().err
     texts.load.cache_clear()
+
+
+def test_retrieval_of_a_run_by_a_scorer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All held-out captions, beside the real pictures and other texts; and what cannot be asked."""
+    how: dict[str, Any] = {"size": 16, "budget": "32", "threads": 1, "device": "cpu"}
+    run = sparring.train("emoji", recipe="text2image", set={**SMALL, "batch": 8}, out=tmp_path / "run", **how)
+    judge = sparring.train("emoji", recipe="dualencoder", set={"reader": "words", "width": 4, "batch": 8},
+                           out=tmp_path / "judge", **how)  # fmt: skip
+    asks = ["evaluate", str(run.path), "--metrics", "retrieval"]
+    assert cli.main([*asks, "--scorer", str(judge.path), "-n", "2", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "81 held-out captions, 2 samples of each" in said and "by chance" in said and "12.3 %" in said
+    found = json.loads((run.path / "evaluation.json").read_text())
+    assert found["metrics"]["retrieval"]["n_fake"] == 162 and found["retrieval"]["candidates"] == 81
+    assert set(found["retrieval"]["by_text"].values()) <= {0.0, 0.5, 1.0} and len(found["retrieval"]["by_text"]) == 81
+    assert found["metrics"]["retrieval_real"]["n_fake"] == 81 and found["metrics"]["similarity"]["value"] is not None
+    for more, code in (
+        ([], "EVALUATE-SCORER"), (["--scorer", str(run.path)], "EDIT-SCORER"),
+        (["--scorer", str(judge.path), "--metrics", "retrieval,kid"], "EVALUATE-METRIC"),
+    ):  # fmt: skip
+        assert cli.main([*asks, *more]) == 2
+        assert code in capsys.readouterr().err
+    assert cli.main(["evaluate", str(judge.path), "--metrics", "retrieval", "--scorer", str(judge.path)]) == 2
+    assert "EVALUATE-RETRIEVAL" in capsys.readouterr().err
+    assert cli.main(["evaluate", str(run.path), "--scorer", str(judge.path)]) == 2
+    assert "--metrics retrieval" in capsys.readouterr().err
 
 
 class _Absent(texts.Words):

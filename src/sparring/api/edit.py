@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from sparring.edit.editing import Edited, Editing
     from sparring.edit.files import Saved
     from sparring.edit.invert import Inverted
-    from sparring.edit.scorer import Scorer
     from sparring.runs.run import Run
+    from sparring.runs.scorer import Scorer
 
 Progress = Callable[..., None]
 
@@ -99,8 +99,8 @@ def _editing(
 ) -> Editing:
     from sparring.api.using import load
     from sparring.edit.editing import Editing
-    from sparring.edit.scorer import open_scorer
     from sparring.edit.wish import perceptual
+    from sparring.runs.scorer import open_scorer
 
     opened = load(run, progress=progress) if isinstance(run, (str, Path)) else run
     chosen = 0 if label is None else opened.class_of(label)

@@ -27,11 +27,11 @@ class Evaluate(Command):
         None
     )
     """what to measure: kid,fd,precision,recall,coverage,vendi_ratio,copies,…; of pairs l1,psnr,ssim,lpips; nll, of a
-    run that has a likelihood; or all"""
+    run that has a likelihood; retrieval, of one that makes images of texts; or all"""
     n: Annotated[int | None, tyro.conf.arg(aliases=["-n"], metavar="N", help_behavior_hint="(default: all; 5,000)")] = (
         None
     )
-    """how many samples of a run are drawn, and how many images of files are taken"""
+    """how many samples of a run are drawn (for retrieval of each caption, 8), and how many images of files are taken"""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """of the samples, and of every random choice"""
     size: Annotated[str | None, tyro.conf.arg(metavar="W[xH]", help_behavior_hint="(default: as they are)")] = None
@@ -58,6 +58,8 @@ class Evaluate(Command):
     """instead of --fcn: a published segmentation network, or a folder with one; classes are matched by name"""
     importance: Annotated[int, tyro.conf.arg(metavar="N")] = 500
     """with --metrics nll, of a VAE: importance weights of each image"""
+    scorer: Annotated[str | None, tyro.conf.arg(metavar="RUN|clip", help_behavior_hint="(default: nobody)")] = None
+    """with --metrics retrieval: who says which text a picture is of, a run of dualencoder, clip, or clip:FOLDER"""
     processes: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """look at images with so many processes"""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(metavar="NAME")] = "auto"
@@ -75,6 +77,7 @@ class Evaluate(Command):
             size=parse_size(self.size) if self.size is not None else None, crop=self.crop, split=self.split,
             which=self.which, weights=self.weights, null=self.null, fcn=self.fcn,
             fcn_against=tuple(self.fcn_against), segmenter=self.segmenter, importance=self.importance,
+            scorer=self.scorer,
             processes=self.processes, device=self.device,
             out=self.out, progress=talk.progress,
         )  # fmt: skip

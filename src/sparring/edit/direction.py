@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sparring.edit.coordinates import Channels, Coordinates
-from sparring.edit.scorer import Scorer, in_colour
 from sparring.errors import UsageError
+from sparring.runs.scorer import Scorer, in_colour
 
 SAMPLES, TURN = 16, 3.0
 """Pictures on which a channel is tried, and by how many of its standard deviations it is turned, both ways."""

@@ -21,11 +21,11 @@ from sparring.data.opening import Unusable
 from sparring.data.sides import ANY
 from sparring.edit import direction, invert, mapper, optimise
 from sparring.edit.coordinates import coordinates
-from sparring.edit.scorer import Scorer, in_colour
 from sparring.edit.wish import Distance, Judge, Wish
 from sparring.errors import DataError, UsageError
 from sparring.networks import weights
 from sparring.runs.run import Run
+from sparring.runs.scorer import Scorer, in_colour
 
 Method = Literal["optimise", "mapper", "direction"]
 METHODS: tuple[Method, ...] = ("optimise", "mapper", "direction")

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sparring.edit.coordinates import Coordinates
-from sparring.edit.scorer import Scorer, in_colour
 from sparring.errors import UsageError
 from sparring.networks import lpips
+from sparring.runs.scorer import Scorer, in_colour
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """How different pictures are: two times (n, C, H, W) in [-1, 1] → (n,), from 0 on."""

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from sparring.train.engine import Engine, choose_device, join, local_rank
 from sparring.train.game import Game, seeded
 from sparring.train.loop import sample_averaged
 from sparring.train.match import Match
-from sparring.types import HasLikelihood, Samples, SamplesByClass, SamplesByText, Space
+from sparring.types import Batch, HasLikelihood, News, Samples, SamplesByClass, SamplesByText, Space, Stream
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 _OVERHEAD = 0.97  # share of the time that is left for training once checkpoints and sample grids are written
@@ -366,9 +366,11 @@ def rehearse(
     It also finds what would fail at the first step, before a run directory exists.
     """
     game = build(recipe, space_of(dataset), seed)
-    stream = stream_of(dataset, seed, recipe.config.flip)
+    stream, warm = stream_of(dataset, seed, recipe.config.flip), 3 if images is None else 1
+    if dataset.captions is not None:  # each is read once in a run, when it first comes, which takes longer
+        stream = _Again(stream, warm * recipe.config.batch)
     match = Match(game, stream, engine, recipe.config, seed=seed, horizon=10**9)
-    for _ in range(3 if images is None else 1):
+    for _ in range(warm):
         match.step()
     _finish(engine)
     limit, most = (6.0, math.inf) if images is None else (0.5, images)
@@ -385,6 +387,27 @@ def rehearse(
     rate = float(engine.mean(torch.tensor(rate, device=engine.device)))
     parameters = {name: sum(p.numel() for p in player.parameters()) for name, player in game.players.items()}
     return rate, _memory(engine), parameters
+
+
+@dataclass(frozen=True)
+class _Again:
+    """The first `count` samples of a stream again and again."""
+
+    stream: Stream
+    count: int
+
+    @property
+    def fingerprint(self) -> str:
+        return self.stream.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def take(self, start: int, count: int) -> Batch:
+        return self.stream.take(start % self.count, count)
+
+    def news(self) -> Sequence[News]:
+        return self.stream.news()
 
 
 def _finish(engine: Engine) -> None:

@@ -21,7 +21,7 @@ from sparring.metrics.features import Extractor, identity
 from sparring.metrics.figure import Figure
 from sparring.metrics.likelihood import SAMPLES as WEIGHTS
 from sparring.runs.directory import RunDirectory, write_atomically
-from sparring.runs.evaluate import likelihood, memorisation, remarks, segmented, translations, verdicts
+from sparring.runs.evaluate import likelihood, memorisation, remarks, retrieval, segmented, translations, verdicts
 from sparring.runs.evaluate.judges import open_judge
 from sparring.runs.evaluate.measures import MEASURES, OF_CYCLES, OF_PAIRS, Scene, frequencies, usual
 from sparring.runs.evaluate.memorisation import Library
@@ -53,6 +53,7 @@ class Ask:
     metrics: names; none: the usual ones.   null: also measure what two halves of the real side give.
     fcn, segmenter: a run of fcn8s, or a published network, that judges photos made of label maps (`fcn`).
     fcn_against: other runs that it judges too.   importance: weights of each image, for a likelihood.
+    scorer: who says which text a picture is of, for retrieval.
     """
 
     real: str
@@ -73,6 +74,7 @@ class Ask:
     fcn_against: tuple[str, ...] = ()
     segmenter: str | None = None
     importance: int = WEIGHTS
+    scorer: str | None = None
     out: str | None = None
 
     def command(self) -> str:
@@ -82,7 +84,7 @@ class Ask:
         for name, flag in (
             ("features", "--features"), ("n", "--n"), ("seed", "--seed"), ("crop", "--crop"), ("split", "--split"),
             ("which", "--which"), ("weights", "--weights"), ("fcn", "--fcn"), ("segmenter", "--segmenter"),
-            ("importance", "--importance"),
+            ("importance", "--importance"), ("scorer", "--scorer"),
         ):  # fmt: skip
             if getattr(self, name) != getattr(usual, name):
                 words += [flag, str(getattr(self, name))]
@@ -120,6 +122,8 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
         )  # fmt: skip
     if ask.fake is None and segmented.names_pixels(real_place):
         return segmented.of_maps(ask, real_place, progress)
+    if retrieval.alone(ask.metrics):
+        return retrieval.evaluate(ask, real_place, progress)
     if likelihood.alone(ask.metrics):
         return likelihood.evaluate(ask, real_place, fake_place, progress)
     segmenter = segmented.judge_of(ask, fake_place)
@@ -182,8 +186,10 @@ def _refuse_exported(ask: Ask, real: Place, fake: Place) -> None:
 def _check(ask: Ask) -> None:
     if ask.fcn_against and ask.fcn is None and ask.segmenter is None:
         raise UsageError("ARGUMENT", "--fcn-against is about an FCN score, and nobody judges", fix="add --fcn FCN_RUN")
+    if ask.scorer is not None and retrieval.NAME not in ask.metrics:
+        raise UsageError("ARGUMENT", "--scorer is about retrieval, which is not asked for", fix="--metrics retrieval")
     for name in ask.metrics:
-        known = [*MEASURES, *likelihood.NAMES, *likelihood.OF_SAMPLES, "all"]
+        known = [*MEASURES, *likelihood.NAMES, *likelihood.OF_SAMPLES, retrieval.NAME, "all"]
         if name not in known:
             raise unknown("EVALUATE-METRIC", "there is no such measure", name, known)
     for name, value, words in (
@@ -196,7 +202,7 @@ def _check(ask: Ask) -> None:
             "ARGUMENT", "which is best, last, or how many images a checkpoint had seen", where=f"--which {ask.which}",
             fix="`sparring info RUN` lists the checkpoints; without --which it is the best one",
         )  # fmt: skip
-    if ask.n is not None and ask.n < 3:
+    if ask.n is not None and ask.n < 3 and retrieval.NAME not in ask.metrics:
         raise UsageError("EVALUATE-N", "at least 3 images are needed", where=str(ask.n), fix="-n 5000")
     if not 1 <= ask.importance <= 10**6:
         raise UsageError("EVALUATE-IMPORTANCE", "between 1 and 1,000,000 importance weights are possible",

@@ -6,7 +6,7 @@ from typing import Any
 
 from sparring.data.report import few, shown
 from sparring.health.pairs import FEWEST
-from sparring.runs.evaluate import fcn_table, likelihood_table
+from sparring.runs.evaluate import fcn_table, likelihood_table, retrieval_table
 from sparring.runs.evaluate.memorisation import same_files
 from sparring.runs.evaluate.sides import Drawn, Side
 
@@ -77,6 +77,8 @@ def _size(sides: tuple[int, int]) -> str:
 
 def lines(record: dict[str, Any]) -> list[str]:
     """The record of an evaluation as a table with what is to be known about it, a line each."""
+    if "retrieval" in record:
+        return retrieval_table.lines(record)
     if "real" not in record:  # of a run that makes nothing
         return [*fcn_table.lines(record["segmentation"]), *(f"! {text}" for text in record["warnings"])]
     if "features" not in record:  # of likelihoods alone
