@@ -6,7 +6,7 @@ from sparring.health.rules import Context
 from sparring.runs import recipe as recipes
 from sparring.runs.observe import solo
 from sparring.runs.settings import plain
-from sparring.types import HasTokens
+from sparring.types import HasTokens, Space
 
 BOTH = ("vae", "r3gan-minutes", "pixelcnn")
 PLANNED = 200_000
@@ -16,14 +16,15 @@ MOMENTS = [round(4_000 * 1.5**k) for k in range(10)]  # 4,000 … 153,773
 def context(name="r3gan-minutes", changes=(), **more):
     """What a run of this recipe or preset is."""
     found = recipes.load(name, list(changes))
+    game = found.kind(Space((3, 64, 64)))
     settings = plain(found.config)
     objective = str(settings.get("objective", ""))
     usual = dict(
         recipe=found.name, objective=objective, relative=objective.startswith("relativistic"), images=8838,
         held_out=465, kept="the checkpoint of 96k is kept", settings=settings, planned=PLANNED,
         kind="points" if name.endswith("points") else "images", classes=7 if found.name == "cgan" else 0,
-        translates=bool(found.game.needs & {"pair", "unpaired"}), solo=solo(found.game),
-        coded=issubclass(found.game, HasTokens),
+        translates=bool(found.game.needs & {"pair", "unpaired"}), solo=solo(game),
+        coded=issubclass(game, HasTokens),
     )  # fmt: skip
     return Context(**(usual | more))
 
