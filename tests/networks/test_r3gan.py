@@ -57,8 +57,13 @@ def test_initial_networks_are_those_without_blocks() -> None:
     with_blocks = r3gan.Generator(8, (3, 16, 16), SMALL, blocks=2)
     without = r3gan.Generator(8, (3, 16, 16), SMALL, blocks=0)
     without.load_state_dict({k: v for k, v in with_blocks.state_dict().items() if "stages" not in k})
+    same: list[bool] = []
+    for stage in with_blocks.stages:
+        stage.register_forward_hook(lambda stage, given, made: same.append(torch.equal(given[0], made)))
     z = torch.randn(2, 8)
-    assert torch.equal(with_blocks(z), without(z))
+    # after blocks numbers may lie in memory in another order, for which the next convolution may have another kernel
+    assert torch.allclose(with_blocks(z), without(z), rtol=0, atol=1e-5)
+    assert same == [True] * len(SMALL)
 
 
 def test_scale_without_normalisation() -> None:
