@@ -42,7 +42,7 @@ def blocks(path):
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch, forked):
+def desk(tmp_path, monkeypatch, forked, quick_processes):
     """An empty directory with photographs: smooth, all different, of different shapes."""
     (tmp_path / "photos").mkdir()
     chance = np.random.default_rng(0)
