@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sparring.types import HasTokens, Translates
 
-NEXT = "its tokens are what a transformer learns to make; until there is one: sparring reconstruct RUN"
+NEXT = (
+    "let a transformer learn its tokens: sparring train DATA --recipe taming --set tokens=RUN; or: "
+    "sparring reconstruct RUN"
+)
 
 
 def instead_of_samples(game: object) -> str:
