@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from _pytest.doctest import DoctestModule
 from tests.forking import Forks, forks
+
+FORKS = pytest.StashKey[Forks]()
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny games gain nothing from threads
 
@@ -32,10 +36,24 @@ def cache_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def forked() -> Iterator[Forks]:
+def forked(request: pytest.FixtureRequest) -> Iterator[Forks]:
     """Processes that need not import torch: `tests.forking`."""
+    shared: dict[str, str] = getattr(request.config, "workerinput", {})
+    if "forks" in shared:
+        yield Forks(Path(shared["forks"]))
+        return
     with forks() as found:
         yield found
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """All workers of pytest-xdist share what forks: it imports everything once."""
+    if FORKS not in node.config.stash:
+        kept = ExitStack()
+        node.config.stash[FORKS] = kept.enter_context(forks())
+        node.config.add_cleanup(kept.close)
+    node.workerinput["forks"] = str(node.config.stash[FORKS].folder)
 
 
 @pytest.fixture

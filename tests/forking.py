@@ -106,6 +106,7 @@ def forks() -> Iterator[Forks]:
 
 def serve(listening: socket.socket) -> None:
     """Fork for whoever calls. Returns in the process that is to do what was asked for."""
+    select.select([listening], [], [])  # nothing is imported until somebody calls
     import sparring
 
     for module in pkgutil.walk_packages(sparring.__path__, "sparring."):
