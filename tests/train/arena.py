@@ -100,9 +100,12 @@ CLASSES = 5
 
 class TinyImages:
     """40 images of coloured stripes, drawn at random, in `CLASSES` classes, each with a caption; in the order of their
-    positions. What each is to be made from has its stripes in the other direction."""
+    positions. What each is to be made from has its stripes in the other direction. side: in pixels, at most 16."""
 
     fingerprint = "tiny"
+
+    def __init__(self, side: int = 16) -> None:
+        self.side = side
 
     def __len__(self) -> int:
         return 40
@@ -110,7 +113,8 @@ class TinyImages:
     def take(self, start: int, count: int) -> Batch:
         rows = torch.arange(start, start + count) % 40
         every = Dice(7, "tiny", range(40)).uniform(3, 16).mul(255).to(torch.uint8)[:, :, None].expand(-1, -1, 16, -1)
-        pixels = every[rows].permute(0, 2, 3, 1).contiguous()  # NHWC in memory, as streams give them
+        cut = every[rows, :, : self.side, : self.side]
+        pixels = cut.permute(0, 2, 3, 1).contiguous()  # NHWC in memory, as streams give them
         x = pixels.permute(0, 3, 1, 2)
         text = tuple(f"stripes number {row % 13}" for row in rows.tolist())
         return Batch(x, label=(3 * rows + 1) % CLASSES, condition=x.transpose(2, 3), text=text)
@@ -121,7 +125,7 @@ class TinyImages:
 
 def stream(shape: tuple[int, ...]) -> Stream:
     """Tiny images, or the ring."""
-    return TinyImages() if len(shape) == 3 else stream_of(open_data("ring", size=None), 0)
+    return TinyImages(shape[1]) if len(shape) == 3 else stream_of(open_data("ring", size=None), 0)
 
 
 def config_of(name: str, **changes: Any) -> Training:

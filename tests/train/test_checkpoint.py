@@ -12,7 +12,7 @@ import re
 import shutil
 import signal
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,12 @@ def save(store: Store, images: int, size: int = 3, healthy: bool = True) -> Path
     return store.save(images, *content(images, size), healthy=healthy)
 
 
+expected = cache(content)
+
+
 def assert_holds(found: Checkpoint | None, images: int, size: int = 3) -> None:
     assert found is not None and found.images == images
-    tensors, state = content(images, size)
+    tensors, state = expected(images, size)
     assert found.state == state
     assert sorted(found.stems) == sorted(tensors)
     for stem, named in tensors.items():
