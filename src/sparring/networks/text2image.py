@@ -72,20 +72,23 @@ class UpBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """z (N, z), s (N, told) → images (N, C, H, W) in [−1, 1].
+    """z (N, z), s (N, told) → images (N, C, H, W) in [−1, 1]; not `bounded`: about that once trained.
 
     z: latent dimensions.   told: numbers of an encoded text.   shape: (C, H, W).   width: channels of the finest map,
     doubled per coarser stage up to 8 times.   hidden: units of the networks that make γ and β.
+    bounded: by tanh. Without normalisation a tanh can be driven to where it has no slope, and G then learns no more.
 
     >>> Generator(4, 6, (3, 16, 16), width=4, hidden=8)(torch.randn(2, 4), torch.randn(2, 6)).shape
     torch.Size([2, 3, 16, 16])
     """
 
-    def __init__(self, z: int, told: int, shape: tuple[int, ...], width: int = 32, hidden: int = 256) -> None:
+    def __init__(
+        self, z: int, told: int, shape: tuple[int, ...], width: int = 32, hidden: int = 256, *, bounded: bool = True
+    ) -> None:
         super().__init__()
         count = stages(*_images(shape)[1:])
         widths = channels(width, count)[::-1]
-        self.shape = shape
+        self.shape, self.bounded = shape, bounded
         self.base = (widths[0], *(-(-side // 2**count) for side in shape[1:]))  # (C₀, h, w): rounded up
         self.project = nn.Linear(z, math.prod(self.base))
         self.blocks = nn.ModuleList(UpBlock(z + told, i, o, hidden) for i, o in pairwise([widths[0], *widths]))
@@ -98,8 +101,8 @@ class Generator(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             x = block(x, c)
-        x = torch.tanh(self.last(F.leaky_relu(x, initialise.LEAK)))
-        return centre_crop(x, self.shape[1:])
+        x = self.last(F.leaky_relu(x, initialise.LEAK))
+        return centre_crop(torch.tanh(x) if self.bounded else x, self.shape[1:])
 
 
 class DownBlock(nn.Module):

@@ -59,6 +59,8 @@ class Text2ImageConfig(Training):
     """The same for D."""
     hidden: Count = 256
     """Units of each of the networks that make scales and shifts of z and the text."""
+    bounded: bool = True
+    """Whether G ends in a tanh (the paper). Pictures with much plain white drive it to where it has no slope."""
     batch: Positive = 32
     lr: Fraction = Ramp(1e-4, 1e-4)
     lr_ratio: Annotated[float, Field(gt=0)] = 4.0
@@ -97,7 +99,7 @@ class Text2Image(Game, SamplesByText, Criticises):
     def build(cls, config: Text2ImageConfig, space: Space) -> Text2Image:
         told = text.dimensions(config.reader)
         D = text2image.Discriminator(told, space.shape, config.d_width)
-        G = text2image.Generator(config.z, told, space.shape, config.width, config.hidden)
+        G = text2image.Generator(config.z, told, space.shape, config.width, config.hidden, bounded=config.bounded)
         return cls(config, text.Remembered(config.reader, space.texts), D, G)
 
     def begin(self) -> None:
