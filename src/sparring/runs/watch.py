@@ -247,9 +247,9 @@ def watch_of(
 
 def context_of(recipe: Recipe, dataset: Dataset, document: Mapping[str, Any], total: int, directory: Path) -> Context:
     """What must be known of a run to judge its numbers."""
-    from sparring.runs.plan import game_of  # which knows watches
+    from sparring.runs.plan import space_of  # which knows watches
 
-    config, game = recipe.config, game_of(document)
+    config, game = recipe.config, recipe.kind(space_of(dataset))
     objective = str(config.objective) if isinstance(config, ContestConfig) else ""
     return Context(
         recipe=recipe.name,
