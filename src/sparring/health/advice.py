@@ -58,7 +58,12 @@ def penalised(context: Context) -> bool:
     names = str(context.settings.get("penalty", "")).split("+")
     gamma = max(end or 0.0 for name in ("gamma", "gamma_rule") for end in ends(context.settings.get(name)))
     zero = any(name in _ZERO_CENTRED for name in names) and gamma > 0
-    return zero or any(name in ("gp", "gp-one-sided", "dragan") for name in names)
+    return zero or any(name in ("gp", "gp-one-sided", "dragan", "matching") for name in names)
+
+
+def _strength(context: Context) -> str:
+    """What the weight of the penalty is called."""
+    return "slope" if context.settings.get("penalty") == "matching" else "gamma"
 
 
 def hold_d_back(context: Context) -> str:
@@ -67,7 +72,7 @@ def hold_d_back(context: Context) -> str:
     if "penalty" not in settings and "gamma" not in settings:
         return slow_d(context)
     if penalised(context):
-        more = scaled(context, "gamma", 4.0, most=1e4) or scaled(context, "gamma_rule", 4.0, most=1e4)
+        more = scaled(context, _strength(context), 4.0, most=1e4) or scaled(context, "gamma_rule", 4.0, most=1e4)
         return more or scaled(context, "slope", 2.0) or slow_d(context)
     parts = [setting("gamma", 1.0 if context.kind == "images" else 0.3)]
     if settings.get("penalty") not in (None, "r1+r2"):
@@ -79,7 +84,7 @@ def hold_d_back(context: Context) -> str:
 
 def let_d_go(context: Context) -> str:
     """A weaker penalty on D, or a faster D."""
-    less = scaled(context, "gamma", 0.25) if penalised(context) else None
+    less = scaled(context, _strength(context), 0.25) if penalised(context) else None
     return less or _ratio(context, 2.0) or slower(context)
 
 

@@ -67,6 +67,13 @@ class Text2ImageConfig(Training):
     beta2: Decay = Ramp(0.9, 0.9)
     memory_format: Literal["contiguous", "channels_last"] = "channels_last"
 
+    @property
+    def penalised(self) -> bool:
+        """Whether a penalty is ever paid."""
+        if self.penalty == "matching":
+            return self.slope > 0
+        return self.penalty != "none" and (self.gamma.start > 0 or self.gamma.end > 0)
+
 
 class Text2Image(Game, SamplesByText, Criticises):
     """L_D = E[max(0, 1 − D(x, s))] + ½ E[max(0, 1 + D(G(z, s), s))] + ½ E[max(0, 1 + D(x, ŝ))] + k E[‖∇_{x,s} D(x,
