@@ -66,7 +66,7 @@ def played(name: str, rank: int, size: int) -> dict[str, Tensor]:
         found |= {f"{name}/weights/{k}": getattr(coder, k).detach().float() for k in ("table", "shares", "unused")}
     # what is no player's: an image pool; what the told game writes down is of its own process
     rest = match.tensors().get("game", {}) if name != "told" else {}
-    return found | {f"{name}/weights/game/{k}": tensor.clone() for k, tensor in rest.items()}
+    return found | {f"{name}/weights/game/{k}": tensor.double() for k, tensor in rest.items()}
 
 
 def main(out: Path) -> None:
