@@ -19,8 +19,10 @@ from sparring.train.schedule import Ramp
 
 _MAY_MOVE = ("source", "keep", "on_bad")
 """Of the data, what may change because it decides no number: what is read is compared with what was read."""
-ALLOWED = ("threads", "lr_ratio", "ema_images", "ema_share", "micro_batches", "flip", "precision", "memory_format",
-           "temperature", "top_k", "top_p")
+ALLOWED = (
+    "threads", "lr_ratio", "ema_images", "ema_share", "micro_batches", "flip", "precision", "memory_format",
+    "temperature", "top_k", "top_p",
+)  # fmt: skip
 """Settings that may change within a run, beside all that are ramps (learning rate, betas, penalties, augmentation)."""
 
 
