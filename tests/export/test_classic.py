@@ -133,6 +133,10 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, at_once: None) -> 
     (tmp_path / "taken" / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="RUN-OUT"):
         convert.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "taken")
+    (tmp_path / "taken" / "recipe.yaml").write_text("recipe: gan")
+    with pytest.raises(UsageError, match="RUN-EXISTS") as error:
+        convert.convert(tmp_path / "G.pth", "pix2pix", out=tmp_path / "taken")
+    assert "resume" not in str(error.value)  # a converted run cannot go on
     assert not (tmp_path / "run").exists()
 
 
@@ -184,6 +188,7 @@ FILES: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "bare pickle": (lambda canary: pickle.dumps(Touch(canary)), r"names (posix|nt)\.mkdir"),
     "cut": (lambda _: saved(good())[:3000], "damaged"),
     "cut, as it was": (lambda _: saved(good(), _use_new_zipfile_serialization=False)[:-500], "damaged"),
+    "a number changed": (lambda _: changed(saved(good())), "part 'archive/data/0' is damaged"),
     "empty": (lambda _: b"", "empty"),
     "twice": (lambda _: zipped(parts_of(saved(good())), twice="archive/data.pkl"), "two parts"),
     "packed": (lambda _: zipped(parts_of(saved(good())), packed=True), "packed"),
@@ -193,6 +198,12 @@ FILES: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "a claim": (lambda _: claiming(saved(good(), _use_new_zipfile_serialization=False)), "shorter than it says"),
 }
 """A file that touches a canary if it is run, and the reason that is given."""
+
+
+def changed(data: bytes) -> bytes:
+    """The same zip with one byte of the first tensor turned."""
+    at = data.index(next(bytes(part) for name, part in parts_of(data).items() if name.endswith("/data/0")))
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 def claiming(data: bytes) -> bytes:
@@ -250,6 +261,7 @@ def test_what_holds_no_checkpoint_is_refused(
     [
         ({"encoder.weight": torch.zeros(3, 3)}, "not named like"),
         (OrderedDict(list(good().items())[:-1]), "there is no model.18.bias"),
+        ({name: x for name, x in good().items() if name != "model.18.weight"}, "whose last layer is missing"),
         (good() | {"model.99.weight": torch.zeros(1)}, "more than such a network: model.99.weight"),
         (good() | {"model.4.weight": torch.zeros(4, 2, 5, 5)}, "model.4.weight is 4×2×5×5, and .* 4×2×3×3"),
         (good() | {"model.1.weight": torch.zeros(4)}, "model.1.weight is 4"),

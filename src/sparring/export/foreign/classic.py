@@ -103,8 +103,8 @@ def _side(network: Layout, asked: int | None) -> int:
     side = max(SIDE, stride) if asked is None else asked
     if not 32 <= side <= 4096 or side % stride:
         raise UsageError(
-            "CONVERT-SIZE", f"this generator takes sides that are multiples of {stride}", where=f"--size {side}",
-            fix=f"from 32 to 4096 pixels; it was probably {max(SIDE, stride)}",
+            "CONVERT-SIZE", f"it takes sides that are multiples of {stride}, from {max(32, stride)} to 4096",
+            where=f"--size {side}", fix=f"it was probably --size {max(SIDE, stride)}, which is taken without --size",
         )  # fmt: skip
     return side
 

@@ -151,6 +151,9 @@ def _within(
 ) -> Layout:
     most = MOST_BLOCKS if network == "resnet" else MOST_DEPTH
     if not (0 < given <= MOST_CHANNELS and 0 < made <= MOST_CHANNELS and 0 < width <= MOST_WIDTH and count <= most):
+        ends = {"first": given, "last": made}
+        if missing := [end for end, channels in ends.items() if not channels]:
+            raise Unlike(f"it is a {network} whose {missing[0]} layer is missing")
         raise Unlike(f"a network from {given} to {made} channels, {width} wide, with {count} levels or blocks")
     return Layout(network, given, made, width, count, norm, dropout)
 

@@ -50,6 +50,9 @@ def convert(
     if back is not None and method not in ("cyclegan", None):
         raise UsageError("CONVERT-BACK", "only cyclegan has a way back", where=str(back), fix="--as cyclegan")
     directory = RunDirectory(out or free_directory(source.name))
+    if directory.is_run:
+        raise UsageError("RUN-EXISTS", "there is a run in this directory already", where=str(directory.path),
+                         fix="choose another --out; nothing was changed")  # fmt: skip
     directory.check_free()
     found = read(source)
     try:

@@ -89,7 +89,7 @@ def _look(path: Path) -> None:
     """What can be said without opening it."""
     try:
         if path.is_dir():
-            raise wrong(path, "it is a directory")
+            raise wrong(path, "it is a directory", "name the file in it")
         size = path.stat().st_size
         with path.open("rb"):
             pass
@@ -98,6 +98,6 @@ def _look(path: Path) -> None:
     if not path.is_file():
         raise wrong(path, "it is no file")
     if not size:
-        raise wrong(path, "it is empty")
+        raise wrong(path, "it is empty", "fetch it again")
     if size > LARGEST:
         raise wrong(path, f"it has {size:,} bytes, far more than a model")

@@ -1,4 +1,5 @@
-"""The parts of a zip that ``torch.save`` wrote, as views of the file: nothing packed, no name twice, none over another.
+"""The parts of a zip that ``torch.save`` wrote, as views of the file: nothing packed, no name twice, none over another,
+each as its checksum says.
 
 The directory at the end of a zip and the header in front of each part say the same things twice, and programs that
 look at different ones see different files. Here both are read, and must agree.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import codecs
 import struct
 import zipfile
+import zlib
 from collections import Counter
 from itertools import pairwise
 from typing import BinaryIO
@@ -34,6 +36,9 @@ def parts(data: memoryview, file: BinaryIO) -> dict[str, memoryview]:
         found[_inner(entry)] = data[begin : begin + entry.file_size]
     if any(end > header for (_, end), (header, _) in pairwise(sorted(taken))):
         raise Refused("its parts lie over one another")
+    for entry in entries:
+        if zlib.crc32(found[_inner(entry)]) != entry.CRC:
+            raise Refused(f"its part {shown(entry.filename)!r} is damaged: the checksum is of other bytes")
     return found
 
 
