@@ -49,15 +49,18 @@ def test_a_text_becomes_pictures_and_a_record(
     made = sparring.load(runs / "made").sample(1, seed=5)[0].permute(1, 2, 0).numpy()
     before = np.array(Image.open(out / "before.png")).astype(float) / 255
     assert abs(before - made).max() < 0.01  # what `sparring sample --seed 5` makes first
-    assert main([*edit, "--method", method, "--out", str(out)]) == 2  # what is there outside of the run stays
+    # what is there outside of the run stays, and nothing is tried before that is known
+    assert main([*edit, "--method", method, "--out", str(out), "--steps", "0"]) == 2
     assert "SAMPLE-OUT" in capsys.readouterr().err
+    with Image.open(out / "strip.png") as opened:
+        assert min(opened.size) >= 128
 
 
 def test_without_out_it_is_in_the_run_and_strength_0_changes_nothing(runs: Path) -> None:
     edit = ["edit", str(runs / "made"), "--text", "A Red Heart!", "--from", "a heart", "--strength", "0"]
     for _ in range(2):  # its own files are replaced
         assert main([*edit, "--scorer", str(runs / "words")]) == 0
-    folder = runs / "made" / "edits" / "a-red-heart-optimise"
+    folder = runs / "made" / "edits" / "a-red-heart-from-a-heart-optimise-seed0-x0"
     assert (folder / "before.png").read_bytes() == (folder / "after.png").read_bytes()
     record = json.loads((folder / "edit.json").read_text())
     assert record["identity_distance"] == 0 == record["moved"] and record["from"] == "a heart"
@@ -91,7 +94,8 @@ def test_what_cannot_be_edited_is_said(runs: Path, tmp_path: Path, capsys: pytes
         ([made, "--text", "x", "--scorer", words, "--space", "w+"], 2, "EDIT-SPACE"),
         ([made, "--text", "x", "--scorer", words, "--label", "1"], 2, "SAMPLE-LABEL"),
         ([made, "--text", "x", "--scorer", words, "--image", str(tmp_path / "none.png")], 3, "EDIT-IMAGE"),
-        ([made, "--image", str(broken)], 3, "EDIT-IMAGE"),
+        ([made, "--image", str(broken)], 3, "broken.png"),
+        ([made, "--text", "x", "--scorer", words, "--method", "optimise", "--beta", "2"], 2, "EDIT-BETA"),
     ):
         assert main(["edit", *arguments]) == code, arguments
         assert what in capsys.readouterr().err

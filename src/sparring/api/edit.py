@@ -61,7 +61,8 @@ def save_edit(
     beta: float | None = None, space: str = "auto", label: str | int | None = None, steps: int | None = None,
     progress: Progress | None = None,
 ) -> Saved:  # fmt: skip
-    """`edit`, into the folder `out` (default: ``RUN/edits/TEXT-METHOD``): before.png, after.png, strip.png, edit.json.
+    """`edit`, into the folder `out` (default: a folder of its own below ``RUN/edits``, called by what was asked for):
+    before.png, after.png, strip.png, edit.json.
 
     In the directory of the run files are replaced; elsewhere `UsageError` names what is there.
     """
@@ -70,7 +71,11 @@ def save_edit(
 
     wish = Wish(text, neutral, strength)
     editing = _editing(run, scorer, space, label, progress)
-    goal = Path(out).expanduser() if out is not None else editing.run.home / "edits" / f"{_slug(text)}-{method}"
+    of = Path(image).stem if image is not None else f"seed{seed}"
+    name = "-".join(map(_slug, [text, *(["from", neutral] if neutral else []), method, of]))
+    name += f"-x{strength:g}" if strength != 1 else ""
+    goal = Path(out).expanduser() if out is not None else editing.run.home / "edits" / name
+    files.check_edit(goal, editing.run.home)
     edited = _edited(editing, wish, method, _codes(editing, image, seed, 1), steps, beta)
     said = _said(editing, image, seed) | {"scorer": editing.scorer.identity}
     return files.save_edit(edited, goal, editing.run.home, said)
@@ -86,6 +91,7 @@ def save_inversion(
 
     editing = _editing(run, None, space, label, progress)
     goal = Path(out).expanduser() if out is not None else editing.run.home / "edits" / f"{Path(image).stem}-inverted"
+    files.check_inversion(goal, editing.run.home)
     given = _picture(editing, image)
     found = editing.invert(given, **({"steps": steps} if steps is not None else {}))
     return files.save_inverted(given, found, goal, editing.run.home, _said(editing, image, 0))
@@ -126,7 +132,9 @@ def _codes(editing: Editing, image: str | Path | bytes | None, seed: int, n: int
 def _picture(editing: Editing, image: str | Path | bytes) -> Any:
     from sparring.edit.editing import prepared, read
 
-    return prepared(editing.run, image if isinstance(image, bytes) else read(Path(image)))
+    if isinstance(image, bytes):
+        return prepared(editing.run, image)
+    return prepared(editing.run, read(Path(image)), str(image))
 
 
 def _said(editing: Editing, image: str | Path | None, seed: int) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Edit(Command):
     space: Literal["auto", "z", "w", "w+"] = "auto"
     """where codes move: z; of a generator with styles also w, or w+ (one w for each layer), which auto takes there"""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
-    """of optimising (usually 100), of inverting (300), rounds of training a mapper (150)"""
+    """of optimising (usually 100), rounds of training a mapper (150); without --text of inverting (300)"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: RUN/edits/…)")] = None
     """where to put the pictures, their strip and edit.json; outside of RUN no file is ever overwritten"""
     which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
@@ -72,4 +72,6 @@ class Edit(Command):
         talk.clear()
         talk.data("\n".join(str(path) for path in done.paths))
         talk.say(told)
+        if self.text is not None and self.strength > 0 and similar["after"] <= similar["before"]:
+            talk.say("it came no nearer to the text: the scorer may not know its words, or G cannot draw it")
         return 0

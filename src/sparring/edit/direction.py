@@ -26,6 +26,15 @@ _LAW = 512  # samples by which the spread of channels is known
 Progress = Callable[[str, int, int], None]
 
 
+def check(beta: float) -> None:
+    """`UsageError` unless β is a share."""
+    if not 0 <= beta <= 1:
+        raise UsageError(
+            "EDIT-BETA", "beta is a share of the largest relevance, from 0 to 1", where=f"{beta:g}",
+            fix=f"without --beta it is {BETA:g}",
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Table:
     """Of the C channels of a generator, of all layers one after the other.
@@ -48,8 +57,7 @@ class Table:
 
     def turned(self, direction: Tensor, beta: float = BETA) -> Tensor:
         """(C,) how far each channel is turned, in standard deviations: its relevance; 0 where that is below β."""
-        if not 0 <= beta <= 1:
-            raise UsageError("EDIT-BETA", "beta is a share of the largest relevance, from 0 to 1", where=f"{beta:g}")
+        check(beta)
         relevance = self.relevance(direction)
         return torch.where(relevance.abs() >= beta, relevance, 0.0)
 

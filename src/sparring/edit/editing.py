@@ -90,6 +90,7 @@ class Editing:
             raise UsageError("EDIT-METHOD", "there is no such method", where=method, fix=f"one of {', '.join(METHODS)}")
         if steps is not None and steps < 1:
             raise UsageError("EDIT-STEPS", "at least one step", where=str(steps))
+        direction.check(beta)
         judge = Judge(wish, self.coordinates, self.scorer, self.distance)
         after, channels = codes, 0
         with torch.no_grad():
@@ -107,8 +108,9 @@ class Editing:
             seen = [self.scorer.similarity(in_colour(x), [wish.text])[:, 0].cpu() for x in (before, image)]
             far = self.distance(image, before).cpu()
         return Edited(
-            wish, method, before.cpu(), image.cpu(), codes.cpu(), after.cpu(), (seen[0], seen[1]), far, channels
-        )
+            wish, method, before.clamp(-1, 1).cpu(), image.clamp(-1, 1).cpu(), codes.cpu(), after.cpu(),
+            (seen[0], seen[1]), far, channels,
+        )  # fmt: skip
 
     def invert(self, images: Tensor, **settings: Any) -> invert.Inverted:
         """The codes of pictures (n, C, H, W) in [-1, 1]: see `invert.invert`."""
@@ -151,8 +153,9 @@ class Editing:
         return made
 
 
-def prepared(run: Run, image: bytes | np.ndarray) -> Tensor:
-    """A picture as the data of the run were prepared: (1, C, H, W) in [-1, 1]. `DataError` for what is none."""
+def prepared(run: Run, image: bytes | np.ndarray, name: str = "") -> Tensor:
+    """A picture as the data of the run were prepared: (1, C, H, W) in [-1, 1]. `DataError` for what is none, which is
+    called `name` there."""
     document = run.document
     if document["data"]["kind"] != "images":
         raise UsageError("EDIT-POINTS", "this run is on points, and pictures are edited", where=str(run.path))
@@ -162,7 +165,10 @@ def prepared(run: Run, image: bytes | np.ndarray) -> Tensor:
     try:
         pixels = decode(image, recipe).pixels
     except Unusable as error:
-        raise DataError("EDIT-IMAGE", "this is no picture that can be used", why=str(error)) from error
+        raise DataError(
+            "EDIT-IMAGE", "this is no picture that can be used", where=name, why=str(error),
+            fix="name a picture that opens in a viewer, such as a PNG or a JPEG",
+        ) from error  # fmt: skip
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
@@ -171,5 +177,5 @@ def read(path: Path) -> bytes:
     try:
         return path.expanduser().read_bytes()
     except OSError as error:
-        raise DataError("EDIT-IMAGE", "this file cannot be read", where=str(path),
-                        why=error.strerror or str(error)) from error  # fmt: skip
+        raise DataError("EDIT-IMAGE", "this file cannot be read", where=str(path), why=error.strerror or str(error),
+                        fix="name a file with one picture") from error  # fmt: skip

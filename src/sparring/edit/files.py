@@ -17,7 +17,10 @@ from sparring.generate.grid import grid, to_bytes, to_picture
 from sparring.generate.sample import refuse_taken
 from sparring.runs.directory import write_atomically
 
-BEFORE, AFTER, STRIP, RECORD = "before.png", "after.png", "strip.png", "edit.json"
+EDITED, INVERTED = ("before.png", "after.png"), ("given.png", "inverted.png")
+STRIP, RECORD = "strip.png", "edit.json"
+_LEAST = 128
+"""Pixels of a strip's height: smaller pictures are enlarged in it, pixel by pixel."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Saved:
     record: Mapping[str, Any]
 
 
+def check_edit(folder: Path, home: Path) -> None:
+    """`UsageError` where `save_edit` would find a file of somebody's: to be asked before an edit is made."""
+    refuse_taken([folder / name for name in (*EDITED, STRIP, RECORD)], home)
+
+
+def check_inversion(folder: Path, home: Path) -> None:
+    """The same before `save_inverted`."""
+    refuse_taken([folder / name for name in (*INVERTED, STRIP, RECORD)], home)
+
+
 def save_edit(edited: Edited, folder: Path, home: Path, record: Mapping[str, Any]) -> Saved:
     """before.png, after.png, strip.png (one beside the other) and edit.json. Files are replaced below `home`, the
     directory of the run; elsewhere `UsageError` names one that is there."""
@@ -36,11 +49,10 @@ def save_edit(edited: Edited, folder: Path, home: Path, record: Mapping[str, Any
     said = {
         "text": wish.text, "from": wish.neutral, "method": edited.method, "strength": wish.strength,
         "similarity": {"before": _mean(before), "after": _mean(after)}, "identity_distance": _mean(edited.identity),
-        "moved": _mean((edited.codes - edited.codes_before).square().sum((1, 2)).sqrt()),
-        **({"channels_turned": edited.channels} if edited.method == "direction" else {}), **record,
+        **({"channels_turned": edited.channels} if edited.method == "direction" else {"moved": _moved(edited)}),
+        **record,
     }  # fmt: skip
-    pictures = {BEFORE: edited.before, AFTER: edited.after}
-    return _saved(pictures, [edited.before, edited.after], said, folder, home)
+    return _saved(EDITED, [edited.before, edited.after], said, folder, home)
 
 
 def save_inverted(given: Tensor, found: Inverted, folder: Path, home: Path, record: Mapping[str, Any]) -> Saved:
@@ -49,20 +61,25 @@ def save_inverted(given: Tensor, found: Inverted, folder: Path, home: Path, reco
         "distance": _mean(found.distance), "l2": _mean(found.l2), "start_distance": _mean(found.start_distance),
         "start_l2": _mean(found.start_l2), **record,
     }  # fmt: skip
-    return _saved({"given.png": given, "inverted.png": found.images}, [given, found.images], said, folder, home)
+    return _saved(INVERTED, [given, found.images], said, folder, home)
 
 
-def _saved(
-    pictures: Mapping[str, Tensor], strip: list[Tensor], said: dict[str, Any], folder: Path, home: Path
-) -> Saved:
-    names = [*pictures, STRIP, RECORD]
+def _saved(called: tuple[str, str], pictures: list[Tensor], said: dict[str, Any], folder: Path, home: Path) -> Saved:
+    names = [*called, STRIP, RECORD]
     refuse_taken([folder / name for name in names], home)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, images in pictures.items():
-        to_picture(to_bytes(images[:1].cpu())[0]).save(folder / name)
-    grid(torch.cat([one[:1].cpu() for one in strip]), columns=len(strip)).save(folder / STRIP)
+    firsts = torch.cat([one[:1].cpu() for one in pictures])
+    for name, pixels in zip(called, to_bytes(firsts), strict=True):
+        to_picture(pixels).save(folder / name)
+    times = -(-_LEAST // firsts.shape[2])
+    grid(firsts.repeat_interleave(times, 2).repeat_interleave(times, 3), columns=2).save(folder / STRIP)
     write_atomically(folder / RECORD, json.dumps(said, indent=2, ensure_ascii=False) + "\n")
     return Saved(tuple(folder / name for name in names), said)
+
+
+def _moved(edited: Edited) -> float:
+    """The mean length of the codes' moves."""
+    return _mean((edited.codes - edited.codes_before).square().sum((1, 2)).sqrt())
 
 
 def _mean(values: Tensor) -> float:
