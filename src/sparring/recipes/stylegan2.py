@@ -147,8 +147,9 @@ class StyleGAN2(Contest, HasStyles):
         shape, clamp = space.shape, config.clamp or None
         if len(shape) != 3 or min(shape[1:]) < 8:
             raise UsageError(
-                "NET-SHAPE", f"stylegan2 needs images (C, H, W) of at least 8×8, not {shape}", fix="use a larger --size"
-            )
+                "NET-SHAPE", f"stylegan2 needs images (C, H, W) of at least 8×8, not {shape}",
+                fix="use a larger --size" if len(shape) == 3 else "for points: --recipe gan-points",
+            )  # fmt: skip
         if config.gamma.start == config.gamma.end == 0:
             rule = config.gamma_rule * shape[1] * shape[2] / config.batch
             config = replace(config, gamma=Ramp(rule, rule))
