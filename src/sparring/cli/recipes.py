@@ -24,7 +24,8 @@ class Recipes(Command):
 
         if self.name is None:
             names = api.recipes()
-            talk.data("\n".join(f"{name:<18}{text}" for name, text in names.items()))
+            width = max(map(len, names)) + 2
+            talk.data("\n".join(f"{name:<{width}}{text}" for name, text in names.items()))
             talk.say("\n`sparring recipes NAME` lists its settings; change one with --set key=value")
             return 0
         for name, value, text in api.settings(self.name):
