@@ -140,7 +140,7 @@ def few(work: Path, n: int) -> Scene:
 
         if attempt == "stopped":
             play(session, {0: damage, n // 2: session.stop})
-            played = play(api.resume(run))
+            played = play(api.resume_steps(run))
         else:
             played = play(session, {0: damage})
             alarms = len(played.alarms)
@@ -229,7 +229,7 @@ def changed(work: Path, n: int) -> Scene:
     (data / names[3]).unlink()
     _another(data / names[5])
     (data / "new.png").write_bytes(file(picture(np.random.default_rng(7), 24, 24)))
-    played = play(api.resume(work / "run"))
+    played = play(api.resume_steps(work / "run"))
     found, whole = digest(work / "run"), digest(work / "whole")
     differing = sorted(key for key in whole if found.get(key) != whole[key])
     said = played.said()
@@ -252,7 +252,7 @@ def missing(work: Path, n: int) -> Scene:
     for path in away:
         path.rename(work / path.name)
     try:
-        said = f"went on: {play(api.resume(run)).said()}"
+        said = f"went on: {play(api.resume_steps(run)).said()}"
     except DataError as error:
         said = str(error)
     counted["5 %"] = said
@@ -262,7 +262,7 @@ def missing(work: Path, n: int) -> Scene:
     gone = [names[0], names[n // 2]][: max(1, n // 200)]
     for path in gone:
         path.unlink()
-    played = play(api.resume(run))
+    played = play(api.resume_steps(run))
     counted["below 1 %"] = said = played.said()
     wrong[f"without {len(gone)} of {n}: {said}"] = not all(shown(path.name) in said for path in gone)
     wrong[f"without {len(gone)} of {n} it ended with {played.reason!r}"] = played.reason != "budget"
@@ -280,7 +280,7 @@ def classes(work: Path, n: int) -> Scene:
     for how, (old, new) in moves.items():
         (data / old).rename(data / new)
         try:
-            played = play(api.resume(work / "run"))
+            played = play(api.resume_steps(work / "run"))
             said = f"went on: {played.said()}"
         except DataError as error:
             said = str(error)
@@ -288,7 +288,7 @@ def classes(work: Path, n: int) -> Scene:
         concerned = [name for name in (old, new) if not name.startswith("..")]
         counted[how] = said
         wrong[f"a class {how}: {said}"] = "DATA-CLASSES" not in said or not all(name in said for name in concerned)
-    played = play(api.resume(work / "run"))
+    played = play(api.resume_steps(work / "run"))
     wrong[f"after all that it ended with {played.reason!r}: {played.said()}"] = played.reason != "budget"
     return counted, wrong
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import sparring.train as _train
 
 if TYPE_CHECKING:
-    from sparring.api import Run, doctor, evaluate, load, plan, resume, steps
+    from sparring.api import Run, doctor, evaluate, load, plan, resume, resume_steps, steps
 
 # Threads that wait for each other by spinning stand still when another program wants a core, and a step becomes many
 # times slower. Spinning for a moment and then sleeping avoids it (python -m benchmarks.spin measures both). It is read
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __version__ = "0.1.0"
-__all__ = ["Run", "doctor", "evaluate", "load", "plan", "resume", "steps", "train"]
+__all__ = ["Run", "doctor", "evaluate", "load", "plan", "resume", "resume_steps", "steps", "train"]
 
-_FROM_API = ("Run", "doctor", "evaluate", "load", "plan", "resume", "steps")
+_FROM_API = ("Run", "doctor", "evaluate", "load", "plan", "resume", "resume_steps", "steps")
 
 
 class _Train(ModuleType):

@@ -119,7 +119,7 @@ def test_a_labelled_run_that_stops_and_goes_on_never_stopped(conditional: str, q
         if event.images >= 200:
             parts.stop()
     assert parts.finished is not None and parts.finished.reason == "stopped"
-    again = api.resume(tmp_path / "parts")
+    again = api.resume_steps(tmp_path / "parts")
     assert list(again)[-1] == Done(640, "budget")
     assert again.loop is not None and whole.loop is not None
     assert digest(again.loop.match.tensors()) == digest(whole.loop.match.tensors())

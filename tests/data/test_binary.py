@@ -191,7 +191,7 @@ def test_a_run_goes_on_exactly_and_its_recipe_says_how(how: str, tmp_path: Path)
     assert whole.document["data"]["binarise"] == how
     api.train(folder, out=tmp_path / "half", budget="16", **settings)
     (folder / "0.png").unlink()  # the run keeps the images, and the bits, that it was started on
-    events = list(api.resume(tmp_path / "half", budget="+16"))
+    events = list(api.resume_steps(tmp_path / "half", budget="+16"))
     assert isinstance(events[-1], Done)
     one, two = weights(tmp_path / "whole"), weights(tmp_path / "half")
     assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)

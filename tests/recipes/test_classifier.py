@@ -218,7 +218,7 @@ def test_it_is_resumed(run: sparring.Run, tmp_path: Path) -> None:
         assert not isinstance(event, Sampled)
         if event.images >= 640:
             events.stop()
-    for event in api.resume(out):
+    for event in api.resume_steps(out):
         assert not isinstance(event, Sampled)
     again = sparring.load(out, device="cpu")
     assert again.images == 1280

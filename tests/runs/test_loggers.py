@@ -264,14 +264,14 @@ def test_a_run_tells_what_its_log_says_stopped_and_resumed(photos, tmp_path):
             running.stop()
     said = yaml.safe_load((out / "recipe.yaml").read_text())
     assert said["run"]["log"] == ["tensorboard"]
-    for event in api.resume(out):  # it keeps what it was told
+    for event in api.resume_steps(out):  # it keeps what it was told
         assert not (isinstance(event, Alarm) and event.code == "LOG-LOST")
     assert len(list((out / "tensorboard").iterdir())) == 2
     told = [row for row in seen(RunDirectory(out)) if not row[1].startswith("speed/")]
     assert [row[:2] for row in told] == [row[:2] for row in logged(out)]
     assert [row[2] for row in told] == pytest.approx([row[2] for row in logged(out)], rel=1e-6)
 
-    for _ in api.resume(out, budget="+16", log="none"):
+    for _ in api.resume_steps(out, budget="+16", log="none"):
         pass
     assert yaml.safe_load((out / "recipe.yaml").read_text())["run"]["log"] == []
     assert max(row[0] for row in seen(RunDirectory(out))) == 80 < max(row[0] for row in logged(out))

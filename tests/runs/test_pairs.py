@@ -59,7 +59,7 @@ def test_a_run_says_what_it_was_trained_on_and_goes_on_exactly(sides: Sides, tmp
     recipe = f"{GAME}:{kind}"
     whole = trained(sides, tmp_path / "whole", recipe=recipe, budget="128", set=("batch=8", "flip=true"))
     half = trained(sides, tmp_path / "half", recipe=recipe, set=("batch=8", "flip=true"))
-    events = list(api.resume(half, budget="+64"))
+    events = list(api.resume_steps(half, budget="+64"))
     assert isinstance(events[-1], Done)
     assert all(torch.equal(weights(whole)[name], tensor) for name, tensor in weights(half).items())
     run = api.load(half)
@@ -74,10 +74,10 @@ def test_a_run_says_what_it_was_trained_on_and_goes_on_exactly(sides: Sides, tmp
 def test_files_that_changed_are_named_and_the_run_goes_on(sides: Sides, tmp_path: Path) -> None:
     run = trained(sides, tmp_path / "run")
     Path(sides[0], "04.png").unlink()
-    told = [event.message for event in api.resume(run, budget="+8") if isinstance(event, Alarm)]
+    told = [event.message for event in api.resume_steps(run, budget="+8") if isinstance(event, Alarm)]
     assert any("1 pair was removed since the run started: 04.bmp" in line for line in told), told
     shutil.rmtree(sides[1])
-    told = [event.message for event in api.resume(run, budget="+8") if isinstance(event, Alarm)]
+    told = [event.message for event in api.resume_steps(run, budget="+8") if isinstance(event, Alarm)]
     assert any("the data cannot be opened" in line for line in told), told
 
 
@@ -92,7 +92,7 @@ def test_built_in_outlines_become_colours(tmp_path: Path) -> None:
     api.train("emoji", out=tmp_path / "run", **NANO)
     data = api.load(tmp_path / "run").document["data"]
     assert data["pairs"] == "stems" and data["into"] is None and data["source"] == "emoji"
-    assert list(api.resume(tmp_path / "run", budget="+8"))
+    assert list(api.resume_steps(tmp_path / "run", budget="+8"))
 
 
 def test_a_palette_is_not_needed_any_more_once_the_run_has_begun(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_palette_is_not_needed_any_more_once_the_run_has_begun(tmp_path: Path)
     (tmp_path / "colours.txt").unlink()
     (tmp_path / "B" / "25.png").write_bytes(b"new")
     for keep in ("on", "off"):
-        events = list(api.resume(tmp_path / keep, budget="+8"))
+        events = list(api.resume_steps(tmp_path / keep, budget="+8"))
         assert isinstance(events[-1], Done) and not [event for event in events if isinstance(event, Alarm)]
 
 

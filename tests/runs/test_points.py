@@ -158,7 +158,7 @@ def test_stopped_and_resumed_is_never_stopped(tmp_path: Path) -> None:
             running.stop()
     assert running.finished is not None and running.finished.reason == "stopped"
     assert (tmp_path / "parts" / "game.gif").exists()
-    list(api.resume(tmp_path / "parts"))
+    list(api.resume_steps(tmp_path / "parts"))
 
     def left(out: Path) -> dict[str, Any]:
         newest = Store(out / "checkpoints").newest()

@@ -307,7 +307,7 @@ def test_row_52_every_key_is_applied_and_said_or_refused_with_the_difference(
         (run / "recipe.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
         before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "lock"}
         try:
-            events = list(api.resume(run, budget=None if key == "run.images" else "+16", device=None))
+            events = list(api.resume_steps(run, budget=None if key == "run.images" else "+16", device=None))
         except SparringError as error:
             kinds = (CheckpointError, DataError, *[UsageError] * (key == "network"))  # pacgan's has no width of its own
             assert isinstance(error, kinds), f"{key}: {error}"
@@ -335,7 +335,7 @@ def test_row_52_a_changed_width_shows_a_table_of_what_does_not_fit(run: Path) ->
     text = (run / "recipe.yaml").read_text()
     (run / "recipe.yaml").write_text(text.replace("width: 8", "width: 12"))
     with pytest.raises(CheckpointError, match="width: 8 in the checkpoint, 12 in recipe.yaml") as told:
-        list(api.resume(run))
+        list(api.resume_steps(run))
     assert told.value.exit_code == 4
     with pytest.raises(CheckpointError) as told:
         api.load(run)
@@ -359,7 +359,7 @@ def test_row_52_a_run_that_lacks_what_it_needs_says_what(part: str | None, key: 
     else:
         place[key] = value
     (run / "recipe.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    for use in (lambda: list(api.resume(run)), lambda: api.load(run), lambda: api.info(run)):
+    for use in (lambda: list(api.resume_steps(run)), lambda: api.load(run), lambda: api.info(run)):
         with pytest.raises(CheckpointError, match="RUN-RECIPE") as told:
             use()
         assert f"{part}.{key}" in told.value.why or (part is None and key in told.value.why)
@@ -379,7 +379,7 @@ def test_row_54_counters_go_beyond_two_to_the_31(seen: int, run: Path) -> None:
     document = yaml.safe_load((run / "recipe.yaml").read_text())
     document["run"]["images"] = seen + 96
     (run / "recipe.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-    events = list(api.resume(run))
+    events = list(api.resume_steps(run))
     assert events[-1] == Done(seen + 96, "budget")
     assert [event.round for event in events if isinstance(event, Turn)][-1] == 2**40 + 6
     assert [event.images for event in events if isinstance(event, Saved)][-1] == seen + 96

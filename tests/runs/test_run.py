@@ -62,9 +62,9 @@ def test_the_same_seed_gives_the_same_samples_whatever_their_number(tmp_path: Pa
 def test_a_run_that_has_begun_is_given_more_time_not_another_time(tmp_path: Path) -> None:
     trained(tmp_path / "run")
     with pytest.raises(UsageError) as caught:
-        list(api.resume(tmp_path / "run", budget="5m"))
+        list(api.resume_steps(tmp_path / "run", budget="5m"))
     assert "+300s" in caught.value.fix
-    assert api.finish(api.resume(tmp_path / "run", budget="+640")).images == 1280
+    assert api.resume(tmp_path / "run", budget="+640").images == 1280
 
 
 def test_points_have_no_size(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_stopped_and_resumed_is_never_stopped(recipe: str, photos: Path, tmp_pat
             if isinstance(event, Turn) and event.images == moment:
                 running.stop()
         assert running.finished == Done(moment, "stopped")
-        running = api.resume(out)
+        running = api.resume_steps(out)
     events = list(running)
     assert running.finished == Done(160, "budget")
     assert not [event for event in events if isinstance(event, Alarm)]
@@ -83,13 +83,13 @@ def test_stopped_and_resumed_is_never_stopped(recipe: str, photos: Path, tmp_pat
 def test_a_longer_budget_goes_on(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     api.finish(begin(photos, "gan", out, 80))
-    events: list[Event] = list(api.resume(out, budget="+80"))
+    events: list[Event] = list(api.resume_steps(out, budget="+80"))
     assert isinstance(events[-1], Done) and events[-1].images == 160
     document = yaml.safe_load((out / "recipe.yaml").read_text())
     assert document["run"]["images"] == 160 and document["run"]["horizon"] == 80
-    assert [e.images for e in api.resume(out) if isinstance(e, Turn)] == []
+    assert [e.images for e in api.resume_steps(out) if isinstance(e, Turn)] == []
     with pytest.raises(UsageError, match="BUDGET-LESS"):
-        list(api.resume(out, budget="40"))
+        list(api.resume_steps(out, budget="40"))
 
 
 def test_other_data_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,12 +99,12 @@ def test_other_data_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest
         (copies / path.name).write_bytes(path.read_bytes())
     api.finish(begin(copies, "gan", tmp_path / "run", 40))
     Image.new("RGB", (16, 16)).save(copies / "00.png")
-    told = [event.message for event in api.resume(tmp_path / "run", budget="+40") if isinstance(event, Alarm)]
+    told = [event.message for event in api.resume_steps(tmp_path / "run", budget="+40") if isinstance(event, Alarm)]
     assert told[0].startswith("1 file was changed in content since the run started: 00.png")
     assert "from their decoded copies" in told[1]
     monkeypatch.setenv("SPARRING_CACHE", str(tmp_path / "another"))
     with pytest.raises(DataError, match="DATA-CHANGED"):
-        list(api.resume(tmp_path / "run", budget="+40"))
+        list(api.resume_steps(tmp_path / "run", budget="+40"))
 
 
 def test_an_interrupted_train_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_an_interrupted_train_says_how_to_go_on(photos: Path, tmp_path: Path) ->
     running.stop()
     with pytest.raises(Interrupted, match=r"sparring resume .*run"):
         api.finish(running)
-    run = api.finish(api.resume(tmp_path / "run"))
+    run = api.resume(tmp_path / "run")
     assert run.images == 160
 
 
@@ -120,9 +120,9 @@ def test_a_run_is_used_by_one_process_at_a_time(photos: Path, tmp_path: Path) ->
     running = begin(photos, "gan", tmp_path / "run")
     next(running)
     with pytest.raises(Exception, match="in use|used by|LOCK"):
-        next(api.resume(tmp_path / "run"))
+        next(api.resume_steps(tmp_path / "run"))
     running.close()
-    assert isinstance(list(api.resume(tmp_path / "run"))[-1], Done)
+    assert isinstance(list(api.resume_steps(tmp_path / "run"))[-1], Done)
 
 
 def test_a_trained_run_is_opened_without_flags(photos: Path, tmp_path: Path) -> None:

@@ -222,11 +222,11 @@ def test_a_watched_run_resumes_to_the_last_number_and_trains_as_one_that_is_not(
         if isinstance(event, Turn) and event.images == 208:
             running.stop()
     assert running.finished == Done(208, "stopped")
-    assert list(api.resume(out))[-1] == Done(320, "budget")
+    assert list(api.resume_steps(out))[-1] == Done(320, "budget")
     assert left(out) == left(tmp_path / "whole")
     list(begin(tmp_path / "unseen", "ring", "gan-points", SMALL, None))
     assert left(tmp_path / "unseen")[0] == left(out)[0], "the same weights"
-    longer = api.resume(out, budget="+80")
+    longer = api.resume_steps(out, budget="+80")
     assert next(e.images for e in longer if isinstance(e, Probed) and "kid" in e.values) == 400, "the series goes on"
     longer.close()
 

@@ -100,14 +100,23 @@ def train(data: str | Path, **settings: Any) -> Run:
     return finish(steps(data, **settings))
 
 
-def resume(
+def resume(path: str | Path, **settings: Any) -> Run:
+    """Go on with a run as if it had never stopped, to the end of its budget, and return the `Run`.
+
+    budget: in place of the planned one, "+10m" for longer.   device: another one, "cpu" or "cuda".
+    rescue, stop, log: from now on, as of `train`; not given: as it was.
+
+    Raises what `train` raises; a run that was at its end already is opened as it is.
+    """
+    return finish(resume_steps(path, **settings))
+
+
+def resume_steps(
     path: str | Path, *, budget: str | Budget | None = None, device: str | None = None,
     rescue: bool | None = None, stop: str | None = None, log: str | Sequence[str] | None = None,
     progress: Callable[..., None] | None = None,
 ) -> Session:  # fmt: skip
-    """Go on with a run as if it had never stopped; iterate what is returned, or give it to `finish`.
-
-    rescue, stop, log: from now on, as of `train`; None: as it was."""
+    """Resume step by step: ``for event in sparring.resume_steps("runs/photos")``. Takes the arguments of `resume`."""
     from sparring.runs import session
     from sparring.runs.loggers import names_of
 

@@ -52,7 +52,7 @@ class Resume(Command):
 
         progress = None if talk.terminal else talk.progress  # a terminal shows the live line of the run instead
         rescue = None if self.rescue is None else self.rescue == "on"
-        session = api.resume(
+        session = api.resume_steps(
             self.directory, budget=budget, rescue=rescue, stop=self.stop, log=self.log, progress=progress
         )
         return follow(session, talk, as_json=self.json)
