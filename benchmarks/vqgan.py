@@ -50,10 +50,10 @@ VAE = [
     "lr=1e-3 -> 1e-4 cosine 0.5..1",
 ]
 CELLS: dict[str, tuple[str, list[str], int]] = {
-    "vqgan": ("vqgan-minutes", [], 8_000),
-    "vae-beta1": ("vae", [*VAE, "beta=1", "perceptual=3000"], 24_000),
-    "vae-beta4": ("vae", [*VAE, "beta=4", "perceptual=3000"], 24_000),
-    "vae-sharp": ("vae", [*VAE, "beta=1", "perceptual=10000"], 24_000),
+    "vqgan": ("vqgan-minutes", [], 2_800),
+    "vae-beta1": ("vae", [*VAE, "beta=1", "perceptual=3000"], 10_000),
+    "vae-beta4": ("vae", [*VAE, "beta=4", "perceptual=3000"], 10_000),
+    "vae-sharp": ("vae", [*VAE, "beta=1", "perceptual=10000"], 10_000),
 }
 """Recipe, settings, rounds: about equal in processor time. The VAE three times, since nobody has settled for it how
 much LPIPS weighs beside nats; the best one that keeps within the bits is what VQGAN is held against."""

@@ -492,6 +492,14 @@ class HasLikelihood(ABC):
         """(n, C, H, W) in [-1, 1] → (n,) nats. No side effects."""
 
 
+class HasTokenLikelihood(ABC):
+    """A game that says how likely the tokens of data are: comparable with itself, and no likelihood of the data."""
+
+    @abstractmethod
+    def token_cost(self, batch: Batch) -> Tensor:
+        """(n,) nats: −log p of all tokens of each sample, given what the game knows of it. No side effects."""
+
+
 class HasPosterior(HasLikelihood):
     """A game with latents z of which it knows, for each x, a posterior q(z | x)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from pathlib import Path
@@ -18,9 +19,12 @@ from torch import Tensor, nn
 import sparring
 from sparring import api, cli
 from sparring.chance import Dice
+from sparring.data import Options, open_data, stream_of
 from sparring.errors import CheckpointError, UsageError
+from sparring.metrics.extractors import PixelFeatures
 from sparring.recipes.taming import Taming, TamingByClass, TamingByText, TamingConfig, TamingOfImages, TamingPlain
 from sparring.recipes.vqgan import VQGAN, VQGANConfig
+from sparring.runs.observe import Observer
 from sparring.runs.recipe import load
 from sparring.train.engine import Engine
 from sparring.train.game import Now, seeded
@@ -114,6 +118,30 @@ def test_the_loss_is_what_a_token_costs() -> None:
     assert float(blank["loss"].mean()) == pytest.approx(math.log(6)) and float(blank["perplexity"][0]) == pytest.approx(
         6
     )
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_the_cost_of_held_out_tokens_is_the_loss_without_noise(kind: str) -> None:
+    """What training adds against learning by heart is no part of what an image costs."""
+    plain, noisy = (game_of(kind, loud=0.3, **noise) for noise in ({}, {"pkeep": 0.3, "dropout": 0.5}))
+    batch, tokens = batch_of(8), math.prod(plain.grid)
+    with torch.no_grad():
+        loss = plain.losses("T", batch, {}, now(8))["loss"]
+        torch.testing.assert_close(plain.token_cost(batch), tokens * loss, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(noisy.token_cost(batch), tokens * loss, rtol=1e-5, atol=1e-5)
+    assert loss.std() > 1e-3
+
+
+def test_probes_say_what_tokens_of_held_out_images_cost() -> None:
+    data = open_data("emoji", Options(size=(8, 8), channels=3, labels="none", held_out=0.1))
+    config = TamingConfig(**SMALL | {"conditioning": "caption"})
+    space = dataclasses.replace(space_of("caption"), shape=(3, 8, 8), others={"tokens": tokenizer((3, 8, 8))})
+    game = seeded(1, lambda: Taming.build(config, space))
+    match = Match(game, stream_of(data, 0, False), Engine(torch.device("cpu")), config, seed=0, horizon=100)
+    found = Observer(data, samples=16, judge=PixelFeatures()).signals(match)
+    assert found["nll"] == pytest.approx(4 * math.log(6), rel=0.1)  # 4 tokens of 6 codes, and T knows nothing yet
+    assert found["nll_train"] == pytest.approx(found["nll"], rel=0.1)
+    assert "nll_gap" in found
 
 
 def test_noise_changes_what_is_seen_and_never_what_is_said() -> None:

@@ -28,6 +28,7 @@ from sparring.train.schedule import Ramp
 from sparring.types import (
     Batch,
     Dice,
+    HasTokenLikelihood,
     HasTokens,
     Samples,
     SamplesByClass,
@@ -109,7 +110,7 @@ class Told(nn.Module):
         return logits
 
 
-class Taming(Game):
+class Taming(Game, HasTokenLikelihood):
     """min_T E_x[−log p(t)], p(t) = Π_l p(t_l | t_1 … t_{l−1}, c) over the tokens t of image x, row by row.
 
     Esser et al. 2021, "Taming transformers for high-resolution image synthesis", section 3.2, eq. 8 and 9. c is what is
@@ -182,7 +183,7 @@ class Taming(Game):
         with torch.no_grad():
             tokens, known = self.tokens.encode(batch.x).flatten(1), self._known(batch)
         logits = self.T(known, self.noisy(tokens, now)[:, :-1], self._keep(now)).float()  # (N, L, K)
-        loss = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none").mean(1)
+        loss = _costs(logits, tokens).mean(1)
         with torch.no_grad():
             right = (logits.argmax(2) == tokens).float().mean(1)
             perplexity = loss.mean().exp().expand(len(loss))
@@ -207,6 +208,10 @@ class Taming(Game):
         return {"loss": 1.0}
 
     # ── what the trained game can do ─────────────────────────────────────────────────────────────────────────────
+
+    def token_cost(self, batch: Batch) -> Tensor:
+        tokens = self.tokens.encode(batch.x).flatten(1)
+        return _costs(self.T(self._known(batch), tokens[:, :-1]).float(), tokens).sum(1)
 
     def _drawn(
         self, known: Tensor, dice: Dice, temperature: float, grid: Grid | None, part: Part | None = None
@@ -367,6 +372,11 @@ class TamingOfImages(Taming, Translates):
         else:
             made = self._drawn(given.flatten(1), dice, 1.0, (h, w), part)
         return made[:, :, :height, :width]
+
+
+def _costs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """−log p of each token in nats: (N, L, K), (N, L) → (N, L)."""
+    return F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
 
 
 def _taken(space: Space, name: str, shape: tuple[int, ...] | None) -> HasTokens:

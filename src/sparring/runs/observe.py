@@ -34,6 +34,7 @@ from sparring.types import (
     Classifies,
     Criticises,
     HasLikelihood,
+    HasTokenLikelihood,
     HasTokens,
     MatchesText,
     Samples,
@@ -170,7 +171,7 @@ class Observer:
             logits = self._logits(match, game) if isinstance(game, Criticises) else None
             besides |= self._classified(match, game) if isinstance(game, Classifies) else {}
             besides |= self._retrieved(match, game) if isinstance(game, MatchesText) else {}
-            besides |= self._costs(match, game) if isinstance(game, HasLikelihood) else {}
+            besides |= self._costs(match, game) if isinstance(game, HasLikelihood | HasTokenLikelihood) else {}
         return Look(fake, raw, logits, besides, given)
 
     def _given(self, images: Tensor, made: Tensor) -> Given:
@@ -320,10 +321,10 @@ class Observer:
         return values
 
     @torch.no_grad()
-    def _costs(self, match: Match, game: HasLikelihood) -> dict[str, float]:
-        """`nll`: −log p(x) of held-out samples in nats, or its bound, by the averages, with the same dice at every
-        look; `nll_train`: of as many training samples; `…_se`: their standard errors; `nll_gap`: their difference in
-        standard deviations of a held-out sample, so that it needs no unit."""
+    def _costs(self, match: Match, game: HasLikelihood | HasTokenLikelihood) -> dict[str, float]:
+        """`nll`: −log p of held-out samples in nats, or its bound, or of their tokens, by the averages, with the same
+        dice at every look; `nll_train`: of as many training samples; `…_se`: their standard errors; `nll_gap`: their
+        difference in standard deviations of a held-out sample, so that it needs no unit."""
         values, spread = {}, 0.0
         with match.averages.applied(), resting(match.game):
             for name, reals in (("nll", self._real if self.apart else None), ("nll_train", self._trained)):
@@ -334,8 +335,12 @@ class Observer:
                     batch = self._batch(
                         match, "train" if reals is self._trained else "held-out", slice(start, start + PIECE)
                     )
-                    dice = self._dice(match, f"probe/{name}", range(start, start + len(batch)))
-                    costs.append(-game.log_likelihood(batch.x, dice).double().cpu())
+                    if isinstance(game, HasTokenLikelihood):
+                        cost = game.token_cost(batch)
+                    else:
+                        dice = self._dice(match, f"probe/{name}", range(start, start + len(batch)))
+                        cost = -game.log_likelihood(batch.x, dice)
+                    costs.append(cost.double().cpu())
                 found = torch.cat(costs)
                 values[name] = float(found.mean())
                 if len(found) > 1:
