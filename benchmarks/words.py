@@ -25,6 +25,8 @@ import argparse
 import hashlib
 import io
 import json
+import statistics
+import time
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,11 +42,16 @@ import sparring
 from benchmarks.cells import HERE
 from benchmarks.speed.machine import command, record
 from sparring.chance import Dice
+from sparring.data import open_data, stream_of
 from sparring.generate.grid import to_bytes, to_picture
 from sparring.metrics.retrieval import retrieval, shuffled
 from sparring.metrics.uncertainty import Measured
 from sparring.networks import text
+from sparring.runs import plan as plans
+from sparring.runs.recipe import load
 from sparring.runs.scorer import Scorer, open_scorer
+from sparring.train.engine import choose_device
+from sparring.train.match import Match
 
 DATA = HERE.parent.parent / "shared" / "data" / "emoji_styles_64.zip"
 OUT, PICTURES = HERE / "results" / "words.json", HERE.parent / "docs" / "images" / "words"
@@ -103,7 +110,7 @@ def folders(state: Path) -> dict[str, list[str]]:
 
 COMMON: dict[str, Any] = {"size": 32, "channels": 3, "labels": "none", "held_out": 0.02, "seed": 0, "threads": 1}
 RELATIVISTIC = {"objective": "relativistic", "penalty": "r1+r2", "lr": 5e-4, "lr_ratio": 1}
-"""The other game on the same networks, for as long: an image costs 0.74 of one of the hinge game (`--cost`)."""
+"""The other game on the same networks, for as long: an image costs it three quarters of the time (`cost`)."""
 TRAININGS: dict[str, dict[str, Any]] = {
     "strict": {"data": "strict", "recipe": "dualencoder", "set": {"width": 24}, "budget": "45k"},
     "told": {"data": "told", "recipe": "dualencoder", "set": {"width": 24}, "budget": "45k"},
@@ -128,6 +135,26 @@ def train(name: str, state: Path) -> Path:
     changes = {k: str(v).format(state=state) if isinstance(v, str) else v for k, v in asked.pop("set", {}).items()}
     sparring.train(str(state / asked.pop("data")), out=out, set=changes, **COMMON, **asked)
     return out
+
+
+def cost(state: Path, *, times: int = 4, rounds: int = 16) -> dict[str, float]:
+    """Milliseconds of processor time per image, the median of a few stretches, the two games in turn."""
+    dataset = open_data(str(state / "learn"), size=(COMMON["size"],) * 2, labels="none", held_out=COMMON["held_out"])
+    matches, spent = {}, {name: [] for name in ("text2image", "relativistic")}
+    for name in spent:
+        changes = [f"{k}={v}" for k, v in TRAININGS[name].get("set", {}).items()]
+        recipe = load("text2image-minutes", changes)
+        game = plans.build(recipe, plans.space_of(dataset), 0)
+        engine = plans.make_engine(recipe, choose_device("cpu"))
+        matches[name] = Match(game, stream_of(dataset, 0, True), engine, recipe.config, seed=0, horizon=10_000)
+    for k in range(times + 1):
+        for name, match in matches.items():
+            begun, before = time.process_time(), match.images
+            for _ in range(rounds):
+                match.step()
+            if k:  # the first stretch warms up
+                spent[name].append(1000 * (time.process_time() - begun) / (match.images - before))
+    return {name: round(statistics.median(some), 1) for name, some in spent.items()}
 
 
 # ── judging ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -204,7 +231,7 @@ def judge(state: Path, names: dict[str, list[str]]) -> dict[str, Any]:
     pictures = {name: str(strip(name, held, near, real, made).name) for name in runs}
     trained = {name: {"recipe": run.document["recipe"], "images": run.images} for name, run in runs.items()}
     return {"names": len(held), "samples of each": EACH, "generators": trained, "judges": found, "pictures": pictures,
-            "nearest learned": dict(zip(held, near, strict=True))}  # fmt: skip
+            "cost in ms per image": cost(state), "nearest learned": dict(zip(held, near, strict=True))}  # fmt: skip
 
 
 def strip(name: str, held: Sequence[str], near: Sequence[str], real: Tensor, made: dict[str, Tensor]) -> Path:
