@@ -51,7 +51,7 @@ VAE = [
 ]
 SHARP = [*VAE, "beta=1", "perceptual=10000"]
 CELLS: dict[str, tuple[str, list[str], int]] = {
-    "vqgan": ("vqgan-minutes", ["l2=2", "perceptual=0.5", "adversarial=0.3"], 2_800),
+    "vqgan": ("vqgan-minutes", ["l2=2", "perceptual=0.5", "adversarial=0.3"], 3_600),
     "vae-sharp": ("vae", SHARP, 10_000),
     "vae-wide": ("vae", [*SHARP, "z=256"], 10_000),
     "vae-beta1": ("vae", [*VAE, "beta=1", "perceptual=3000"], 10_000),

@@ -130,9 +130,9 @@ def serve(listening: socket.socket) -> None:
 def nurse(caller: socket.socket) -> None:
     """Fork what is asked for, pass signals on to it, and say how it ended. Returns in the process that does it."""
     head, streams, *_ = socket.recv_fds(caller, 8, 3)
-    said = b""
-    while len(said) < int.from_bytes(head, "big"):
-        said += caller.recv(1 << 16)
+    said, size = b"", int.from_bytes(head, "big")
+    while len(said) < size:
+        said += caller.recv(size - len(said))  # and no signal that may already be behind it
     words, folder, environment, ignored = json.loads(said)
     child = os.fork()
     if child == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def moved(game: VQGAN, cost: Tensor) -> set[str]:
 @pytest.mark.parametrize(
     "settings",
     [{"objective": "relativistic", "l1": 0, "l2": 1, "adaptive": False, "memory_format": "channels_last"},
-     {"codebook": "ema", "play": "simultaneous", "adversarial": 0, "factor": 2}],
+     {"codebook": "ema", "play": "simultaneous", "adversarial": 0, "factor": 2, "fold": 2}],
 )  # fmt: skip
 def test_it_is_a_game(settings: dict[str, Any]) -> None:
     check_game(VQGAN, Space(SHAPE), TinyImages(), **(SMALL | settings))
@@ -131,6 +132,18 @@ def test_tokens_cover_the_image_and_larger_ones_have_more() -> None:
 
 
 @installed
+def test_a_fold_makes_channels_of_pixels_and_pixels_of_channels() -> None:
+    """Place (i, j) of channel 4c + 2a + b is pixel (2i + a, 2j + b) of colour c, into the network and out of it."""
+    game = game_of(factor=4, fold=2)
+    x, codes = torch.randn(2, 3, 8, 16), torch.randn(2, game.config.dimensions, 2, 4)
+    folded = torch.stack([x[:, c, a::2, b::2] for c in range(3) for a in range(2) for b in range(2)], 1)
+    torch.testing.assert_close(game.G.vectors(x), game.G.quantiser.ready(game.G.encoder(folded)))
+    places, images = game.G.decoder(codes), game.G.images(codes)
+    assert images.shape == (2, 3, 8, 16)
+    for c, a, b in itertools.product(range(3), range(2), range(2)):
+        torch.testing.assert_close(images[:, c, a::2, b::2], places[:, 4 * c + 2 * a + b])
+
+
 def test_it_learns_what_people_see() -> None:
     game = game_of((3, 32, 32), perceptual=2.0, judge="alex")
     x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -156,6 +169,7 @@ def test_without_the_weights_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
     ("shape", "settings", "said"),
     [
         ((2,), {}, "VQGAN-IMAGES"), ((3, 18, 18), {}, "factor=2"), ((3, 16, 16), {"patches": 4}, "patches=2"),
+        (SHAPE, {"factor": 2, "fold": 4}, "fold=2"),
         ((4, 32, 32), {"perceptual": 1}, "LPIPS-SHAPE"), ((3, 16, 16), {"perceptual": 1, "judge": "alex"}, "31"),
         ((3, 16, 16), {"l1": 0}, "VQGAN-TERMS"),
     ],

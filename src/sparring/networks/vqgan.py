@@ -7,6 +7,9 @@
 A level has residual blocks of two 3 × 3 convolutions, each after group normalisation and SiLU; sizes are halved by a
 convolution of stride 2, and doubled by repeating pixels and a convolution. The middle has two blocks, and between them,
 if asked for, attention over all places. Images of any sides that are multiples of the factor will do.
+
+With a fold of n the networks see n × n pixels as the channels of one place (Shi et al. 2016), so that the finest maps,
+which cost the most, are left out; the first level is then of n times fewer places a side.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ def groups(channels: int) -> int:
 
 
 def widths(width: int, multipliers: Sequence[int], factor: int) -> list[int]:
-    """Channels of each level, the finest first; the last multiplier stands for all coarser levels.
+    """Channels of each level, the finest first; the last multiplier stands for all coarser levels. factor: by which
+    levels differ in size, the first from the last.
 
     >>> widths(32, (1, 2, 4), 8)
     [32, 64, 128, 128]
@@ -150,11 +154,13 @@ class Decoder(nn.Module):
 
 
 class VQAutoencoder(nn.Module):
-    """An encoder, a quantiser, a decoder: what is one player."""
+    """An encoder, a quantiser, a decoder: what is one player.   factor, fold: pixels of a token, and of a place of the
+    finest map, by side."""
 
-    def __init__(self, encoder: Encoder, quantiser: Quantiser, decoder: Decoder, factor: int) -> None:
+    def __init__(self, encoder: Encoder, quantiser: Quantiser, decoder: Decoder, factor: int, fold: int) -> None:
         super().__init__()
-        self.encoder, self.quantiser, self.decoder, self.factor = encoder, quantiser, decoder, factor
+        self.encoder, self.quantiser, self.decoder = encoder, quantiser, decoder
+        self.factor, self.fold = factor, fold
 
     def vectors(self, x: Tensor) -> Tensor:
         """Images → what is quantised, (N, d, h, w) float32."""
@@ -163,18 +169,19 @@ class VQAutoencoder(nn.Module):
                 "NET-SHAPE", f"images of {x.shape[3]}x{x.shape[2]} pixels have no whole number of tokens",
                 why=f"a token stands for {self.factor}x{self.factor} pixels", fix=f"--size: multiples of {self.factor}",
             )  # fmt: skip
+        x = F.pixel_unshuffle(x, self.fold)
         if is_channels_last(self):
             x = x.contiguous(memory_format=torch.channels_last)
         return self.quantiser.ready(self.encoder(x))
 
     def images(self, codes: Tensor) -> Tensor:
         """(N, d, h, w) → images, not limited to [−1, 1]."""
-        return self.decoder(codes)  # type: ignore[no-any-return]
+        return F.pixel_shuffle(self.decoder(codes), self.fold)
 
 
 def build(
     shape: tuple[int, int, int], quantiser: Quantiser, dimensions: int, *, factor: int, width: int,
-    multipliers: Sequence[int], blocks: int, attention: bool,
+    multipliers: Sequence[int], blocks: int, attention: bool, fold: int = 1,
 ) -> VQAutoencoder:  # fmt: skip
     """For images of this shape, (C, H, W)."""
     if shape[1] % factor or shape[2] % factor or factor & (factor - 1):
@@ -184,6 +191,12 @@ def build(
             why=f"a token stands for {factor}x{factor} pixels",
             fix=f"--set factor={min(factor, fits)}, or another --size",
         )  # fmt: skip
-    channels = widths(width, multipliers, factor)
-    encoder = Encoder(shape[0], channels, blocks, dimensions, attention)
-    return VQAutoencoder(encoder, quantiser, Decoder(dimensions, channels, blocks, shape[0], attention), factor)
+    if fold > factor:
+        raise UsageError(
+            "NET-SHAPE", f"{fold}x{fold} pixels are to be one place, and a token stands for {factor}x{factor}",
+            fix=f"--set fold={factor}",
+        )  # fmt: skip
+    channels, pixels = widths(width, multipliers, factor // fold), shape[0] * fold**2
+    encoder = Encoder(pixels, channels, blocks, dimensions, attention)
+    decoder = Decoder(dimensions, channels, blocks, pixels, attention)
+    return VQAutoencoder(encoder, quantiser, decoder, factor, fold)

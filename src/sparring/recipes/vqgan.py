@@ -51,6 +51,8 @@ class VQGANConfig(Training):
     """What the encoder pays for being far from the codes: the paper's β."""
     revive: Annotated[int, Field(ge=0, le=2**20)] = 100
     """A code that was not chosen in so many rounds begins anew where the encoder is; 0: never."""
+    fold: Literal[1, 2, 4] = 1
+    """So many by so many pixels are one place of the finest map: 2 halves its sides, and costs a CPU a third."""
     width: Count = 64
     """Channels of the finest map."""
     multipliers: Annotated[tuple[Count, ...], Field(min_length=1)] = (1, 1, 2, 4)
@@ -122,7 +124,7 @@ class VQGAN(Game, HasTokens, Criticises):
         )
         G = vqgan.build(
             (channels, height, width), quantiser, config.dimensions, factor=config.factor, width=config.width,
-            multipliers=config.multipliers, blocks=config.blocks, attention=config.attention,
+            multipliers=config.multipliers, blocks=config.blocks, attention=config.attention, fold=config.fold,
         )  # fmt: skip
         return cls(config, space, PatchDiscriminator(channels, config.patches, config.d_width, config.d_norm), G)
 
