@@ -391,6 +391,10 @@ class SamplesByText(Samples):
         """As of `Samples`. text: of each sample; None: sample k is of the caption k mod `remembered`, so that it does
         not depend on how many are drawn with it."""
 
+    def hears(self, text: str) -> bool:
+        """Whether all of a text is read, to its end: encoders read only so much."""
+        return True
+
 
 def pictured(game: object, count: int, piece: int = 64) -> list[range]:
     """The numbers of the samples that a picture of `count` shows, at most `piece` in a range: 0 … count − 1; of a game

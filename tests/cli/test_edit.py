@@ -89,7 +89,7 @@ def test_what_cannot_be_edited_is_said(runs: Path, tmp_path: Path, capsys: pytes
     broken.write_text("no picture")
     for arguments, code, what in (
         ([made], 2, "EDIT-WHAT"),
-        ([made, "--text", "x", "--scorer", made], 2, "EDIT-SCORER"),
+        ([made, "--text", "x", "--scorer", made], 2, "SCORER-CANNOT"),
         ([words, "--text", "x", "--scorer", words], 2, "EDIT-CANNOT"),
         ([made, "--text", "x", "--scorer", words, "--space", "w+"], 2, "EDIT-SPACE"),
         ([made, "--text", "x", "--scorer", words, "--label", "1"], 2, "SAMPLE-LABEL"),

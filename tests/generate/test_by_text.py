@@ -62,7 +62,11 @@ def test_a_picture_has_a_row_for_each_of_the_first_captions():
 
 def test_a_text_is_asked_for_in_words():
     assert wording(RUN, None) is None and wording(RUN, " a  red\tapple ") == "a red apple"
-    for text, label, said in (("  ", None, "says nothing"), ("x", "cat", "not by both")):
+    for text, label, said in (
+        ("  ", None, "says nothing"),
+        ("x", "cat", "not by both"),
+        (["a", "b"], None, "of one text"),
+    ):
         with pytest.raises(UsageError, match=rf"SAMPLE-TEXT.*{said}"):
             wording(RUN, text, label)
     with pytest.raises(UsageError, match=r"SAMPLE-TEXT.*not told texts"):

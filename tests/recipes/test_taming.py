@@ -345,7 +345,7 @@ def test_a_run_that_is_named_must_be_there_and_have_tokens(place: Path, tmp_path
         plan(tokens=tmp_path / "nowhere")
     api.train(place / "photos", recipe="vae", size=8, set={"width": 4, "z": 2, "batch": 8}, budget="16",
               out=tmp_path / "other", device="cpu")  # fmt: skip
-    with pytest.raises(UsageError, match=r"(?s)RECIPE-OTHER.*vae.*HasTokens"):
+    with pytest.raises(UsageError, match=r"(?s)RECIPE-OTHER.*vae.*a game that .*tokens"):
         plan(tokens=tmp_path / "other")
 
 

@@ -199,7 +199,7 @@ def test_from_captioned_pictures_to_pictures_of_a_text(
     assert cli.main(["sample", place, "--text", " a red  apple!", "-n", "2"]) == 0
     paths = [Path(path) for path in capsys.readouterr().out.split()]
     assert [path.relative_to(run.path).as_posix() for path in paths] == [
-        "generated/a_red_apple_/000000.png", "generated/a_red_apple_/000001.png",
+        "generated/a_red_apple_-e3111f/000000.png", "generated/a_red_apple_-e3111f/000001.png",
     ]  # fmt: skip
     assert cli.main(["sample", place, "--text", " "]) == 2
     assert "SAMPLE-TEXT" in capsys.readouterr().err
@@ -234,7 +234,7 @@ def test_retrieval_of_a_run_by_a_scorer(tmp_path: Path, capsys: pytest.CaptureFi
     assert set(found["retrieval"]["by_text"].values()) <= {0.0, 0.5, 1.0} and len(found["retrieval"]["by_text"]) == 81
     assert found["metrics"]["retrieval_real"]["n_fake"] == 81 and found["metrics"]["similarity"]["value"] is not None
     for more, code in (
-        ([], "EVALUATE-SCORER"), (["--scorer", str(run.path)], "EDIT-SCORER"),
+        ([], "EVALUATE-SCORER"), (["--scorer", str(run.path)], "SCORER-CANNOT"),
         (["--scorer", str(judge.path), "--metrics", "retrieval,kid"], "EVALUATE-METRIC"),
     ):  # fmt: skip
         assert cli.main([*asks, *more]) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class Sample(Command):
 
     def run(self, talk: Talk) -> int:
         from sparring import api
+        from sparring.types import SamplesByText
 
         run = api.load(self.directory, which=self.which, lopped=True, progress=talk.progress)
         talk.remark(run.remarks)
@@ -46,11 +48,13 @@ class Sample(Command):
             name = run.classes[run.class_of(self.label)]  # by its name, however it was asked for
             out /= _folder(name)  # each class in a folder of its own
         if self.out is None and self.text is not None:
-            out /= _folder(" ".join(self.text.split()))[:80]
+            out /= _folder(" ".join(self.text.split()))
         paths = api.save_samples(
             run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid, label=self.label,
             text=self.text,
         )  # fmt: skip
+        if self.text is not None and isinstance(run.game, SamplesByText) and not run.game.hears(self.text):
+            talk.remark(["the text is longer than its encoder reads: what its end says changes nothing"])
         if run.texts and self.text is None and self.grid:
             talk.say(f"row by row: {', '.join(run.texts[:8])}")
         talk.data("\n".join(str(path) for path in paths))
@@ -58,9 +62,10 @@ class Sample(Command):
 
 
 def _folder(name: str) -> str:
-    """What a folder of samples is called.
+    """What a folder of samples is called: another one for each name, also where a path cannot say all of it.
 
-    >>> _folder("a red apple!")
-    'a_red_apple_'
+    >>> _folder("a red apple"), _folder("a/red apple")
+    ('a_red_apple', 'a_red_apple-c8f497')
     """
-    return re.sub(r"[^\w-]+", "_", name) or "_"
+    said = re.sub(r"[^\w-]+", "_", name)[:60]
+    return said if said == name.replace(" ", "_") else f"{said}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

@@ -66,8 +66,8 @@ def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
             "this run was not told classes, so it cannot be asked for one",
             where=str(label),
             why=f"the game ({name}) does not use labels" if classes else "its data has no labels",
-            fix="leave --label out; or train --recipe cgan, or pixelcnn with conditioning=auto, on labelled data "
-            "(docs/data.md)",
+            fix="leave --label out; or train --recipe cgan, or pixelcnn with conditioning=auto, or taming with "
+            "conditioning=class, on labelled data (docs/data.md)",
         )
     if str(label) in classes:
         return list(classes).index(str(label))
@@ -96,7 +96,12 @@ def wording(run: Trained, text: str | None, label: object = None) -> str | None:
         raise UsageError(
             "SAMPLE-TEXT", "this run was not told texts, so it cannot be asked for one", where=text,
             why=f"the game ({name}) does not use captions",
-            fix="leave --text out; or train --recipe text2image on images with captions (docs/text.md)",
+            fix="leave --text out; or train --recipe text2image, or taming, on images with captions (docs/text.md)",
+        )  # fmt: skip
+    if not isinstance(text, str):
+        raise UsageError(
+            "SAMPLE-TEXT", "all samples of a call are of one text", where=repr(text)[:60],
+            fix='text="a red apple"; a call for each of several',
         )  # fmt: skip
     if label is not None:
         raise UsageError(

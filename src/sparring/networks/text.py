@@ -47,6 +47,10 @@ class TextEncoder(ABC):
     def read(self, text: str) -> Tensor:
         """A text that is not empty → (dimensions,) of length 1."""
 
+    def whole(self, text: str) -> bool:
+        """Whether all of the text is read, to its end."""
+        return True
+
     def _of(self, text: str) -> Tensor:
         text = " ".join(text.split())
         with self._lock:
@@ -71,6 +75,9 @@ class Sentences(TextEncoder):
     def read(self, text: str) -> Tensor:
         ids = torch.tensor([self.tokenizer.encode(text).ids])
         return self.network.sentence(ids, torch.ones_like(ids, dtype=torch.bool))[0]
+
+    def whole(self, text: str) -> bool:
+        return not self.tokenizer.encode(text).overflowing
 
 
 class Words(TextEncoder):
@@ -109,6 +116,9 @@ class Clip(TextEncoder):
     @torch.no_grad()
     def read(self, text: str) -> Tensor:
         return self.network.texts([text])[0].float().cpu()
+
+    def whole(self, text: str) -> bool:
+        return not self.network.tokenizer.encode(text).overflowing
 
 
 _MAKES: dict[str, type[TextEncoder]] = {"minilm": Sentences, "words": Words, "clip": Clip}
@@ -165,6 +175,10 @@ class Remembered(nn.Module):
     def forward(self, texts: Sequence[str]) -> Tensor:
         """n texts → (n, dimensions), by the encoder, in the place and precision of the buffer."""
         return load(self.name)(texts).to(self.known)
+
+    def whole(self, text: str) -> bool:
+        """Whether the encoder reads all of a text."""
+        return load(self.name).whole(text)
 
     def in_turn(self, dice: Dice) -> Tensor:
         """(n, dimensions): sample k is of text k mod their number."""

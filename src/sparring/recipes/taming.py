@@ -303,6 +303,9 @@ class TamingByText(Taming, SamplesByText):
     def remembered(self) -> int:
         return len(self.reading)
 
+    def hears(self, text: str) -> bool:
+        return self.reading.whole(text)
+
     def _known(self, batch: Batch) -> Tensor:
         assert batch.text is not None  # `needs`
         return self._read(self.reading(batch.text))

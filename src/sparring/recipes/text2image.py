@@ -192,6 +192,9 @@ class Text2Image(Game, SamplesByText, Criticises):
     def remembered(self) -> int:
         return len(self.reading)
 
+    def hears(self, text: str) -> bool:
+        return self.reading.whole(text)
+
     def sample(self, dice: Dice, *, truncation: float = 1.0, text: Sequence[str] | None = None) -> Tensor:
         s = self.reading.in_turn(dice) if text is None else self.reading(text)
         made: Tensor = self.G(paths.truncate(self.latents(dice), truncation), _scaled(s))

@@ -98,13 +98,17 @@ def found(recipe: Recipe) -> dict[str, Other]:
     for name, place in named(recipe).items():
         run = _open(Path(place))
         if not isinstance(run.game, recipe.game.others[name]):
+            wanted, _, _ = (recipe.game.others[name].__doc__ or "").partition(".")
             raise UsageError(
                 "RECIPE-OTHER", f"{name} is a run of {run.document['recipe']}, which cannot do what it is needed for",
-                where=place, why=f"it must be able to do what {recipe.game.others[name].__name__} says "
-                "(sparring/types.py)", fix=f"name another run: --set {name}=RUN",
+                where=place, why=f"it must be {_lower(wanted)}", fix=f"name another run: --set {name}=RUN",
             )  # fmt: skip
         others[name] = Other.of(run)
     return others
+
+
+def _lower(sentence: str) -> str:
+    return " ".join((sentence[:1].lower() + sentence[1:]).split())
 
 
 def games(recipe: Recipe, said: Mapping[str, Any] | None, *, weights: bool) -> dict[str, nn.Module]:

@@ -337,7 +337,9 @@ def unused(recipe: Recipe, space: Space) -> list[str]:
     if not found:
         return []
     for_labels = "cgan" if len(space.shape) == 3 else "cgan-points"
-    hint = f"; --recipe {for_labels} uses the labels" if labels and space.condition is None else ""
+    settled = by_text and hasattr(recipe.config, "conditioning")
+    uses = "--set conditioning=class" if settled else f"--recipe {for_labels}"
+    hint = f"; {uses} uses the labels" if labels and space.condition is None else ""
     return [f"{found} are kept with the images; recipe {recipe.name} does not use them{hint}"]
 
 

@@ -41,7 +41,7 @@ class DualScorer(Scorer):
     def __init__(self, game: Any, shape: tuple[int, ...], of: str = "") -> None:
         if not isinstance(game, MatchesText):
             raise UsageError(
-                "EDIT-SCORER", "this run does not say how well a text describes a picture", where=of,
+                "SCORER-CANNOT", "this run does not say how well a text describes a picture", where=of,
                 fix="train one that does on pictures with captions: sparring train DATA --recipe dualencoder",
             )  # fmt: skip
         self._game, self._shape = game, shape

@@ -26,7 +26,7 @@ def jsonl_rows(data: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise unclear(where, f"line {line} is not UTF-8", "save the file as UTF-8") from error
         except json.JSONDecodeError as error:  # its own line numbers begin with this line
             what = f"line {line} is not JSON: {error.msg} (column {error.colno})"
-            raise unclear(where, what, "one JSON object on each line") from error
+            raise unclear(where, what, f"mend line {line}: one JSON object on each line") from error
         except (ValueError, RecursionError) as error:
             raise unclear(where, f"line {line} is not JSON: {error}", "one JSON object on each line") from error
         if not isinstance(row, dict):

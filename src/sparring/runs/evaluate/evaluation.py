@@ -33,6 +33,7 @@ from sparring.runs.evaluate.opening import (
     open_side,
     options_of_run,
     place,
+    refuse_absent,
     refuse_points,
     translates,
 )
@@ -114,6 +115,7 @@ def evaluate(ask: Ask, progress: Progress | None = None) -> dict[str, Any]:
     real_place, fake_place = place(ask.real), place(ask.fake if ask.fake is not None else ask.real)
     _refuse_exported(ask, real_place, fake_place)
     if ask.fake is None and real_place.kind == "data":
+        refuse_absent(ask.real)
         refuse_points(ask.real)
         raise UsageError(
             "EVALUATE-ALONE", "data alone are not evaluated: name what is to be held against them", where=ask.real,

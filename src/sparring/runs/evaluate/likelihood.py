@@ -28,7 +28,7 @@ from sparring.runs.evaluate.point_rows import PointRows
 from sparring.runs.evaluate.sides import CHUNK, Drawn, Rows, Side
 from sparring.runs.release import Release, is_release, refuse_which
 from sparring.runs.run import Run
-from sparring.types import HasLikelihood, HasPosterior, Outcome, Samples
+from sparring.types import HasLikelihood, HasPosterior, HasTokenLikelihood, Outcome, Samples
 
 if TYPE_CHECKING:
     from sparring.runs.evaluate.evaluation import Ask
@@ -215,6 +215,8 @@ def cannot(run: Run, side: Rows | PointRows) -> str:
     if not isinstance(game, HasLikelihood):
         if isinstance(game, Samples):
             said = measures.NO_LIKELIHOOD if "D" in game.players else "no likelihood: it assigns none to an image"
+            if isinstance(game, HasTokenLikelihood):
+                said = "no likelihood: it says how likely tokens are (nll in its log), and many images have the same"
             if isinstance(side, PointRows):
                 return f"recipe {recipe}: {said}; vae and svae have one. The report of the run compares samples"
             return f"recipe {recipe}: {said}; vae, svae and pixelcnn have one. kid and coverage compare samples"

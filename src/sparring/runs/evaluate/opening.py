@@ -92,6 +92,12 @@ def place(text: str) -> Place:
     return Place("data", text)
 
 
+def refuse_absent(text: str) -> None:
+    """`CheckpointError` that names the runs nearby, where what is named alone is neither a run nor data."""
+    if text not in BUILT_IN and ":" not in text and not Path(text).expanduser().exists():
+        RunDirectory(text).document()
+
+
 def open_side(wanted: Wanted, progress: Progress | None = None) -> Side:
     """Open what is wanted. Raises the errors of data and of runs, each of which names its place."""
     side = {"files": _files, "rows": _rows, "drawn": _drawn}[wanted.role](wanted, progress)
