@@ -26,6 +26,7 @@ import hashlib
 import io
 import json
 import statistics
+import sys
 import time
 import zipfile
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ from torch.nn import functional as F
 
 import sparring
 from benchmarks.cells import HERE
-from benchmarks.speed.machine import command, record
+from benchmarks.speed.machine import record
 from sparring.chance import Dice
 from sparring.data import open_data, stream_of
 from sparring.generate.grid import to_bytes, to_picture
@@ -207,6 +208,13 @@ def told(value: Measured) -> dict[str, Any]:
     return {"value": round(value.value, 4), "low": round(value.low, 4), "high": round(value.high, 4)}
 
 
+def probed(run: Path) -> dict[str, float]:
+    """KID at the last probe of a run: held-out pictures of names that it learned beside samples of such names."""
+    lines = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    values = [line["values"] for line in lines if line["event"] == "probed"][-1]
+    return {name: round(values[name], 4) for name in ("kid", "kid_se")}
+
+
 def nearest(names: Sequence[str], learned: Sequence[str]) -> list[str]:
     """Of each name the one among those learned that the sentence encoder finds nearest."""
     ours, theirs = (F.normalize(text.load("minilm")(list(some)), dim=1) for some in (names, learned))
@@ -231,7 +239,10 @@ def judge(state: Path, names: dict[str, list[str]]) -> dict[str, Any]:
         found[which] = {"real": measured(scorer, real, held)}
         found[which] |= {name: measured(scorer, images, held) for name, images in made.items()}
     pictures = {name: str(strip(name, held, near, real, made).name) for name in runs}
-    trained = {name: {"recipe": run.document["recipe"], "images": run.images} for name, run in runs.items()}
+    trained = {
+        name: {"recipe": run.document["recipe"], "images": run.images, "last probe": probed(run.path)}
+        for name, run in runs.items()
+    }
     return {"names": len(held), "samples of each": EACH, "generators": trained, "judges": found, "pictures": pictures,
             "cost in ms per image": cost(state), "nearest learned": dict(zip(held, near, strict=True))}  # fmt: skip
 
@@ -278,7 +289,7 @@ def main() -> None:
     if asked.only:
         return
     found = judge(asked.state, names) | {"trainings": TRAININGS, "common": COMMON}
-    record(OUT, command=command(), **found)
+    record(OUT, command=" ".join(["python -m benchmarks.words", *sys.argv[1:]]), **found)
     print(json.dumps(found["judges"], indent=1))
 
 
