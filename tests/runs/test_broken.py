@@ -18,7 +18,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="file rights, folders in the place of open files")
 @pytest.mark.parametrize(
     ("scene", "images"),
-    [("few", 440), ("many", 120), ("kept", 120), ("changed", 120), ("missing", 220), ("classes", 60)],
+    [("few", 440), ("many", 120), ("kept", 60), ("changed", 60), ("missing", 120), ("classes", 60)],
 )
 def test_broken_files(
     scene: str, images: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_processes: None
