@@ -257,7 +257,7 @@ def test_a_run_scores_pictures_of_any_size_and_kind(shape: tuple[int, ...]) -> N
     (slope,) = torch.autograd.grad(said[:, 0].sum(), x)
     assert bool((slope.flatten(1).abs().sum(1) > 0).all()) and bool(slope.isfinite().all())
     torch.testing.assert_close(scorer.similarity(x[1:2], ["a dog"]), said[1:2, 1:], rtol=1e-4, atol=1e-5)
-    with pytest.raises(UsageError, match="EDIT-SCORER"):
+    with pytest.raises(UsageError, match="SCORER-CANNOT"):
         DualScorer(Styles(), shape)
 
 

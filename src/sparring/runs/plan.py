@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -337,7 +337,7 @@ def unused(recipe: Recipe, space: Space) -> list[str]:
     if not found:
         return []
     for_labels = "cgan" if len(space.shape) == 3 else "cgan-points"
-    settled = by_text and hasattr(recipe.config, "conditioning")
+    settled = by_text and any(field.name == "conditioning" for field in fields(recipe.config))
     uses = "--set conditioning=class" if settled else f"--recipe {for_labels}"
     hint = f"; {uses} uses the labels" if labels and space.condition is None else ""
     return [f"{found} are kept with the images; recipe {recipe.name} does not use them{hint}"]
