@@ -296,8 +296,8 @@ def test_a_class_of_the_ring_is_its_mode(kind: str, least: float) -> None:
     stream = stream_of(dataclasses.replace(ring, labels=nearest), 0)
     config = load("cgan-points", [f"conditioning={kind}", *PLAIN]).config
     game: Game = seeded(0, lambda: CGAN.build(config, Space((2,), 8)))
-    match = Match(game, stream, CPU, config, seed=0, horizon=240 * 64)
-    for _ in range(240):
+    match = Match(game, stream, CPU, config, seed=0, horizon=160 * 64)
+    for _ in range(160):
         match.step()
     game.eval()
     with match.averages.applied():

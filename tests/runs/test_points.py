@@ -43,19 +43,25 @@ def logged(out: Path, kind: str) -> list[dict[str, Any]]:
     return [record for record in records if record["event"] == kind]
 
 
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
+    """A run on the ring and its events, to look at."""
+    out = tmp_path_factory.mktemp("points") / "run"
+    return out, list(begin(out))
+
+
 # ── what is measured ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_measures_stand_in_the_log_at_the_moments_of_the_pictures(tmp_path: Path) -> None:
-    events = list(begin(tmp_path / "run"))
+def test_measures_stand_in_the_log_at_the_moments_of_the_pictures(ring: tuple[Path, list[Any]]) -> None:
+    out, events = ring
     probed = [event for event in events if isinstance(event, Probed)]
     sampled = [event for event in events if isinstance(event, Sampled)]
     assert [event.images for event in probed] == [event.images for event in sampled][1:] and probed[-1].images == 320
-    assert [(r["images"], r["values"]) for r in logged(tmp_path / "run", "probed")] == [
+    assert [(r["images"], r["values"]) for r in logged(out, "probed")] == [
         (event.images, dict(event.values)) for event in probed
     ]
-    ring = open_data("ring")
-    with_last = measure_of(ring)(sampled[-1].samples.numpy())
+    with_last = measure_of(open_data("ring"))(sampled[-1].samples.numpy())
     assert set(with_last) == set(probed[-1].values) == {"modes", "high_quality", "reverse_kl", "smallest_share"}
 
 
@@ -149,9 +155,8 @@ def test_of_many_pictures_some_are_animated_and_a_broken_one_is_left_out(tmp_pat
     assert made.film(RunDirectory(tmp_path / "nothing")) is None
 
 
-def test_stopped_and_resumed_is_never_stopped(tmp_path: Path) -> None:
+def test_stopped_and_resumed_is_never_stopped(ring: tuple[Path, list[Any]], tmp_path: Path) -> None:
     """Weights, log and every picture, with its curves, are the same to the last byte."""
-    list(begin(tmp_path / "whole"))
     running = begin(tmp_path / "parts")
     for event in running:
         if isinstance(event, Turn) and event.images >= 144:
@@ -168,7 +173,7 @@ def test_stopped_and_resumed_is_never_stopped(tmp_path: Path) -> None:
         files = {name: entry[1] for name, entry in newest.manifest.files.items() if name != "state.json"}
         return {"log": rows, "pictures": pictures, "film": (out / "game.gif").read_bytes(), "files": files}
 
-    whole, parts = left(tmp_path / "whole"), left(tmp_path / "parts")
+    whole, parts = left(ring[0]), left(tmp_path / "parts")
     assert whole["log"] == parts["log"] and whole["files"] == parts["files"]
     assert whole["pictures"] == parts["pictures"] and whole["film"] == parts["film"]
 
@@ -289,9 +294,8 @@ def test_a_seed_that_is_no_number_is_refused(tmp_path: Path) -> None:
         api.plan("ring", seed="a", budget="640", out=tmp_path / "run", device="cpu")  # type: ignore[arg-type]
 
 
-def test_the_page_of_points_speaks_of_points_and_keeps_the_colours_of_players(tmp_path: Path) -> None:
-    list(begin(tmp_path / "run"))
-    page = write(tmp_path / "run").read_text("utf-8")
+def test_the_page_of_points_speaks_of_points_and_keeps_the_colours_of_players(ring: tuple[Path, list[Any]]) -> None:
+    page = write(ring[0]).read_text("utf-8")
     charts = page[page.index("How it went") : page.index("<h2>Data")]
     assert "points seen" in charts and "images" not in charts.replace('id="curves"', "")
     assert "Points seen" in page and "Images seen" not in page and "Images per second" not in page

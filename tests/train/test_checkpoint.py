@@ -474,17 +474,23 @@ def in_child(act: Callable[[], object]) -> int:
 
 
 class Still(Watched):
-    """Sees that nothing happens in `folder` but what the disk is asked for: after an operation is before the next."""
+    """Sees that nothing happens in `folder` but what the disk is asked for: after an operation is before the next.
+
+    Remembers which operations change what is there.
+    """
 
     def __init__(self, folder: Path, *, piece: int) -> None:
         super().__init__(piece=piece)
-        self.folder, self.left = folder, tree(folder)
+        self.folder, self.left, self.changing = folder, tree(folder), list[int]()
 
     def before(self, k: int, operation: str) -> None:
         assert tree(self.folder) == self.left, f"something happened before operation {k}, {operation}"
 
     def after(self, k: int, operation: str) -> None:
-        self.left = tree(self.folder)
+        found = tree(self.folder)
+        if found != self.left:
+            self.changing.append(k)
+        self.left = found
 
 
 def tree(folder: Path) -> dict[Path, bytes | None]:
@@ -499,7 +505,8 @@ def test_a_kill_before_or_after_any_operation_leaves_the_old_or_the_new(
     tmp_path: Path, already: tuple[int, ...]
 ) -> None:
     """The last case saves again where a checkpoint already is. A kill after an operation is one before the next, since
-    nothing happens in between (`Still`); only after the last there is none."""
+    nothing happens in between (`Still`); only after the last there is none. One before an operation that changes
+    nothing (a read, say) leaves what one after it leaves."""
     new, last = (10 * len(already) + 10 if len(already) < 3 else 30), (already[-1] if already else None)
     for images in already:
         save(Store(tmp_path / "before", disk=Watched()), images)
@@ -509,8 +516,10 @@ def test_a_kill_before_or_after_any_operation_leaves_the_old_or_the_new(
     save(Store(tmp_path / "count", disk=counted), new)
     operations = [operation for operation, _ in counted.operations]
     published = max(k for k, operation in enumerate(operations) if operation == "sync")
-    kills = [Killing(before_k=k, piece=400) for k in range(len(operations))]
-    for k, disk in enumerate([*kills, Killing(after_k=len(operations) - 1, piece=400)]):
+    assert {operations[k] for k in counted.changing} >= {"create", "write", "rename"}
+    kills = {k: Killing(before_k=k, piece=400) for k in counted.changing}
+    kills[len(operations)] = Killing(after_k=len(operations) - 1, piece=400)
+    for k, disk in kills.items():
         directory = tmp_path / f"{k}"
         shutil.copytree(tmp_path / "before", directory)
         assert in_child(partial(save, Store(directory, disk=disk), new)) == signal.SIGKILL
