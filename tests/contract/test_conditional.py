@@ -66,8 +66,8 @@ def test_a_class_of_the_ring_is_its_mode(conditional: str) -> None:
     recipe = load(conditional, ["width=64", "z=2"])
     check_game(recipe.game, Space((2,), 8), stream, width=8, z=2)
     game = plans.build(recipe, Space((2,), 8), 0)
-    match = Match(game, stream, Engine(torch.device("cpu")), recipe.config, seed=0, horizon=300 * 64)
-    for _ in range(300):
+    match = Match(game, stream, Engine(torch.device("cpu")), recipe.config, seed=0, horizon=200 * 64)
+    for _ in range(200):
         match.step()
     game.eval()
     with match.averages.applied():
@@ -83,7 +83,7 @@ def test_from_labelled_files_to_samples_of_a_class(
     conditional: str, quarters: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = sparring.train(
-        quarters, recipe=conditional, size=8, budget="19200",
+        quarters, recipe=conditional, size=8, budget="16000",
         set=["width=64", "z=4", "batch=32", "gamma=1", "flip=false"],
         out=tmp_path / "run", threads=1, device="cpu",
     )  # fmt: skip
