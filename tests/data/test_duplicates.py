@@ -278,9 +278,8 @@ def test_other_cat_faces_are_others(shared_data: Path) -> None:
     pairs = found(images)
     assert 55 <= len(pairs) <= 85
     rng = np.random.default_rng(0)
-    a, b = rng.integers(0, len(images), (2, 3_000))
-    apart = duplicates.agree(duplicates.small(images[a]), duplicates.small(images[b]))
-    assert apart[a != b].sum() <= 1
+    some = duplicates.small(images[rng.permutation(len(images))[:3_000]])
+    assert duplicates.agree(some, np.roll(some, 1, axis=0)).sum() <= 1
 
 
 def test_other_digits_are_others(shared_data: Path) -> None:

@@ -156,7 +156,7 @@ def test_the_stream_is_that_of_the_folder(classes: Path, tmp_path: Path, keep: A
                 found.update(f"{int(taken.label[k])} {taken.text[k]}".encode())
         return found.hexdigest()
 
-    starts = np.random.default_rng(0).integers(0, 10**9, 20).tolist()
+    starts = np.random.default_rng(0).integers(0, 10**9, 8).tolist()
     one, two = (open_data(place, size=(16, 16), keep=keep, labels=labels)
                 for place, labels in ((classes, "folders"), (tmp_path / "out", "auto")))  # fmt: skip
     assert one.fingerprint == two.fingerprint and one.classes == two.classes == ("cats", "dogs")

@@ -106,8 +106,8 @@ def test_wgan_gp_does_not_converge(play: str) -> None:
     """The penalty holds |ψ| near 1, so θ passes its goal with speed: no convergence, whoever moves when."""
     start = (1.1, 0.9)
     truth = path(with_gradient_penalty("wasserstein", 0.3), play, 0.2, 500, start)
-    ours = library(Dirac, Cell("wasserstein", play, step=0.2, start=start, penalty="gp", slope=0.3), 60)
-    np.testing.assert_allclose(ours, truth[:61], rtol=1e-6, atol=1e-6)  # λ = 0.3 is rounded to float32
+    ours = library(Dirac, Cell("wasserstein", play, step=0.2, start=start, penalty="gp", slope=0.3), 30)
+    np.testing.assert_allclose(ours, truth[:31], rtol=1e-6, atol=1e-6)  # λ = 0.3 is rounded to float32
     assert np.linalg.norm(truth[250:], axis=1).min() > 0.5
     assert np.abs(truth[250:, 1]).max() > 1.0  # and D's slope never rests either
 
@@ -117,8 +117,8 @@ def test_a_strong_gradient_penalty_stops_at_a_wrong_place(play: str) -> None:
     """Within |θ| ≤ 2λ the kink of (|ψ| − 1)² at ψ = 0 holds D; with λ = 1 the game ends at |θ| = 2λ, not at 0."""
     start = (1.1, 0.9)
     truth = path(with_gradient_penalty("wasserstein", 1.0), play, 0.1, 500, start)
-    ours = library(Dirac, Cell("wasserstein", play, step=0.1, start=start, penalty="gp", slope=1.0), 60)
-    np.testing.assert_allclose(ours, truth[:61], rtol=1e-9, atol=1e-9)
+    ours = library(Dirac, Cell("wasserstein", play, step=0.1, start=start, penalty="gp", slope=1.0), 30)
+    np.testing.assert_allclose(ours, truth[:31], rtol=1e-9, atol=1e-9)
     assert np.abs(truth[-1]).tolist() == pytest.approx([2.0, 0.0], abs=1e-4)
 
 
@@ -140,7 +140,7 @@ def test_instance_noise_step_by_step(objective: str, play: str) -> None:
     """The library's path equals NumPy's under the same noise, in every turn."""
     game = match(Cell(objective, play, step=0.2), kind=Noisy)
     theta, psi = where(game)
-    for _ in range(60):
+    for _ in range(30):
         game.step()
         (real, fake), (_, fake_g) = game.game.drawn[-2:]
         slope = np.mean(-sigmoid(-psi * real) * real + sigmoid(psi * (theta + fake)) * (theta + fake))
