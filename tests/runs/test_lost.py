@@ -36,7 +36,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def begin(photos: Path, out: Path, images: int = 1600) -> session.Session:
+def begin(photos: Path, out: Path, images: int = 640) -> session.Session:
     return api.steps(
         photos, recipe="gan", size=8, out=out, budget=str(images), held_out=0, set=SET, device="cpu", threads=1,
         keep="off",
@@ -52,7 +52,7 @@ def test_a_few_files_vanish_and_the_run_goes_on(photos: Path, tmp_path: Path) ->
                 (photos / name).unlink()
         if isinstance(event, Alarm):
             alarms.append(event)
-    assert run.finished == Done(1600, "budget")
+    assert run.finished == Done(640, "budget")
     assert {event.code for event in alarms} == {"DATA-BROKEN"}
     assert sorted(event.message.split(":")[0] for event in alarms) == ["004.png", "104.png"]
 
@@ -68,7 +68,7 @@ def test_too_many_vanish_and_the_run_ends_saved(photos: Path, tmp_path: Path) ->
                 (photos / f"{number:03d}.png").rename(away / f"{number:03d}.png")
     assert broken.finished is not None and broken.finished.reason == "data"
     images = broken.finished.images
-    assert 0 < images < 1600
+    assert 0 < images < 640
     newest = Store(tmp_path / "run" / "checkpoints").newest()
     assert newest is not None and newest.images == images
     with pytest.raises(DataError, match=r"DATA-LOST.*photos") as caught:
@@ -77,7 +77,7 @@ def test_too_many_vanish_and_the_run_ends_saved(photos: Path, tmp_path: Path) ->
     assert f"sparring resume {tmp_path / 'run'}" in caught.value.fix and "of 210 images" in caught.value.why
     for path in away.iterdir():
         path.rename(photos / path.name)
-    assert api.resume(tmp_path / "run").images == 1600
+    assert api.resume(tmp_path / "run").images == 640
 
 
 @pytest.fixture
