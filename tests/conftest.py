@@ -35,6 +35,17 @@ def cache_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def few_emoji() -> Iterator[None]:
+    """The first 300 of the built-in emoji are all there are. For tests with a cache of their own, in this process."""
+    from sparring.data import builtin
+
+    rows = builtin._emoji_rows()[:300]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(builtin, "_emoji_rows", lambda: rows)
+        yield
+
+
 @pytest.fixture(scope="session")
 def forked(request: pytest.FixtureRequest) -> Iterator[Forks]:
     """Processes that need not import torch: `tests.forking`."""

@@ -88,7 +88,7 @@ def test_a_run_begins_with_another_one_of_pairs(sides: Sides, tmp_path: Path) ->
     assert any("2 of 2 tensors taken over" in line for line in made.lines())
 
 
-def test_built_in_outlines_become_colours(tmp_path: Path) -> None:
+def test_built_in_outlines_become_colours(tmp_path: Path, few_emoji: None) -> None:
     api.train("emoji", out=tmp_path / "run", **NANO)
     data = api.load(tmp_path / "run").document["data"]
     assert data["pairs"] == "stems" and data["into"] is None and data["source"] == "emoji"

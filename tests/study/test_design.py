@@ -23,7 +23,7 @@ SMALL: dict[str, Any] = {"trials": 8, "practice": 2, "catch": 2}
 
 
 @pytest.fixture(scope="module")
-def translator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def translator(tmp_path_factory: pytest.TempPathFactory, few_emoji: None) -> Path:
     """A run of pairs; never changed."""
     out = tmp_path_factory.mktemp("runs") / "edges"
     few = {"width": 2, "d_width": 2, "patches": 1, "batch": 4}
