@@ -166,7 +166,7 @@ def test_container_and_cache_change_nothing(tmp_path: Path) -> None:
         one.close()
 
 
-def test_pairs_are_refused_and_a_check_says_what_is_done(tmp_path: Path) -> None:
+def test_pairs_are_refused_and_a_check_says_what_is_done(tmp_path: Path, few_emoji: None) -> None:
     with pytest.raises(UsageError, match="--binarise is about single images"):
         open_data("emoji", size=(8, 8), needs={"pair"}, binarise="static")
     with pytest.raises(UsageError, match="one of none, threshold, static, dynamic"):

@@ -455,7 +455,7 @@ def test_pairs_are_not_packed(sides: Callable[..., Sides], tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
-def test_emoji_are_outlines_and_their_colours() -> None:
+def test_emoji_are_outlines_and_their_colours(few_emoji: None) -> None:
     data = open_data("emoji", needs={"pair"}, size=(16, 16))
     assert data.given is not None and data.shape == (3, 16, 16) and data.given.shape == (1, 16, 16)
     assert data.captions is not None and data.report.pairs == "stems" and not data.report.also

@@ -67,10 +67,18 @@ def measured(real: Any, fake: Any = None, **settings: Any) -> dict[str, Any]:
     return api.evaluate(real, fake, **{"features": "tiny", "metrics": ",".join(PAIRED), "device": "cpu", **settings})
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `two` gives copies of."""
+    place = tmp_path_factory.mktemp("two")
+    folder(place / "a", images(130, 0)), folder(place / "b", images(130, 1, tilt=0.1))
+    return place
+
+
 @pytest.fixture
-def two(tmp_path: Path) -> tuple[str, str]:
+def two(drawn: Path, tmp_path: Path) -> tuple[str, str]:
     """Two folders of 130 images of laws that differ a little."""
-    return folder(tmp_path / "a", images(130, 0)), folder(tmp_path / "b", images(130, 1, tilt=0.1))
+    return str(shutil.copytree(drawn / "a", tmp_path / "a")), str(shutil.copytree(drawn / "b", tmp_path / "b"))
 
 
 # ── laws ──────────────────────────────────────────────────────────────────────────────────────────────────────────
