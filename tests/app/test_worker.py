@@ -41,13 +41,18 @@ def limited():
 
 
 def gone(pid: int, seconds: float = 20.0) -> bool:
-    """Whether a process is no longer there (or a zombie that nobody has waited for) before so many seconds are over."""
+    """Whether a process is no longer there (or a zombie that nobody has waited for) before so many seconds are over.
+
+    A zombie one of whose threads is still ending cannot be waited for yet: it is not gone.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-                if file.read().rpartition(")")[2].split()[0] == "Z":
-                    return True
+                fields = file.read().rpartition(")")[2].split()
+            state, threads = fields[0], int(fields[17])
+            if state == "Z" and threads <= 1:
+                return True
         except OSError:
             return True
         time.sleep(0.02)
