@@ -51,7 +51,7 @@ ALONE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
     "vae-points": ("vae", (2,), {"network": "mlp", "hidden": (8, 4), "z": 2, "beta1": 0.9, "noise": True}),
     "svae": ("svae", SHAPE, {"width": 4, "sphere": 4, "beta": "0 -> 1 linear 0..0.1", "beta1": 0.9}),
     "svae-points": ("svae", (2,), {"network": "mlp", "hidden": (8, 4), "sphere": 2, "beta1": 0.9, "noise": True}),
-    "pixelcnn": ("pixelcnn", SHAPE, {"width": 4, "blocks": 1, "mixtures": 2, "beta1": 0.9}),
+    "pixelcnn": ("pixelcnn", (3, 8, 8), {"width": 4, "blocks": 1, "mixtures": 2, "beta1": 0.9}),
     "dualencoder": ("dualencoder", SHAPE, {"reader": "words", "width": 4, "d": 4, "augment": 0.5, "beta1": 0.9}),
     "fcn8s": ("fcn8s", SHAPE, {"width": 4, "trunk": "random", "trunk_width": 2, "frozen": 0, "beta1": 0.9}),
 }

@@ -37,7 +37,7 @@ def says(images: int, match: Match) -> Decision:
 
 
 def loop_of(folder: Path, rank: int, size: int, kind: type[Engine]) -> Loop:
-    game = game_of("gan", 0)
+    game = game_of("gan", 0, gamma=0)
     engine = kind(torch.device("cpu"), memory_format=LAYOUTS[game.config.memory_format], rank=rank, size=size)
     match = Match(game, stream(NANO["gan"][1]), engine, game.config, seed=0, horizon=TOTAL)
     mine = BATCH // size * (size - 1)  # the first sample that is the last process's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,14 @@ from sparring.train.log import Log
 from sparring.train.loop import Loop, Pace
 from sparring.types import Decision, Done, Event, Opinion, Sampled, Turn
 
-ROUNDS = 26
-TOTAL = 8 * ROUNDS
+LONG = {"gan", "dcgan", "r3gan", "gan-ahead", "gan-images"}
+"""Games that are played for 26 rounds, each with a checkpoint. The others take 14: three lines of the log, all four
+pictures, both looks of the watch, and every period among the settings several times."""
+
+
+def total(name: str) -> int:
+    """Images of a whole run of this game."""
+    return 8 * (26 if name in LONG else 14)
 
 
 class Counting:
@@ -71,18 +78,27 @@ def pictures_of(events: list[Event]) -> dict[int, bytes]:
     return found
 
 
-def begin(name: str, folder: Path, *, init: int = 0, every: bool = False, total: int = TOTAL) -> Loop:
-    """A loop over a nano match. `init` seeds the weights; `every`: a checkpoint after every round."""
-    match = match_of(name, seed=0, init=init, horizon=TOTAL)
+def begin(name: str, folder: Path, *, init: int = 0, every: bool = False, images: int | None = None) -> Loop:
+    """A loop over a nano match. `init` seeds the weights; `every`: a checkpoint after every round; `images`: another
+    budget than `total`, which stays the horizon of the schedules."""
+    horizon = total(name)
+    match = match_of(name, seed=0, init=init, horizon=horizon)
     each = match.training.batch * (2 if match.training.play in ("D:2,G:1", "extragradient") else 1)
-    pace = Pace(log=4 * each, samples=(0, 40, 100, TOTAL), grid=4, save_seconds=-1.0 if every else 1e9)
+    pace = Pace(log=4 * each, samples=(0, 40, 100, horizon), grid=4, save_seconds=-1.0 if every else 1e9)
     folder.mkdir(parents=True, exist_ok=True)
     log = Log(folder / "log.jsonl")
-    return Loop(match, total=total, pace=pace, store=Store(folder / "checkpoints", keep=99), log=log, watch=Counting())
+    return Loop(
+        match,
+        total=images or horizon,
+        pace=pace,
+        store=Store(folder / "checkpoints", keep=99),
+        log=log,
+        watch=Counting(),
+    )
 
 
-def lines_of(log: Path, images: int) -> tuple[str, ...]:
-    """The log up to `images`, without what the clock says."""
+def lines_of(log: Path, images: float = math.inf) -> tuple[str, ...]:
+    """The log (up to `images`), without what the clock says."""
     records = [json.loads(line) for line in log.read_text().splitlines()]
     return tuple(
         json.dumps({key: value for key, value in record.items() if key != "rate"}, sort_keys=True)
@@ -100,7 +116,7 @@ def outcome(loop: Loop, events: list[Event], earlier: dict[int, bytes] | None = 
     """What a loop leaves that has just ended or stopped."""
     assert loop.log is not None
     shown = (earlier or {}) | pictures_of(events)
-    lines = lines_of(loop.log.path, TOTAL)
+    lines = lines_of(loop.log.path)
     return Outcome(digest(loop.match.tensors()), plain(loop.state()), lines, tuple(sorted(shown.items())))
 
 
@@ -140,7 +156,7 @@ def resumed(
     events = list(loop)
     done = events[-1]
     assert isinstance(done, Done)
-    if done.images not in whole.moments or (done.images <= images < TOTAL):
+    if done.images not in whole.moments or (done.images <= images < total(whole.name)):
         return ["images"]
     shown = {moment: data for moment, data in whole.end.pictures if moment <= images}
     return outcome(loop, events, shown) - whole.at(done.images)

@@ -140,11 +140,12 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
 @pytest.mark.parametrize(("rounds", "changes"), CASES.values(), ids=CASES)
 def test_a_member_is_the_solo_run_of_its_seed(rounds: int, changes: dict[str, Any]) -> None:
     """Weights, averages and moments at the end, and what was paid in each round."""
-    many, alone = ensemble(**changes), [solo(seed, **changes) for seed in SEEDS]
+    seeds = SEEDS[:2]
+    many, alone = ensemble(seeds, **changes), [solo(seed, **changes) for seed in seeds]
     for _ in range(rounds):
         means, truths = many.step(), [match.step() for match in alone]
         for name, value in means.items():
-            assert value.shape == (len(SEEDS),)
+            assert value.shape == (len(seeds),)
             wanted = torch.stack([truth[name] for truth in truths])
             if name not in RATES:
                 torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-4, msg=name)
@@ -155,7 +156,7 @@ def test_a_member_is_the_solo_run_of_its_seed(rounds: int, changes: dict[str, An
 
 def test_one_seed_may_be_an_ensemble() -> None:
     many, alone = ensemble((7,)), solo(7)
-    for _ in range(20):
+    for _ in range(10):
         means, truth = many.step(), alone.step()
     assert means["D/pair"].tolist() == pytest.approx([truth["D/pair"].item()], rel=1e-4)
     assert_near(of_member(many, 0), alone.tensors(), atol=1e-5)
@@ -164,7 +165,7 @@ def test_one_seed_may_be_an_ensemble() -> None:
 def test_unstacked_it_samples_the_same() -> None:
     """The average of a member, in a game of its own, gives the samples that the ensemble shows of it."""
     many = ensemble()
-    for _ in range(30):
+    for _ in range(8):
         many.step()
     shown = sample_averaged(many, 100)
     assert shown.shape == (3, 100, 2)
@@ -184,16 +185,16 @@ def test_unstacked_it_samples_the_same() -> None:
 def test_a_member_that_runs_away_is_retired(play: str) -> None:
     """It keeps the weights, averages and moments of the round before; the others are bit for bit as without it."""
     settings: dict[str, Any] = {"kind": Poisoned, "play": play}
-    sick = ensemble(data=[ring(3), Spoiled(ring(11), 20 * 16 + 5), ring(5)], **settings)
+    sick = ensemble(data=[ring(3), Spoiled(ring(11), 8 * 16 + 5), ring(5)], **settings)
     sound, before = ensemble(**settings), {}
-    for number in range(28):
+    for number in range(14):
         means, truths = sick.step(), sound.step()
-        if number == 19:
+        if number == 7:
             before = copied(of_member(sick, 1))
         for name, value in means.items():
             assert torch.equal(value[::2], truths[name][::2]), name
-            assert bool(value[1].isnan()) == (number >= 20), name
-    assert sick.failed.tolist() == [-1, 20, -1] and sound.failed.tolist() == [-1, -1, -1]
+            assert bool(value[1].isnan()) == (number >= 8), name
+    assert sick.failed.tolist() == [-1, 8, -1] and sound.failed.tolist() == [-1, -1, -1]
     for member in (0, 2):
         assert digest(of_member(sick, member)) == digest(of_member(sound, member))
     after = of_member(sick, 1)
@@ -231,11 +232,11 @@ def test_only_when_none_is_left_it_ends() -> None:
 # ── a run of an ensemble ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def loop_of(folder: Path, total: int = 480, init: int = 0, stop: int = 0) -> Loop:
+def loop_of(folder: Path, total: int = 320, init: int = 0, stop: int = 0) -> Loop:
     data = [ring(3), Spoiled(ring(11), 9 * 16), ring(5)]
     match = ensemble(data=data, kind=Poisoned, init=init)
     folder.mkdir(exist_ok=True)
-    pace = Pace(log=64, samples=(0, 160, 480), grid=80, save_seconds=1e9)
+    pace = Pace(log=64, samples=(0, 160, 320), grid=80, save_seconds=1e9)
     loop = Loop(match, total=total, pace=pace, store=Store(folder / "kept"), log=Log(folder / "log.jsonl"))
     if stop:
         original = match.step

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 from tests.train.arena import BUILT, CODING, LIKELY, NANO, SAYING, TRANSLATING, digest
-from tests.train.resumption import TOTAL, Whole, begin, outcome, pictures_of, resumed, stop_after, uninterrupted
+from tests.train.resumption import LONG, Whole, begin, outcome, pictures_of, resumed, stop_after, total, uninterrupted
 
 from sparring.train.checkpoint import Store
 from sparring.types import Done
@@ -27,12 +27,14 @@ def test_saving_changes_nothing(whole: Whole, tmp_path: Path) -> None:
 
 
 def test_resume_from_25_rounds(whole: Whole, tmp_path: Path) -> None:
-    """From the checkpoints of 25 rounds in random order (7 of the other games): the first and last, between log lines
-    and penalties; each compared a few rounds later, one of them at the end of the run.
+    """From the checkpoints of 25 rounds in random order (5 of the other games): between log lines and penalties; each
+    compared a few rounds later, one of them at the end of the run.
     """
     two_batches_a_round = whole.name in ("gan-images", "gan-ahead")
-    assert whole.moments[-1] == TOTAL and len(whole.moments) == (13 if two_batches_a_round else 26)
-    wanted = 25 if whole.name in ("gan", "r3gan") else 7
+    rounds = 26 if whole.name in LONG else 14
+    assert whole.moments[-1] == total(whole.name)
+    assert len(whole.moments) == (rounds // 2 if two_batches_a_round else rounds)
+    wanted = 25 if whole.name in ("gan", "r3gan") else 5
     chosen = Random(whole.name).sample(whole.moments, min(wanted, len(whole.moments)))
     for number, images in enumerate(chosen):
         rounds = 99 if number == 0 else 2 + number % 3
@@ -64,12 +66,13 @@ def test_stopping_again_and_again(name: str, tmp_path: Path) -> None:
 
 def test_schedules_stay_at_their_end_beyond_the_horizon(tmp_path: Path) -> None:
     """A longer budget: the part up to the horizon is the same, and beyond it the ramps stand still."""
+    horizon = total("gan")
     short = begin("gan", tmp_path / "a", every=True)
     list(short)
-    longer = begin("gan", tmp_path / "b", total=2 * TOTAL, every=True)
+    longer = begin("gan", tmp_path / "b", images=2 * horizon, every=True)
     list(longer)
-    here, there = (Store(tmp_path / label / "checkpoints").at(TOTAL) for label in "ab")
+    here, there = (Store(tmp_path / label / "checkpoints").at(horizon) for label in "ab")
     assert digest({"D": here.tensors("D")}) == digest({"D": there.tensors("D")})
     now = longer.match.now(range(1))
-    assert now.images == 2 * TOTAL and now.progress == 1.0
+    assert now.images == 2 * horizon and now.progress == 1.0
     assert now.at(longer.match.training.lr) == longer.match.training.lr.end
