@@ -3,25 +3,28 @@
 import subprocess
 import sys
 
-import pytest
-
 from sparring.cli import commands
 
 CODE = """
 import sys
 from sparring.cli import main
-try:
-    main({arguments!r})
-except SystemExit as ended:
-    assert not ended.code, ended.code
-heavy = {{"torch", "numpy", "PIL", "matplotlib", "pydantic"}} & set(sys.modules)
-assert not heavy, heavy
+for words in {every!r}:
+    try:
+        main(words)
+    except SystemExit as ended:
+        assert not ended.code, (words, ended.code)
+    heavy = {{"torch", "numpy", "PIL", "matplotlib", "pydantic"}} & set(sys.modules)
+    assert not heavy, (words, heavy)
+    print("<<", *words, ">>")
 """
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["--version"], *([name, "--help"] for name in commands())])
-def test_help_loads_nothing_heavy(arguments):
-    code = CODE.format(arguments=arguments)
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_help_loads_nothing_heavy():
+    """Asked one after another in one process, which has none of it in the end: no question loads any of it."""
+    every = [[], ["--help"], ["--version"], *([name, "--help"] for name in commands())]
+    ended = subprocess.run([sys.executable, "-c", CODE.format(every=every)], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert "sparring" in ended.stdout
+    for words in every:
+        said, _, rest = ended.stdout.partition(f"<< {' '.join(words)} >>" if words else "<< >>")
+        assert "sparring" in said, words
+        ended.stdout = rest

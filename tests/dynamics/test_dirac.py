@@ -25,8 +25,8 @@ TABLE = [  # ‖(θ, ψ)‖ after 2000 rounds with h = 0.1 from (1, 1); publishe
 @pytest.mark.parametrize(("objective", "play", "figure", "tolerance"), TABLE)
 def test_table_without_penalty(objective: str, play: str, figure: float, tolerance: float) -> None:
     cell = Cell(objective, play)
-    ours, truth = played(cell, 60), expected(cell, ROUNDS)
-    np.testing.assert_allclose(ours, truth[:61], rtol=1e-9, atol=1e-9)
+    ours, truth = played(cell, 25), expected(cell, ROUNDS)
+    np.testing.assert_allclose(ours, truth[:26], rtol=1e-9, atol=1e-9)
     assert np.linalg.norm(truth[-1]) == pytest.approx(figure, abs=tolerance)
 
 
@@ -50,29 +50,29 @@ def test_r1_converges(objective: str, play: str) -> None:
     cell = Cell(objective, play, gamma=1.0)
     truth = expected(cell, ROUNDS)
     assert np.linalg.norm(truth[-1]) < 0.0005
-    np.testing.assert_allclose(played(cell, 50), truth[:51], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(played(cell, 20), truth[:21], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("play", [SIMULTANEOUS, ALTERNATING])
 def test_relativistic_is_nonsaturating_here(play: str) -> None:
     """D(0) = 0, so comparing with a real sample compares with 0: systems.md #1, "identical to GAN in this game"."""
     pair, plain = Cell("relativistic", play), Cell("nonsaturating", play)
-    np.testing.assert_allclose(played(pair, 60), played(plain, 60), rtol=1e-12)
+    np.testing.assert_allclose(played(pair, 20), played(plain, 20), rtol=1e-12)
     np.testing.assert_allclose(expected(pair, ROUNDS), expected(plain, ROUNDS), rtol=1e-12)
 
 
 @pytest.mark.parametrize("play", [SIMULTANEOUS, ALTERNATING])
 def test_r1_and_r2_are_r1_with_twice_gamma(play: str) -> None:
-    both = played(Cell("nonsaturating", play, gamma=0.35, penalty="r1+r2"), 40)
-    one = played(Cell("nonsaturating", play, gamma=0.7), 40)
+    both = played(Cell("nonsaturating", play, gamma=0.35, penalty="r1+r2"), 20)
+    one = played(Cell("nonsaturating", play, gamma=0.7), 20)
     np.testing.assert_allclose(both, one, rtol=1e-12)
-    assert np.abs(both - played(Cell("nonsaturating", play, gamma=0.35), 40)).max() > 1e-2
+    assert np.abs(both - played(Cell("nonsaturating", play, gamma=0.35), 20)).max() > 1e-2
 
 
 def test_finite_difference_r1_is_r1_for_a_linear_discriminator() -> None:
-    near = played(Cell("minimax", SIMULTANEOUS, gamma=1.0, penalty="difference"), 40)
+    near = played(Cell("minimax", SIMULTANEOUS, gamma=1.0, penalty="difference"), 20)
     # the library takes the difference in float64 here; ((ψ·0.1) / 0.1)² = ψ² up to rounding
-    np.testing.assert_allclose(near, played(Cell("minimax", SIMULTANEOUS, gamma=1.0), 40), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(near, played(Cell("minimax", SIMULTANEOUS, gamma=1.0), 20), rtol=1e-9, atol=1e-12)
 
 
 def test_single_precision_follows() -> None:
@@ -97,8 +97,8 @@ VERDICTS = [
 def test_verdicts(objective: str, play: str, gamma: float, verdict: str) -> None:
     cell = Cell(objective, play, gamma, step=0.2)
     truth = expected(cell, 500)
-    ours = played(cell, 40)
-    np.testing.assert_allclose(ours, truth[:41], rtol=1e-6, atol=1e-7)  # γ/2 = 0.15 is rounded to float32
+    ours = played(cell, 20)
+    np.testing.assert_allclose(ours, truth[:21], rtol=1e-6, atol=1e-7)  # γ/2 = 0.15 is rounded to float32
     norms = np.linalg.norm(truth, axis=1)
     late = norms[250:]
     match verdict:

@@ -208,7 +208,7 @@ def overwrite(file: Path, data: bytes) -> None:
         opened.truncate()
 
 
-@pytest.mark.parametrize(("harm", "times"), [(flip, 1000), (truncate, 500), (zero_page, 200)])
+@pytest.mark.parametrize(("harm", "times"), [(flip, 500), (truncate, 250), (zero_page, 100)])
 def test_no_damage_is_ever_loaded_and_the_previous_one_is_used(
     tmp_path: Path, harm: Callable[[bytes, random.Random], bytes], times: int
 ) -> None:
@@ -500,11 +500,11 @@ def tree(folder: Path) -> dict[Path, bytes | None]:
 
 @pytest.mark.skipif(os.name == "nt", reason="forks")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-@pytest.mark.parametrize("already", [(), (10,), (10, 20), (10, 20, 30)], ids=str)
+@pytest.mark.parametrize("already", [(), (10, 20), (10, 20, 30)], ids=str)
 def test_a_kill_before_or_after_any_operation_leaves_the_old_or_the_new(
     tmp_path: Path, already: tuple[int, ...]
 ) -> None:
-    """The last case saves again where a checkpoint already is. A kill after an operation is one before the next, since
+    """There is none yet, the oldest must go, or the newest is saved again. A kill after an operation is one before the next, since
     nothing happens in between (`Still`); only after the last there is none. One before an operation that changes
     nothing (a read, say) leaves what one after it leaves."""
     new, last = (10 * len(already) + 10 if len(already) < 3 else 30), (already[-1] if already else None)
@@ -791,7 +791,7 @@ def test_who_looks_while_a_run_saves_finds_the_newer_one(tmp_path: Path) -> None
     assert_holds(Store(tmp_path, disk=Late()).newest(), 30)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(16))
 def test_random_lives(tmp_path: Path, seed: int) -> None:
     """Saves, full disks, kills, resumes, marks, holds, rollbacks, in any order. Always: the newest that was saved (or
     the one whose save was broken off) is found, whole; at least two are valid once two were; the best stays, and so
