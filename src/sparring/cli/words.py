@@ -8,6 +8,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from sparring.errors import UsageError
@@ -30,6 +31,7 @@ class Slot:
     needed: bool = False
 
 
+@cache
 def slots(kind: type[Any]) -> tuple[dict[str, Slot], list[Slot]]:
     """(the flags of a command by every name they have, its places in order), from its fields."""
     flags: dict[str, Slot] = {}
