@@ -41,14 +41,14 @@ def test_closed_form_of_normals(p: tuple[float, float], q: tuple[float, float]) 
     assert estimate.value == pytest.approx(exact(p, q), rel=0.25)
 
 
-@pytest.mark.parametrize("n", [5, 20])
-def test_unbiased_for_few_samples(n: int) -> None:
+def test_unbiased_for_few_samples() -> None:
     """The mean over many small sets is the true distance, also where it is 0: no 1/N bias."""
+    n = 5
     for shift, expected in ((0.0, 0.0), (0.5, exact((0.0, 1.0), (0.5, 1.0)))):
         values = torch.tensor(
-            [kid(normal(n, seed=2 * s), normal(n, seed=2 * s + 1, mean=shift)).value for s in range(600)]
+            [kid(normal(n, seed=2 * s), normal(n, seed=2 * s + 1, mean=shift)).value for s in range(1500)]
         )
-        assert abs(values.mean().item() - expected) < 4.5 * values.std().item() / 600**0.5
+        assert abs(values.mean().item() - expected) < 4.5 * values.std().item() / 1500**0.5
 
 
 def test_invariances() -> None:
