@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Generator, Iterator
@@ -18,6 +19,16 @@ FORKS = pytest.StashKey[Forks]()
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tiny games gain nothing from threads
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is found stays: to look again and again for what of it could go takes a third of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
