@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
@@ -19,14 +20,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sparring.errors import SparringError
-from sparring.metrics.uncertainty import Measured, bootstrap, resamples
+from sparring.metrics.uncertainty import Measured, percentile, resamples
 
 NAMES = ("pixel_accuracy", "class_accuracy", "class_iou")
 """The three scores, in the order in which `scores` gives them."""
 SURE = 3.0
 """Standard errors by which real images must beat the majority class before a judge's numbers are shown."""
 
+_CELLS = 2**22
+"""Numbers of resampled matrices, or of images drawn for them, that are held at a time: 32 MiB."""
+
 Counts = NDArray[np.int64]
+Values = NDArray[np.float64]
 
 
 def confusion(truth: Tensor, said: Tensor, classes: int, ignored: Sequence[int] = ()) -> Counts:
@@ -61,8 +66,8 @@ class Scores:
     pixel: float
     classes: float
     iou: float
-    class_accuracy: NDArray[np.float64]
-    class_iou: NDArray[np.float64]
+    class_accuracy: Values
+    class_iou: Values
 
     @property
     def three(self) -> tuple[float, float, float]:
@@ -79,10 +84,8 @@ def scores(counts: Counts) -> Scores:
     """
     n = np.asarray(counts, np.int64)
     n = n.sum(0) if n.ndim == 3 else n
-    right, true, said = np.diag(n), n.sum(1), n.sum(0)
-    each, iou = _share(right, true), _share(right, true + said - right)
-    total = _share(right.sum(), n.sum())
-    return Scores(float(total), _mean(each), _mean(iou), each, iou)
+    pixel, classes, iou = _three(n).tolist()
+    return Scores(pixel, classes, iou, *_by_class(n))
 
 
 def measured(counts: Counts, times: int = 1000, seed: int = 0) -> dict[str, Measured]:
@@ -90,10 +93,10 @@ def measured(counts: Counts, times: int = 1000, seed: int = 0) -> dict[str, Meas
 
     counts: (n, K, K), of `confusion`. All three, and every set of n images, are resampled in the same way.
     """
-    n = len(counts)
+    replicates, every = _replicates(counts, times, seed), scores(counts).three
     return {
-        name: bootstrap(n, lambda rows, k=k: _three(counts, rows)[k], times, seed, "segmentation")  # type: ignore[misc]
-        for k, name in enumerate(NAMES)
+        name: Measured(value, *percentile(found), f"bootstrap of {times}")
+        for name, value, found in zip(NAMES, every, replicates.T, strict=True)
     }
 
 
@@ -115,11 +118,7 @@ def ahead(counts: Counts, others: Counts, times: int = 1000, seed: int = 0) -> d
     The standard error is that of the difference, over resamples of the images. Without any spread: ±∞, or 0 where
     there is no difference either.
     """
-    n = len(counts)
-    replicates = np.array([
-        np.subtract(_three(counts, rows), _three(others, rows))
-        for rows in resamples(n, times, seed, "segmentation")
-    ])  # fmt: skip
+    replicates = _replicates(counts, times, seed) - _replicates(others, times, seed)
     differences = np.subtract(scores(counts).three, scores(others).three)
     errors = np.nanstd(replicates, axis=0, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -127,15 +126,37 @@ def ahead(counts: Counts, others: Counts, times: int = 1000, seed: int = 0) -> d
     return dict(zip(NAMES, found.tolist(), strict=True))
 
 
-def _three(counts: Counts, rows: NDArray[np.int64]) -> tuple[float, float, float]:
-    return scores(np.tensordot(np.bincount(rows, minlength=len(counts)), counts, 1)).three
+def _replicates(counts: Counts, times: int, seed: int) -> Values:
+    """(times, 3): the scores in the order of `NAMES`, each time of n images drawn again out of the n of `counts`."""
+    n, classes = len(counts), counts.shape[-1]
+    flat = counts.reshape(n, -1).astype(np.float64)  # numbers of pixels are exact in it, and its products are fast
+    drawn = resamples(n, times, seed, "segmentation")
+    found = [np.zeros((0, len(NAMES)))]
+    while rows := list(islice(drawn, max(1, _CELLS // max(n, classes * classes)))):
+        often = np.stack([np.bincount(each, minlength=n) for each in rows]).astype(np.float64)
+        found.append(_three((often @ flat).reshape(-1, classes, classes)))
+    return np.concatenate(found)
 
 
-def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
-    found: NDArray[np.float64] = np.full(np.shape(whole), np.nan)
+def _by_class(n: Counts | Values) -> tuple[Values, Values]:
+    """(…, K) and (…, K): the accuracy and the IoU of each class, of matrices (…, K, K)."""
+    n = np.asarray(n, np.float64)
+    right, true, said = np.diagonal(n, axis1=-2, axis2=-1), n.sum(-1), n.sum(-2)
+    return _share(right, true), _share(right, true + said - right)
+
+
+def _three(n: Counts | Values) -> Values:
+    """(…, 3): the scores of matrices (…, K, K), in the order of `NAMES`."""
+    right = np.diagonal(n, axis1=-2, axis2=-1).sum(-1)
+    return np.stack([_share(right, n.sum((-2, -1))), *map(_mean, _by_class(n))], -1)
+
+
+def _share(part: Counts | Values, whole: Counts | Values) -> Values:
+    found: Values = np.full(np.shape(whole), np.nan)
     return np.divide(part, whole, out=found, where=np.asarray(whole) > 0)
 
 
-def _mean(values: NDArray[np.float64]) -> float:
-    there = values[~np.isnan(values)]
-    return float(there.mean()) if len(there) else float("nan")
+def _mean(values: Values) -> Values:
+    """Over the last axis, of what is there."""
+    there = ~np.isnan(values)
+    return _share(np.where(there, values, 0.0).sum(-1), there.sum(-1))
