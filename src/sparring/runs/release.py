@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from sparring.errors import CheckpointError, SparringError, UsageError
+from sparring.networks.initialise import without_memory
 from sparring.runs import plan as plans
 from sparring.runs.directory import RunDirectory, wrong_in
 from sparring.runs.document import LARGEST, Document
@@ -229,7 +229,7 @@ def _check_fit(
     """`CheckpointError` unless the weights are those of the networks that the settings describe, and those fit into
     memory: found out on networks without memory, for a file of a few bytes can describe some of a terabyte."""
     try:
-        with torch.device("meta"):
+        with without_memory():
             game = plans.build(recipe, space, 0, begins=False, document=document)
     except SparringError:
         raise

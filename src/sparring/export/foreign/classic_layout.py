@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from sparring.export.foreign.plan import Unlike
 from sparring.export.foreign.plan import size as _size
+from sparring.networks.initialise import without_memory
 from sparring.networks.normalise import Norm
 from sparring.networks.resnet import ResnetGenerator
 from sparring.networks.unet import UNet
@@ -73,7 +74,7 @@ def layout(tensors: Mapping[str, Tensor]) -> Layout:
 
 def state(tensors: Mapping[str, Tensor], found: Layout) -> dict[str, Tensor]:
     """The tensors (of `plain`) under the names of ``found.build()``, each of them used, each name filled. `Unlike`."""
-    with torch.device("meta"):  # shapes alone: what they claim takes no memory before it is known to be there
+    with without_memory():  # shapes alone: what they claim takes no memory before it is known to be there
         wanted = found.build().state_dict()
     left, ours = dict(tensors), {}
     there = dict(found.names())
