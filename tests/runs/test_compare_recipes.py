@@ -1,10 +1,13 @@
 """Recipes as they are against each other: each a run of its own, that goes on where it was, measured by one measure."""
 
 import json
+import os
 import time
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sparring import api
 from sparring.errors import UsageError
@@ -17,9 +20,25 @@ TINY = {
     "vae": "recipe: vae\nconfig: {network: mlp, hidden: [8], z: 2, batch: 16, decoder: logistic}\n",
 }
 
+SAMPLING = entrant.sampling
+
+pytestmark = pytest.mark.usefixtures("cache_of_module")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """160 images of 8 × 8, of which `asked` sets 40 aside."""
+    folder, random = tmp_path_factory.mktemp("beside") / "photos", np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(160):
+        Image.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{number:03d}.png")
+    return folder
+
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
+def small(monkeypatch, photos):
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # a cell takes what threads there are, and here keeps them
+    monkeypatch.chdir(photos.parent)
     monkeypatch.setattr(entrant, "JUDGE", "pixels")
     monkeypatch.setattr(entrant, "SAMPLES", 40)
     quick = tuple(name for name in entrant.MEASURED if name != "fd")  # of thousands of pixels it takes long
@@ -32,8 +51,8 @@ def asked(tmp_path, *names, **settings):
     for name, text in TINY.items():
         (tmp_path / f"{name}.yaml").write_text(text, "utf-8")
     recipes = [str(tmp_path / f"{name}.yaml") if name in TINY else name for name in names]
-    given = {"size": 8, "budget": 64, "out": tmp_path / "out", "jobs": 1, "device": "cpu"} | settings
-    return api.comparison("emoji", recipes=recipes, **given)
+    given = {"size": 8, "held_out": 0.25, "budget": 64, "out": tmp_path / "out", "jobs": 1, "device": "cpu"} | settings
+    return api.comparison("photos", recipes=recipes, **given)
 
 
 def play(made, number=0, brake=None, say=lambda n, of: None):
@@ -137,15 +156,15 @@ def test_a_recipe_is_a_run_of_its_own_measured_and_finished_once(tmp_path):
 
 
 def test_what_was_stopped_and_then_killed_goes_on_and_ends_as_if_it_had_not_been(tmp_path):
-    whole = json.loads((play(asked(tmp_path, "gan", budget=320))[1] / "seed-0.json").read_text("utf-8"))
-    made, brake = asked(tmp_path, "gan", budget=320, out=tmp_path / "again"), Brake()
+    whole = json.loads((play(asked(tmp_path, "gan", budget=160))[1] / "seed-0.json").read_text("utf-8"))
+    made, brake = asked(tmp_path, "gan", budget=160, out=tmp_path / "again"), Brake()
 
     def stop(images, total):
-        if images >= 128:
+        if images >= 64:
             brake.pull()
 
     def kill(images, total):
-        if images >= 224:
+        if images >= 112:
             raise InterruptedError("nothing is saved any more")
 
     assert play(made, brake=brake, say=stop)[0] is False
@@ -154,7 +173,7 @@ def test_what_was_stopped_and_then_killed_goes_on_and_ends_as_if_it_had_not_been
     assert not director.finished(made, made.playable[0])
     finished, folder = play(made)
     result = json.loads((folder / "seed-0.json").read_text("utf-8"))
-    assert finished and result["images"] == 320
+    assert finished and result["images"] == 160
     assert result["averaged"] == whole["averaged"] and result["seconds"] > 0
     assert standing.record(made)["cells"][0]["state"] == "played"
 
@@ -208,8 +227,7 @@ def test_a_game_that_breaks_before_its_first_checkpoint_is_said_to_and_the_table
     assert "gan" in "\n".join(standing.lines(record)) and "<table" in lineup_page.render(record, made.out)
 
 
-def test_sampling_is_timed_by_one_thread_in_whole_batches_and_threads_are_given_back(tmp_path, monkeypatch):
-    monkeypatch.undo()
+def test_sampling_is_timed_by_one_thread_in_whole_batches_and_threads_are_given_back(tmp_path):
     made = asked(tmp_path, "gan")
     recipe = entrant.load(str(tmp_path / "gan.yaml"))
     built = entrant.plans.build(recipe, entrant.plans.space_of(made.dataset), 0)
@@ -220,7 +238,7 @@ def test_sampling_is_timed_by_one_thread_in_whole_batches_and_threads_are_given_
 
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    found = entrant.sampling(Opened(), batch=8, seconds=0.01)
+    found = SAMPLING(Opened(), batch=8, seconds=0.01)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
     assert found["threads"] == 1 and found["timed"] % 8 == 0 and 0 < found["seconds"] < 1
