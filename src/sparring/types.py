@@ -330,6 +330,14 @@ class HasLatentsByClass(HasLatents):
         """As of `HasLatents`. label: (n,) int64 class of each row; None: row i is of class i mod classes."""
 
 
+class HasLatentsByText(HasLatents):
+    """A game whose samples are a function of a latent z and of a text."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, text: Sequence[str] | None = None) -> Tensor:
+        """As of `HasLatents`. text: of each row; None: row i is of caption i mod those that the game remembers."""
+
+
 class HasStyles(HasLatents):
     """A game whose generator is steered layer by layer (StyleGAN2, Karras et al. 2020): z → w, one w per layer (W+),
     and of each w the factors of the channels of its layer (StyleSpace S, Wu et al. 2021).
@@ -383,13 +391,13 @@ class SamplesByText(Samples):
 
     @property
     @abstractmethod
-    def remembered(self) -> int:
-        """How many captions that is, at least 1."""
+    def remembered(self) -> tuple[str, ...]:
+        """Those captions, at least one; samples of these texts need no encoder."""
 
     @abstractmethod
     def sample(self, dice: Dice, *, truncation: float = 1.0, text: Sequence[str] | None = None) -> Tensor:
-        """As of `Samples`. text: of each sample; None: sample k is of the caption k mod `remembered`, so that it does
-        not depend on how many are drawn with it."""
+        """As of `Samples`. text: of each sample; None: sample k is of caption k of `remembered`, in turn, so that it
+        does not depend on how many are drawn with it."""
 
     def hears(self, text: str) -> bool:
         """Whether all of a text is read, to its end: encoders read only so much."""
@@ -405,7 +413,8 @@ def pictured(game: object, count: int, piece: int = 64) -> list[range]:
     """
     if not isinstance(game, SamplesByText):
         return [range(start, min(start + piece, count)) for start in range(0, count, piece)]
-    rows, every = min(TEXT_ROWS, game.remembered), game.remembered
+    every = len(game.remembered)
+    rows = min(TEXT_ROWS, every)
     return [range(k * every, k * every + min(rows, count - k * rows)) for k in range(-(-count // rows))]
 
 

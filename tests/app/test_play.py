@@ -147,6 +147,33 @@ def test_a_few_runs_stay_open(library, monkeypatch):
     assert jobs._open.kept[str(library / "blobs")] is not kept  # the best checkpoint of now
 
 
+@pytest.mark.usefixtures("few_emoji", "cache_of_module")
+def test_a_run_that_is_told_texts_is_asked_in_words(tmp_path, library):
+    """Samples, the plane and the walk are of the text; without one each sample is of a caption, the plane of A's."""
+    small = ("reader=words", "width=4", "d_width=4", "hidden=8", "z=4", "batch=4")
+    run = api.train("emoji", recipe="text2image", size=16, budget="4", out=tmp_path / "told", set=small)
+    shutil.copytree(library / "blobs", tmp_path / "blobs")
+    spots = [{"seed": 3, "number": number} for number in (1, 0, 2)]
+    with client_of(make_desk(tmp_path)) as client:
+        told, plain = named(client, "told"), named(client, "blobs")
+        able = client.get(f"/api/play/{told}").json()
+        assert able["texts"] and able["latents"] == 4 and able["captions"] == list(run.texts)
+        post = lambda what, **asked: client.post(f"/api/play/{told}/{what}", json=asked)  # noqa: E731
+        for text in (None, "a  red apple"):
+            made = to_bytes(run.sample(3, seed=3, text=text) * 2 - 1)
+            sheet = pixels(post("samples", seed=3, n=3, columns=3, text=text))
+            assert abs(sheet.astype(int) - np.concatenate(list(made), 1)).max() <= 1
+            corner = pixels(post("picture", spots=spots, places=[[0, 0], [0.5, 0.5]], columns=2, text=text))
+            assert abs(corner[:, :16].astype(int) - made[1]).max() <= 1
+            assert post("film", spots=spots, frames=4, text=text).status_code == 200
+        for wrong, said in (({"text": " "}, "says nothing"), ({"text": "x" * 201}, "at most 200"), ({"text": 3}, "")):
+            refused = post("samples", **wrong)
+            assert refused.status_code == 422 and said in refused.json()["error"]["what"]
+        refused = client.post(f"/api/play/{plain}/samples", json={"text": "a red apple"})
+        assert refused.status_code == 422 and "not told texts" in refused.json()["error"]["what"]
+        assert not client.get(f"/api/play/{plain}").json()["texts"]
+
+
 def test_the_levels_of_a_run_with_styles_are_mixed(tmp_path, library, near):
     """On the diagonal of the picture is each sample by itself; a run without styles is refused, and says why."""
     small = ("base=32", "most=4", "z=4", "w=4", "batch=4")

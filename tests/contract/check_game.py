@@ -19,8 +19,10 @@ from sparring.types import (
     Criticises,
     HasLatents,
     HasLatentsByClass,
+    HasLatentsByText,
     Samples,
     SamplesByClass,
+    SamplesByText,
     Segments,
     Space,
     Stream,
@@ -171,6 +173,11 @@ def sampling_does_not_depend_on_the_batch(game: Game, shape: tuple[int, ...]) ->
     if isinstance(game, HasLatents):
         z = game.latents(Dice(0, "z", range(4)))
         assert z.shape[0] == 4 and tuple(game.decode(z).shape) == (4, *shape)
+    if isinstance(game, HasLatentsByText) and isinstance(game, SamplesByText):
+        dice, texts = Dice(0, "samples", range(4)), [f"text {k}" for k in range(4)]
+        told = game.decode(game.latents(dice), texts)
+        torch.testing.assert_close(told, game.sample(dice, text=texts), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(game.decode(game.latents(dice)), game.sample(dice), rtol=1e-4, atol=1e-5)
     if isinstance(game, Criticises):
         assert game.relative in (True, False)
 

@@ -4,13 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.generate.games import Toy as Plain
 from torch import nn
 
 from sparring.errors import UsageError
+from sparring.generate.interpolate import walk
+from sparring.generate.latents import Spot, latents, plane, powers, show
 from sparring.generate.sample import draw, rows_of, shown, wording
 from sparring.networks.text import Remembered
 from sparring.runs.texts import MOST, chosen
-from sparring.types import SamplesByText, pictured
+from sparring.types import HasLatentsByText, SamplesByText, pictured
 
 TEXTS = tuple(f"picture {k}" for k in range(11))
 
@@ -25,13 +28,37 @@ class Toy(nn.Module, SamplesByText):
 
     @property
     def remembered(self):
-        return len(self.reading)
+        return self.reading.texts
 
     def sample(self, dice, *, truncation=1.0, text=None):
-        s = self.reading.in_turn(dice) if text is None else self.reading(text)
+        s = self.reading.in_turn(dice.samples) if text is None else self.reading(text)
         images = truncation * dice.normal(1, 4, 4)
         images[:, 0, 0, 0] = s[:, :24].mean(1)
         return images
+
+
+class OfLatents(nn.Module, HasLatentsByText, SamplesByText):
+    """A sample is its latent, and a number that says what it is of."""
+
+    def __init__(self):
+        super().__init__()
+        self.reading = Remembered("words", TEXTS)
+        self.reading.learn()
+
+    @property
+    def remembered(self):
+        return self.reading.texts
+
+    def latents(self, dice):
+        return dice.normal(4)
+
+    def decode(self, z, text=None):
+        s = self.reading.in_turn(range(len(z))) if text is None else self.reading.of(text)
+        return torch.cat([z, s[:, :24].mean(1, keepdim=True)], 1)[:, :, None, None]
+
+    def sample(self, dice, *, truncation=1.0, text=None):
+        text = [TEXTS[k % len(TEXTS)] for k in dice.samples] if text is None else text
+        return self.decode(truncation * self.latents(dice), text)
 
 
 RUN = SimpleNamespace(game=Toy())
@@ -73,6 +100,32 @@ def test_a_text_is_asked_for_in_words():
         wording(SimpleNamespace(game=nn.Identity()), "a red apple")
 
 
+def test_a_plane_is_of_one_text_that_of_its_first_corner_or_the_one_that_is_asked_for():
+    run, spots, places = SimpleNamespace(game=OfLatents()), [Spot(2, 13), Spot(2, 4), Spot(5, 0)], [(0.2, 0.5), (1, 0)]
+    able = powers(run)
+    assert able.texts and able.latents == 4 and not powers(SimpleNamespace(game=Toy())).latents
+    for text, number in ((None, 13 % 11), ("picture 6", 6)):
+        made = show(run, spots, places, text=text)[:, :, 0, 0]
+        torch.testing.assert_close(made[:, :4], plane(latents(run, spots), places), rtol=0, atol=0)
+        torch.testing.assert_close(made[:, 4], MARKS[number].expand(2), rtol=0, atol=0)
+        torch.testing.assert_close(
+            show(run, spots[:1], text=text), draw(run, 1, seed=2, first=13, text=text), rtol=0, atol=0
+        )
+    with pytest.raises(UsageError, match="PLAY-TEXT"):
+        show(SimpleNamespace(game=Plain()), spots, places, text="picture 6")
+
+
+def test_a_walker_keeps_its_text():
+    run = SimpleNamespace(game=OfLatents())
+    free = torch.stack(list(walk(run, 6, walkers=13)))[..., 0, 0]
+    asked = torch.stack(list(walk(run, 6, walkers=13, text="picture 6")))[..., 0, 0]
+    torch.testing.assert_close(free[..., :4], asked[..., :4], rtol=0, atol=0)
+    torch.testing.assert_close(free[..., 4], MARKS[torch.arange(13) % 11].expand(6, 13), rtol=0, atol=0)
+    torch.testing.assert_close(asked[..., 4], MARKS[6].expand(6, 13), rtol=0, atol=0)
+    with pytest.raises(UsageError, match="WALK-TEXT"):
+        next(walk(SimpleNamespace(game=Plain()), 6, text="picture 6"))
+
+
 def test_captions_are_chosen_once_for_all_and_from_everywhere():
     rows = [(f"row {k}", f"also {k}") for k in range(5000)]
     some = chosen(rows)
@@ -88,6 +141,6 @@ def test_what_was_read_is_state_and_needs_no_encoder(monkeypatch):
     other.reading.known.zero_()
     monkeypatch.setattr("sparring.networks.text.load", lambda name: pytest.fail("the encoder was loaded"))
     empty = Remembered("minilm", ("a cat",))  # is built without weights
-    assert empty.known.shape == (1, 384) and len(Remembered("minilm")) == 1
+    assert empty.known.shape == (1, 384) and Remembered("minilm").texts == ("",)
     other.load_state_dict(ours.state_dict())
     torch.testing.assert_close(draw(SimpleNamespace(game=other), 9), draw(SimpleNamespace(game=ours), 9))

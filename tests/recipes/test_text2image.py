@@ -55,7 +55,7 @@ def test_the_relativistic_one_is_a_game_too() -> None:
     settings = {"objective": "relativistic", "penalty": "r1+r2"}
     check_game(Text2Image, SPACE, TinyImages(), coupled=True, **SMALL, **settings)
     game = game_of(**settings)
-    assert isinstance(game, SamplesByText) and isinstance(game, Criticises) and game.remembered == 3
+    assert isinstance(game, SamplesByText) and isinstance(game, Criticises) and len(game.remembered) == 3
     assert game.relative and not game_of().relative
 
 
@@ -201,6 +201,11 @@ def test_from_captioned_pictures_to_pictures_of_a_text(
     assert [path.relative_to(run.path).as_posix() for path in paths] == [
         "generated/a_red_apple_-e3111f/000000.png", "generated/a_red_apple_-e3111f/000001.png",
     ]  # fmt: skip
+    walks = [tmp_path / f"{name}.png" for name in ("apple", "car", "captions")]
+    for path, asked in zip(walks, (["--text", "a  red apple!"], ["--text", "a blue car"], []), strict=True):
+        assert cli.main(["interpolate", place, "--frames", "4", "--out", str(path), *asked]) == 0
+    assert len({path.read_bytes() for path in walks}) == 3
+    capsys.readouterr()
     assert cli.main(["sample", place, "--text", " "]) == 2
     assert "SAMPLE-TEXT" in capsys.readouterr().err
     with pytest.raises(UsageError, match="SAMPLE-LABEL"):

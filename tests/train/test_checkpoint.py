@@ -504,9 +504,9 @@ def tree(folder: Path) -> dict[Path, bytes | None]:
 def test_a_kill_before_or_after_any_operation_leaves_the_old_or_the_new(
     tmp_path: Path, already: tuple[int, ...]
 ) -> None:
-    """There is none yet, the oldest must go, or the newest is saved again. A kill after an operation is one before the next, since
-    nothing happens in between (`Still`); only after the last there is none. One before an operation that changes
-    nothing (a read, say) leaves what one after it leaves."""
+    """There is none yet, the oldest must go, or the newest is saved again. A kill after an operation is
+    one before the next, since nothing happens in between (`Still`); only after the last there is none. One before an
+    operation that changes nothing (a read, say) leaves what one after it leaves."""
     new, last = (10 * len(already) + 10 if len(already) < 3 else 30), (already[-1] if already else None)
     for images in already:
         save(Store(tmp_path / "before", disk=Watched()), images)

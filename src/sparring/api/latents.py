@@ -42,7 +42,8 @@ def uses(path: str | Path) -> dict[str, Any]:
 
 def powers(run: Run) -> dict[str, Any]:
     """What can be played with on an opened run, in plain values: kind ("images", "points"), shape, images seen, latents
-    (coordinates), sphere, classes (names), truncates, mixes, and `why` not. `UsageError` where it makes no samples."""
+    (coordinates), sphere, classes (names), texts (whether it is told any), captions (some that it knows), truncates,
+    mixes, and `why` not. `UsageError` where it makes no samples."""
     from dataclasses import asdict
 
     from sparring.generate import latents
@@ -54,40 +55,46 @@ def powers(run: Run) -> dict[str, Any]:
     return found | {
         "kind": data["kind"], "shape": list(data["shape"]), "images": run.images,
         "classes": list(run.classes) if found["classes"] else [],
+        "captions": list(run.texts) if found["texts"] else [],
     }  # fmt: skip
 
 
 def sample_sheet(
     run: Run, n: int, *, seed: int = 0, first: int = 0, columns: int = 8, label: int | None = None,
-    truncation: float = 1.0,
+    text: str | None = None, truncation: float = 1.0,
 ) -> bytes:  # fmt: skip
     """A PNG of samples number first … first + n − 1 of a seed, those of ``sparring sample --seed``, in rows of
-    `columns` without space between them; of points one cloud of many.   label: the number of a class."""
+    `columns` without space between them; of points one cloud of many.
+
+    label: the number of a class.   text: what all of them shall show.
+    """
     from sparring.generate import sample
     from sparring.generate.grid import grid, scatter
 
-    chosen = _class(run, label)
+    chosen, asked = _class(run, label), sample.wording(run, text, label)
     if run.document["data"]["kind"] == "points":
         return _png(scatter(sample.draw(run, CLOUD, seed=seed, truncation=truncation, label=chosen)))
-    made = sample.draw(run, n, seed=seed, first=first, truncation=truncation, label=chosen)
+    made = sample.draw(run, n, seed=seed, first=first, truncation=truncation, label=chosen, text=asked)
     return _png(grid(made, columns=columns, padding=0))
 
 
 def spot_picture(
     run: Run, spots: Sequence[tuple[int, int]], places: Sequence[Place] = ((0.0, 0.0),), *, columns: int = 1,
-    label: int | None = None, truncation: float = 1.0,
+    label: int | None = None, text: str | None = None, truncation: float = 1.0,
 ) -> bytes:  # fmt: skip
     """A PNG of what an opened run makes at places (u, v) of the plane through one to three of its samples, each named
     by (seed, number), in rows of `columns` without space between them; of one spot the sample itself, as
     ``sparring sample --seed`` makes it.
 
-    label: the number of a class; None: that of the first spot.   truncation: below 1 nearer to the middle.
+    label: the number of a class; None: that of the first spot.   text: so too.   truncation: below 1 nearer to the
+    middle.
     """
-    from sparring.generate import latents
+    from sparring.generate import latents, sample
     from sparring.generate.grid import grid
 
     made = latents.show(
-        run, _spots(run, spots), places, label=_class(run, label), classes=len(run.classes), truncation=truncation
+        run, _spots(run, spots), places, label=_class(run, label), classes=len(run.classes),
+        text=sample.wording(run, text, label), truncation=truncation,
     )  # fmt: skip
     return _png(grid(made, columns=columns, padding=0))
 
@@ -106,20 +113,25 @@ def mix_picture(
 
 
 def spot_film(
-    run: Run, spots: Sequence[tuple[int, int]], *, frames: int = 60, label: int | None = None, truncation: float = 1.0
-) -> bytes:
+    run: Run, spots: Sequence[tuple[int, int]], *, frames: int = 60, label: int | None = None,
+    text: str | None = None, truncation: float = 1.0,
+) -> bytes:  # fmt: skip
     """An endless animated PNG: from each of two or three samples to the next along a great arc, and back."""
     import tempfile
     from pathlib import Path
 
-    from sparring.generate import latents
+    from sparring.generate import latents, sample
     from sparring.generate.interpolate import film, save_film
 
-    named, told = _spots(run, spots), _class(run, label)
+    named, told, asked = _spots(run, spots), _class(run, label), sample.wording(run, text, label)
+    if asked is None and run.texts:
+        asked = run.texts[named[0].number % len(run.texts)]
     first = named[0].number % max(1, len(run.classes)) if told is None and _classes(run) else told
     each = -(-frames // len(named))
     legs = [
-        latents.show(run, [a, b], [(k / each, 0.0) for k in range(each)], label=first, truncation=truncation)
+        latents.show(
+            run, [a, b], [(k / each, 0.0) for k in range(each)], label=first, text=asked, truncation=truncation
+        )
         for a, b in zip(named, [*named[1:], named[0]], strict=True)
     ]
     pictures = film([moment[None] for leg in legs for moment in leg])

@@ -88,23 +88,26 @@ def save_samples(
 
 
 def save_walk(
-    run: Run | str | Path, out: str | Path, *, frames: int = 60, seed: int = 0, label: str | int | None = None
-) -> Path:
+    run: Run | str | Path, out: str | Path, *, frames: int = 60, seed: int = 0, label: str | int | None = None,
+    text: str | None = None,
+) -> Path:  # fmt: skip
     """A walk through the latent space of a run (opened, or its directory) as a .gif, .webp or .png; its path.
 
-    Every picture in it keeps its class: `label`, by name or number, or each one of its own. A file outside of the
-    directory of the run is never overwritten: `UsageError`.
+    Every picture in it keeps its class: `label`, by name or number, or each one of its own. So with texts: `text`, of
+    a run that is told them, or the first captions that it remembers. A file outside of the directory of the run is
+    never overwritten: `UsageError`.
     """
     from sparring.generate import interpolate, sample
 
     interpolate.check_format(Path(out))
     run = _opened(run)
     sample.refuse_taken([Path(out)], run.home)
+    asked = sample.wording(run, text, label)
     chosen = None if label is None else run.class_of(label)
     walkers = 8 if run.document["data"]["kind"] == "images" else 500
-    if chosen is None and walkers == 8:
+    if chosen is None and asked is None and walkers == 8:
         walkers = sample.rows_of(run.game, len(run.classes)) or walkers  # one for each class
-    moments = interpolate.walk(run, frames, seed=seed, walkers=walkers, label=chosen)
+    moments = interpolate.walk(run, frames, seed=seed, walkers=walkers, label=chosen, text=asked)
     return interpolate.save_film(interpolate.film(moments), Path(out))
 
 

@@ -25,6 +25,8 @@ class Interpolate(Command):
     """other seeds give other walks"""
     label: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: all classes)")] = None
     """only of this class, by its name or number; a walk never changes its class"""
+    text: Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="(default: captions in turn)")] = None
+    """what all of it shall show, for example "a red apple", of a run that was trained on captions"""
     which: Annotated[str, tyro.conf.arg(metavar="best|last|N")] = "best"
     """the checkpoint: best by what was measured (else the newest), last, or the images that it has seen"""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: RUN/walk.gif)")] = None
@@ -36,7 +38,7 @@ class Interpolate(Command):
         run = api.load(self.directory, which=self.which, lopped=True, progress=talk.progress)
         talk.remark(run.remarks)
         out = self.out if self.out is not None else run.home / "walk.gif"
-        talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label)))
+        talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label, text=self.text)))
         if self.out is None and (self.directory / "recipe.yaml").is_file():
             write_page(self.directory, talk)  # which shows the walk from now on
         return 0

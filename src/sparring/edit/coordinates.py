@@ -20,7 +20,7 @@ from torch import Tensor
 from sparring.chance import Dice
 from sparring.errors import UsageError
 from sparring.generate.sample import device_of
-from sparring.types import HasLatents, HasLatentsByClass, HasStyles
+from sparring.types import HasLatents, HasLatentsByClass, HasLatentsByText, HasStyles
 
 SPACES = ("auto", "z", "w", "w+")
 _SAMPLES = 4096  # latents by which the law of codes is known
@@ -145,6 +145,11 @@ def coordinates(game: object, space: str = "auto", label: int = 0) -> Coordinate
         raise UsageError(
             "EDIT-CANNOT", f"{type(game).__name__} has no latent that could be moved",
             fix="name a run that makes pictures of latents: gan, dcgan, r3gan, stylegan2, vae …",
+        )  # fmt: skip
+    if isinstance(game, HasLatentsByText):
+        raise UsageError(
+            "EDIT-CANNOT", f"{type(game).__name__} makes pictures of a latent and of a text",
+            why="what is to change is asked for in words", fix='sparring sample RUN --text "…", with the same seed',
         )  # fmt: skip
     if isinstance(game, HasStyles) and space != "z":
         return Layers(game, one=space == "w")

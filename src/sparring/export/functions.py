@@ -18,7 +18,16 @@ from sparring.errors import UsageError
 from sparring.export.safetensors import able
 from sparring.runs import plan as plans
 from sparring.runs.run import Run
-from sparring.types import Classifies, HasLatents, HasLatentsByClass, Segments, Translates, TranslatesBack
+from sparring.types import (
+    Classifies,
+    HasLatents,
+    HasLatentsByClass,
+    HasLatentsByText,
+    SamplesByText,
+    Segments,
+    Translates,
+    TranslatesBack,
+)
 
 MAIN, BACK = "model.onnx", "back.onnx"
 """The file of what a game is for, and of the way back where it knows one."""
@@ -92,7 +101,7 @@ def functions(run: Run) -> list[Function]:
     shape = tuple(int(side) for side in run.document["data"]["shape"])
     classes = len(run.classes)
     found: list[Function] = []
-    if isinstance(run.game, HasLatents):
+    if isinstance(run.game, HasLatents) and not isinstance(run.game, HasLatentsByText):  # an encoder reads its texts
         found.append(_decoder(game, shape, classes))
     if isinstance(run.game, Translates) and not isinstance(run.game, Segments):  # whose logits say more
         found.append(_image(MAIN, "image → translation", game, lambda x: game.translate(x, None), _given(run), shape,
@@ -109,9 +118,12 @@ def functions(run: Run) -> list[Function]:
         found.append(_image(MAIN, "image → logits of each pixel", game, game.segment, _given(run), shape, "logits",
                             "one map for each class; the largest is the class", _DEEPEST))  # fmt: skip
     if not found:
+        why = "it has no latents that are decoded, translates nothing and classifies nothing"
+        if isinstance(run.game, SamplesByText):
+            why = "what it makes is of a text, and a text is read by an encoder that is no part of it"
         raise UsageError(
             "EXPORT-ONNX", f"{type(run.game).__name__} computes nothing that ONNX could hold", where=str(run.path),
-            why="it has no latents that are decoded, translates nothing and classifies nothing",
+            why=why,
             fix="export it with --to safetensors",
         )  # fmt: skip
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,15 +16,16 @@ from sparring.generate.grid import grid, scatter
 from sparring.generate.instead import instead_of_samples
 from sparring.generate.sample import Trained, checked, device_of
 from sparring.priors.paths import slerp
-from sparring.types import HasLatents, HasLatentsByClass, HasTokens, Samples, Translates
+from sparring.types import HasLatents, HasLatentsByClass, HasLatentsByText, HasTokens, Samples, Translates
 
 FORMATS = (".gif", ".webp", ".png", ".apng")
 
 
 @torch.no_grad()
 def walk(
-    run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walkers: int = 8, label: int | None = None
-) -> Iterator[Tensor]:
+    run: Trained, frames: int = 60, *, seed: int = 0, keys: int = 4, walkers: int = 8, label: int | None = None,
+    text: str | None = None,
+) -> Iterator[Tensor]:  # fmt: skip
     """`frames` moments of a closed walk: each yields (walkers, C, H, W) in [-1, 1], or points (walkers, D), on the CPU.
 
     Every walker goes through `keys` latents of its own and back to the first, along great arcs (slerp): on a straight
@@ -31,7 +33,7 @@ def walk(
     frame is one step before the first, so that a repeated walk has no seam.
 
     A walker keeps its class: `label`, where the game is told one (`HasLatentsByClass`), or else walker i is of class
-    i mod classes.
+    i mod classes. So with texts (`HasLatentsByText`): `text`, or captions in turn.
     """
     checked(walkers, seed)
     game = run.game
@@ -44,13 +46,17 @@ def walk(
         raise UsageError("WALK-FRAMES", "a walk has 2 to 10,000 frames", where=str(frames), fix="--frames 60")
     keys = min(keys, frames)
     device = device_of(game)
-    told = {}
+    told: dict[str, Any] = {}
+    if text is not None:
+        if not isinstance(game, HasLatentsByText):
+            raise UsageError("WALK-TEXT", f"the latents of {type(game).__name__} have no text", fix="leave --text out")
+        told["text"] = [text] * walkers
     if label is not None:
         if not isinstance(game, HasLatentsByClass):
             raise UsageError(
                 "WALK-LABEL", f"the latents of {type(game).__name__} have no class", fix="leave --label out"
             )
-        told = {"label": torch.full((walkers,), label, device=device)}
+        told["label"] = torch.full((walkers,), label, device=device)
     z = [game.latents(Dice(seed, "walk", range(walkers), (key,), device)) for key in range(keys)]
     for frame in range(frames):
         leg, t = divmod(frame * keys / frames, 1.0)

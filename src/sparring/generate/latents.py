@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,15 @@ from sparring.generate.instead import instead_of_samples, why_no_samples
 from sparring.generate.sample import Trained, checked, device_of, draw
 from sparring.networks.stylegan2 import mixed
 from sparring.priors.paths import truncate
-from sparring.types import HasLatents, HasLatentsByClass, HasStyles, Samples, SamplesByClass
+from sparring.types import (
+    HasLatents,
+    HasLatentsByClass,
+    HasLatentsByText,
+    HasStyles,
+    Samples,
+    SamplesByClass,
+    SamplesByText,
+)
 
 _ALIKE = 1e-4  # relative: norms that differ by less are those of a sphere; of a normal law they differ by far more
 _PROBES = 8  # latents by whose norms a law on a sphere is known
@@ -47,7 +56,8 @@ class Powers:
     """What can be done with the samples of a game.
 
     latents: coordinates of a latent, 0 where there are none.   sphere: whether all of them lie on one sphere.
-    classes: that one can ask for, 0 where one cannot.   truncates: whether samples can be made more typical.
+    classes: that one can ask for, 0 where one cannot.   texts: whether one can ask for a text.
+    truncates: whether samples can be made more typical.
     mixes: whether the coarse levels of one sample can be joined with the fine ones of another.
     why: by the name of what cannot be done, the reason, in words.
     """
@@ -55,6 +65,7 @@ class Powers:
     latents: int
     sphere: bool
     classes: int
+    texts: bool
     truncates: bool
     mixes: bool
     why: dict[str, str]
@@ -80,7 +91,7 @@ def powers(run: Trained, classes: int = 0) -> Powers:
     told = classes if isinstance(game, SamplesByClass) else 0
     if not told:
         why["class"] = "it was not told classes"
-    return Powers(0 if z is None else z.shape[1], sphere, told, not sphere, mixes, why)
+    return Powers(0 if z is None else z.shape[1], sphere, told, isinstance(game, SamplesByText), not sphere, mixes, why)
 
 
 def latents(run: Trained, spots: Sequence[Spot]) -> Tensor:
@@ -124,11 +135,12 @@ def plane(corners: Tensor, places: Sequence[Place]) -> Tensor:
 @torch.no_grad()
 def show(
     run: Trained, spots: Sequence[Spot], places: Sequence[Place] = ((0.0, 0.0),), *, label: int | None = None,
-    classes: int = 0, truncation: float = 1.0, at_once: int = 16,
+    classes: int = 0, text: str | None = None, truncation: float = 1.0, at_once: int = 16,
 ) -> Tensor:  # fmt: skip
     """What is made at n places of the plane through 1 to 3 samples: (n, C, H, W) in [-1, 1], or (n, D), on the CPU.
 
     label: of all of them; None: that of the first sample, `number` mod `classes`, as `sparring sample` has it.
+    text: likewise, of a game that is told texts.
     truncation: 1 is what was learned; below, latents are drawn towards the middle.
     """
     for spot in spots:
@@ -137,14 +149,18 @@ def show(
     if not 1 <= len(places) <= MOST:
         raise UsageError("PLAY-MANY", f"1 to {MOST} pictures are made at once", where=str(len(places)))
     if len(spots) == 1 or all(u == v == 0 for u, v in places):
-        one = draw(run, 1, seed=spots[0].seed, truncation=truncation, label=label, first=spots[0].number)
+        one = draw(run, 1, seed=spots[0].seed, truncation=truncation, label=label, text=text, first=spots[0].number)
         return one.expand(len(places), *one.shape[1:])
     z = latents(run, spots)
     if truncation != 1 and _on_sphere(latents(run, [Spot(0, k) for k in range(_PROBES)])):
         raise UsageError("PLAY-TRUNCATION", "latents on a sphere cannot be truncated", where=f"{truncation:g}")
     z = truncate(plane(z, places), truncation)
     game = run.game
-    told = {}
+    told: dict[str, Any] = {}
+    if isinstance(game, HasLatentsByText) and isinstance(game, SamplesByText):
+        told["text"] = [text or game.remembered[spots[0].number % len(game.remembered)]] * len(z)
+    elif text is not None:
+        raise UsageError("PLAY-TEXT", f"the latents of {type(game).__name__} have no text", fix="leave it out")
     if isinstance(game, HasLatentsByClass):
         chosen = spots[0].number % max(1, classes) if label is None else label
         told["label"] = torch.full((len(z),), chosen, device=z.device)

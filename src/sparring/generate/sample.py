@@ -119,7 +119,7 @@ def rows_of(game: object, classes: int) -> int | None:
     """Rows of a picture of samples of all classes: one for each, if the game (or its type) is told 2 to 16. Of a game
     that is told texts, one for each of its first captions (`types.pictured`)."""
     if isinstance(game, SamplesByText):
-        return min(TEXT_ROWS, game.remembered)
+        return min(TEXT_ROWS, len(game.remembered))
     kind = game if isinstance(game, type) else type(game)
     return classes if issubclass(kind, SamplesByClass) and 2 <= classes <= 16 else None
 

@@ -300,8 +300,8 @@ class TamingByText(Taming, SamplesByText):
         return Told(self._network(1), dimensions=text.dimensions(self.config.reader))
 
     @property
-    def remembered(self) -> int:
-        return len(self.reading)
+    def remembered(self) -> tuple[str, ...]:
+        return self.reading.texts
 
     def hears(self, text: str) -> bool:
         return self.reading.whole(text)
@@ -318,7 +318,7 @@ class TamingByText(Taming, SamplesByText):
         self, dice: Dice, *, truncation: float = 1.0, text: Sequence[str] | None = None, grid: Grid | None = None
     ) -> Tensor:
         """As of `TamingPlain`, of the text of each sample."""
-        vectors = self.reading.in_turn(dice) if text is None else self.reading(text)
+        vectors = self.reading.in_turn(dice.samples) if text is None else self.reading.of(text)
         return self._drawn(self._read(vectors), dice, truncation, grid)
 
 

@@ -21,7 +21,7 @@ from sparring.networks import text, text2image
 from sparring.priors import gaussian, paths
 from sparring.train.game import Decay, Fraction, Game, Now, Positive, Schedule, Training, strict
 from sparring.train.schedule import Ramp
-from sparring.types import Batch, Criticises, Dice, SamplesByText, Shared, Space, Terms, Weights
+from sparring.types import Batch, Criticises, Dice, HasLatentsByText, SamplesByText, Shared, Space, Terms, Weights
 
 Count = Annotated[int, Field(ge=1, le=2**12)]
 
@@ -75,7 +75,7 @@ class Text2ImageConfig(Training):
         return self.penalty != "none" and (self.gamma.start > 0 or self.gamma.end > 0)
 
 
-class Text2Image(Game, SamplesByText, Criticises):
+class Text2Image(Game, HasLatentsByText, SamplesByText, Criticises):
     """L_D = E[max(0, 1 − D(x, s))] + ½ E[max(0, 1 + D(G(z, s), s))] + ½ E[max(0, 1 + D(x, ŝ))] + k E[‖∇_{x,s} D(x,
     s)‖ᵖ],   L_G = −E[D(G(z, s), s)].
 
@@ -189,15 +189,21 @@ class Text2Image(Game, SamplesByText, Criticises):
         return gaussian.draw(dice, self.config.z)
 
     @property
-    def remembered(self) -> int:
-        return len(self.reading)
+    def remembered(self) -> tuple[str, ...]:
+        return self.reading.texts
 
     def hears(self, text: str) -> bool:
         return self.reading.whole(text)
 
     def sample(self, dice: Dice, *, truncation: float = 1.0, text: Sequence[str] | None = None) -> Tensor:
-        s = self.reading.in_turn(dice) if text is None else self.reading(text)
-        made: Tensor = self.G(paths.truncate(self.latents(dice), truncation), _scaled(s))
+        s = self.reading.in_turn(dice.samples) if text is None else self.reading.of(text)
+        return self._made(paths.truncate(self.latents(dice), truncation), s)
+
+    def decode(self, z: Tensor, text: Sequence[str] | None = None) -> Tensor:
+        return self._made(z, self.reading.in_turn(range(len(z))) if text is None else self.reading.of(text))
+
+    def _made(self, z: Tensor, s: Tensor) -> Tensor:
+        made: Tensor = self.G(z, _scaled(s))
         return made
 
     def logits(self, batch: Batch, dice: Dice) -> tuple[Tensor, Tensor]:

@@ -23,9 +23,10 @@ class _Made(Body):
 
 
 class _Shown(_Made):
-    """label: the number of a class; None: each of its own."""
+    """label: the number of a class; None: each of its own.   text: so too."""
 
     label: Annotated[int, Field(ge=0, le=2**20)] | None = None
+    text: Annotated[str, Field(max_length=200)] | None = None
 
 
 class _Spot(Body):

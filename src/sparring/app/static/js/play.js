@@ -12,12 +12,17 @@ const NAMES = ["A", "B", "C"];
 let runs = [];
 let run; // of the list
 let able; // what it can do
-let version = 0; // of run, class and truncation: a lattice of an older one is left half drawn
+let version = 0; // of run, class, text and truncation: a lattice of an older one is left half drawn
 let first = 0; // number of the first sample that is shown
 let chosen = { seed: 0, number: 0 };
 let corners = [0, 1, 2].map((number) => ({ seed: 0, number }));
 
-const shownAs = () => ({ label: $("label").value === "" ? null : Number($("label").value), truncation: truncation() });
+const shownAs = () => ({
+  label: $("label").value === "" ? null : Number($("label").value),
+  text: words() || null,
+  truncation: truncation(),
+});
+const words = () => (able?.texts ? $("text").value.trim() : "");
 const truncation = () => (able?.truncates ? Number($("truncation").value) : 1);
 const seed = () => Math.min(2 ** 31 - 1, Math.max(0, Math.trunc(Number($("seed").value) || 0)));
 const same = (a, b) => a.seed === b.seed && a.number === b.number;
@@ -37,7 +42,11 @@ function classBetween() {
   return label ?? (able.classes.length ? corners[0].number % able.classes.length : null);
 }
 
-const nameOf = (spot) => [`seed ${spot.seed}`, `number ${spot.number}`, classOf(spot)].filter(Boolean).join(" · ");
+/** What a sample is to show: what is asked for, or a caption of the data. */
+const captionOf = ({ number }) => words() || (able.captions.length ? able.captions[number % able.captions.length] : "");
+
+const nameOf = (spot) =>
+  [`seed ${spot.seed}`, `number ${spot.number}`, classOf(spot), captionOf(spot)].filter(Boolean).join(" · ");
 
 // ── samples ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,7 +151,8 @@ function placeName(u, v) {
   const corner = [[0, 0], [1, 0], [0, 1]].findIndex(([x, y]) => x === u && y === v);
   const { seed: of, number } = corners[Math.max(0, corner)];
   const place = corner < 0 ? `${u.toFixed(2)} towards B, ${v.toFixed(2)} towards C` : `${NAMES[corner]}: seed ${of} · number ${number}`;
-  return able.classes.length ? `${place} · ${able.classes[classBetween()]}` : place;
+  const shown = able.classes.length ? able.classes[classBetween()] : captionOf(corners[0]);
+  return shown ? `${place} · ${shown}` : place;
 }
 
 const showLattice = latest(async () => {
@@ -219,6 +229,9 @@ async function open(id) {
   [first, chosen] = [0, { seed: seed(), number: 0 }];
   fill($("label"), [["", "each in turn"], ...able.classes.map((name, k) => [k, name])]);
   $("label-field").hidden = !able.classes.length;
+  $("text").value = "";
+  $("text-field").hidden = !able.texts;
+  fill($("captions"), able.captions.map((text) => [text, ""]));
   $("truncation-field").hidden = !able.truncates;
   $("truncation-name").textContent = able.kind === "images" && !able.latents ? "Temperature of every draw" : "Truncation";
   $("tiles").replaceChildren(); // those of the run before
@@ -250,7 +263,7 @@ const anew = () => Math.floor(Math.random() * 1e6);
 
 function listen() {
   $("run").addEventListener("change", () => open($("run").value).catch(failed));
-  $("label").addEventListener("change", refresh);
+  for (const name of ["label", "text"]) $(name).addEventListener("change", refresh);
   $("truncation").addEventListener("input", () => {
     $("truncation-now").textContent = truncation().toFixed(2);
     refresh();
