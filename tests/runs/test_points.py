@@ -31,10 +31,16 @@ from sparring.types import Decision, Done, Probed, Sampled, Space, Turn
 SMALL = ["width=8", "z=2", "batch=16", "d_fourier=null", "g_fourier=null"]
 
 
+@pytest.fixture
+def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 320 points: at 0, 2, 32, 128, 224 and 320."""
+    monkeypatch.setattr(board, "_FEWEST", 4)
+
+
 def begin(out: Path, data: str = "ring", *, seconds: float = 10.0, images: int = 320, recipe: str = "gan-points",
-          **settings: Any) -> session.Session:  # fmt: skip
+          sets: list[str] = SMALL, **settings: Any) -> session.Session:  # fmt: skip
     """A short run whose plan says that it takes so many seconds."""
-    made = api.plan(data, recipe=recipe, set=SMALL, budget=str(images), out=out, device="cpu", **settings)
+    made = api.plan(data, recipe=recipe, set=sets, budget=str(images), out=out, device="cpu", **settings)
     return session.start(dataclasses.replace(made, rate=images / seconds))
 
 
@@ -47,7 +53,9 @@ def logged(out: Path, kind: str) -> list[dict[str, Any]]:
 def ring(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]:
     """A run on the ring and its events, to look at."""
     out = tmp_path_factory.mktemp("points") / "run"
-    return out, list(begin(out))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(board, "_FEWEST", 4)
+        return out, list(begin(out))
 
 
 # ── what is measured ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -115,14 +123,16 @@ def test_images_and_games_without_samples_are_not_watched() -> None:
 
 
 @pytest.mark.parametrize(("recipe", "data"), [("gan-points", "checkerboard"), ("cgan-points", "ring")])
-def test_a_run_on_the_plane_leaves_pictures_from_above_and_an_animation(recipe: str, data: str, tmp_path: Path) -> None:
+def test_a_run_on_the_plane_leaves_pictures_from_above_and_an_animation(
+    recipe: str, data: str, tmp_path: Path, few_pictures: None
+) -> None:
     """A conditional game is told the mode of each point; it needs no flag."""
     out = tmp_path / "run"
     small = {} if recipe == "gan-points" else {"recipe": recipe}
-    done = list(begin(out, data, **small))[-1]
+    done = list(begin(out, data, sets=[*SMALL, "batch=32"], **small))[-1]
     assert done == Done(320, "budget")
     pictures = sorted((out / "samples").iterdir())
-    assert len(pictures) == 9  # of ten moments two are in the first round
+    assert len(pictures) == 5  # of six moments two are in the first round
     for path in pictures:
         with Image.open(path) as picture:
             assert picture.size == SIZE
@@ -155,7 +165,7 @@ def test_of_many_pictures_some_are_animated_and_a_broken_one_is_left_out(tmp_pat
     assert made.film(RunDirectory(tmp_path / "nothing")) is None
 
 
-def test_stopped_and_resumed_is_never_stopped(ring: tuple[Path, list[Any]], tmp_path: Path) -> None:
+def test_stopped_and_resumed_is_never_stopped(ring: tuple[Path, list[Any]], few_pictures: None, tmp_path: Path) -> None:
     """Weights, log and every picture, with its curves, are the same to the last byte."""
     running = begin(tmp_path / "parts")
     for event in running:
@@ -261,7 +271,9 @@ def test_a_smoothed_label_moves_the_equilibrium_and_other_games_have_none() -> N
     assert equilibrium(object()) == {} and played(object()) == "object"
 
 
-def test_a_picture_that_cannot_be_written_costs_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_cannot_be_written_costs_no_run(
+    tmp_path: Path, few_pictures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
