@@ -264,13 +264,12 @@ def agree(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.bool_]:
     seen = (slopes > _SLOPE).any(axis=(1, 2))  # one colour looks like any other once brightness is taken out
     rest = _tiles(left)
     worst = rest.max(axis=(1, 2))
-    usual, rough = np.zeros(len(a)), np.zeros(len(a))
-    for k, (part, slope) in enumerate(zip(rest, slopes)):
-        if (there := slope > _SLOPE).any():
-            usual[k], rough[k] = np.percentile(part[there], 75), np.percentile(part[there] / slope[there], 90)
-    alone = (worst > 3.0) & (worst > (3.0 + 5.0 * rich**2) * (usual + 0.3))
-    close: NDArray[np.bool_] = worst <= _PLAIN + (_RICH - _PLAIN) * rich
-    same: NDArray[np.bool_] = fits & seen & ~alone & close & (rough <= _ROUGH)
+    same: NDArray[np.bool_] = fits & seen & (worst <= _PLAIN + (_RICH - _PLAIN) * rich)
+    for k in np.flatnonzero(same):
+        there = slopes[k] > _SLOPE
+        usual = np.percentile(rest[k][there], 75)
+        alone = worst[k] > 3.0 and worst[k] > (3.0 + 5.0 * rich[k] ** 2) * (usual + 0.3)
+        same[k] = not alone and np.percentile(rest[k][there] / slopes[k][there], 90) <= _ROUGH
     return same
 
 
