@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -173,10 +171,11 @@ print(*(1024 * (later - first) for first, later in zip(peaks, peaks[1:])))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not say what memory was used")
-def test_a_large_picture_takes_no_more_memory_than_allowed():
+def test_a_large_picture_takes_no_more_memory_than_allowed(forked):
     """The small version of benchmarks/translate.py: tiles of 8 MiB, two bands, the picture before and after."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", _LARGE], check=True, capture_output=True, cwd=ROOT, env=environment)
+    done = forked.python("-c", _LARGE, cwd=ROOT, env=environment)
+    assert done.returncode == 0, done.stderr
     cut_up, whole_at_once = map(int, done.stdout.split())
     assert cut_up < 60e6 < whole_at_once, (cut_up, whole_at_once)
 
