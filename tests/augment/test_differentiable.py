@@ -121,7 +121,7 @@ def test_affine_and_differentiable_twice(policy: tuple[str, ...]) -> None:
 
     half = change(0.5 * x + 0.5 * other)
     assert torch.allclose(half, 0.5 * change(x) + 0.5 * change(other), atol=1e-12)
-    leaf = x[:, :, :4, :4].clone().requires_grad_()
+    leaf = x[:, :, :2, :2].clone().requires_grad_()
     assert torch.autograd.gradcheck(change, leaf)
     assert torch.autograd.gradgradcheck(lambda v: change(v).sin(), leaf)
 
