@@ -165,7 +165,7 @@ def test_intervals_print() -> None:
 
 @pytest.mark.parametrize(("mean", "std"), [(0.0, 1.0), (1.0, 1.0), (0.0, 2.0), (0.5, 1.5)])
 def test_nearest_neighbours_find_the_divergence_of_gaussians(mean: float, std: float) -> None:
-    x, y = normal(2000, 2, 0), normal(3000, 2, 1, mean, std)
+    x, y = normal(1200, 2, 0), normal(1800, 2, 1, mean, std)
     zero, one = torch.zeros(2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
     truth = divergences.kl_gaussian(zero, one, zero + mean, one * std**2).item()
     found = kl_nearest(x, y, resamples=20)
