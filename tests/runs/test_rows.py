@@ -232,6 +232,35 @@ def test_row_48_any_file_is_a_recipe_or_a_sentence(tmp_path_factory: pytest.Temp
         load(str(path))
 
 
+@pytest.mark.skipif(documents._QUICK is None, reason="PyYAML was built without libyaml")
+def test_row_48_the_quick_parser_reads_what_the_other_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets, and texts in which the two differ: those are left to PyYAML's own."""
+    presets = [path.read_text("utf-8") for path in Path(documents.__file__).parents[1].rglob("*.yaml")]
+    odd = [
+        "a:\t1",
+        "a: >1#",
+        "|#",
+        "!",
+        "\n\ufeffa: 1",
+        "a: b\u2028c",
+        "{a?>: 1}",
+        "a: [1, 2",
+        "a: *b",
+        "- é: 010\n- [{}]",
+    ]
+
+    def found(text: str) -> object:
+        try:
+            return documents._parsed.__wrapped__(text, "r.yaml")
+        except UsageError as error:
+            return str(error)
+
+    quick = [found(text) for text in (*presets, *odd)]
+    assert not any(documents._ODD.search(text) for text in presets)
+    monkeypatch.setattr(documents, "_QUICK", None)
+    assert [found(text) for text in (*presets, *odd)] == quick
+
+
 # ── 51 · other versions: see also tests/cli/test_rows.py ──────────────────────────────────────────────────────────
 
 

@@ -12,6 +12,7 @@ import copy
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,9 @@ _WORDS = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_QUICK: Any = getattr(yaml, "CSafeLoader", None)
+_ODD = re.compile(r"[^\n -~\u00a0-\u2027\u2030-\ud7ff]|[!?]|[|>]\S*#")
+"""Where the quick parser (libyaml) may read something else than PyYAML's own: tabs, odd line breaks, tags, ``|#``."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,14 @@ def parse(text: str, name: str) -> Document:
 
 @lru_cache(16)
 def _parsed(text: str, name: str) -> Document:
-    """The same, once: while a run begins or is opened its recipe is read six times, at 20 ms each."""
-    builder = _Builder(name)
+    """The same, once: while a run begins or is opened its recipe is read six times."""
     if text.lstrip().startswith("{"):
         text = text.replace("\t", " ")  # JSON may be indented with tabs, and has none in its strings
+    if _QUICK is not None and not _ODD.search(text):
+        with suppress(yaml.YAMLError, ValueError):  # the other one says what is wrong
+            return _built(text, name, _QUICK)
     try:
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            builder.take(event)
+        return _built(text, name, yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = " ".join(str(part) for part in (error.context, error.problem) if part)
@@ -112,6 +117,12 @@ def _parsed(text: str, name: str) -> Document:
         ) from None
     except (ValueError, OverflowError) as error:  # an escape such as \UFFFFFFFF
         raise UsageError("RECIPE-YAML", "this YAML cannot be used", where=name, why=str(error)) from None
+
+
+def _built(text: str, name: str, loader: Any) -> Document:
+    builder = _Builder(name)
+    for event in yaml.parse(text, Loader=loader):
+        builder.take(event)
     return Document(name, builder.root, builder.lines)
 
 
