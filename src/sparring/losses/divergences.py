@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -133,6 +134,10 @@ def panels(*gaussians: tuple[float, float]) -> Tensor:
     return torch.cat([mean + std * steps for mean, std in gaussians]).sort().values
 
 
+_gauss = cache(np.polynomial.legendre.leggauss)
+"""Nodes and weights of Gauss-Legendre quadrature between −1 and 1."""
+
+
 def integrate(f: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
     """∫ f over the line between the first and the last edge, by 10-point Gauss-Legendre in every panel: (), float64.
 
@@ -141,7 +146,7 @@ def integrate(f: Callable[[Tensor], Tensor], edges: Tensor) -> Tensor:
     >>> round(float(integrate(lambda x: log_normal(x, 1.0, 3.0).exp(), panels((1.0, 3.0)))), 12)
     1.0
     """
-    nodes, weights = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(10))
+    nodes, weights = (torch.from_numpy(array) for array in _gauss(10))
     half = 0.5 * (edges[1:] - edges[:-1])[:, None]
     x = edges[:-1, None] + half * (nodes + 1.0)
     return (f(x.flatten()) * (half * weights).flatten()).sum()

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sparring.losses.divergences import integrate, log_normal
 from sparring.report.figures.style import AMBER, BLUE, DATA, GREEN, PURPLE, RED, Drawing, canvas, say
+from sparring.train.adam import Adam
 
 MODES, SPREAD = (-2.0, 2.0), 0.6
 """The data: two Gaussians of equal weight."""
@@ -51,14 +52,14 @@ class Fit:
 
 def fit(name: str, start: tuple[float, float], steps: int = 250) -> Fit:
     """Lower the divergence `name` from `start` (mean, standard deviation) by Adam."""
-    mean = torch.tensor(start[0], dtype=torch.float64, requires_grad=True)
-    log_std = torch.tensor(math.log(start[1]), dtype=torch.float64, requires_grad=True)
-    mover = torch.optim.Adam([mean, log_std], lr=0.05)
+    begin = torch.tensor([start[0], math.log(start[1])], dtype=torch.float64)
+    mean, log_std = place = nn.ParameterList(begin.unbind())
+    mover = Adam(place)
     path = [start]
     for _ in range(steps):
         mover.zero_grad()
         divergence(name, mean, log_std).backward()
-        mover.step()
+        mover.step(0.05, 0.9, 0.999)
         path.append((mean.item(), log_std.exp().item()))
     with torch.no_grad():
         return Fit(np.array(path), divergence(name, mean, log_std).item())
@@ -123,7 +124,7 @@ DRAWINGS = (
         "each mode (and a worse one between them).",
         (
             ("losses.divergences.integrate, log_normal", "the divergences, differentiable in mean and width"),
-            ("torch.optim.Adam", "the fits, 250 steps each"),
+            ("train.adam.Adam", "the fits, 250 steps each"),
         ),
         two_modes,
     ),
