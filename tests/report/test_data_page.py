@@ -28,9 +28,22 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def messy(tmp_path):
     """Two classes with captions, names that bite, and one of each kind of trouble."""
-    root = tmp_path / "messy <b>"
+    return troubles(tmp_path / "messy <b>")
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """What was found in such a folder, and the page of it."""
+    folder = tmp_path_factory.mktemp("shown")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARRING_CACHE", str(folder / "cache"))
+        checked = check(troubles(folder / "messy <b>"), device="cpu")
+        return checked, write(checked, folder / "out")
+
+
+def troubles(root):
     lines = []
-    for k in range(30):
+    for k in range(16):
         folder = ("tall", "wi<i>de")[k % 2]
         (root / folder).mkdir(parents=True, exist_ok=True)
         name = f"{folder}/{k}.png"
@@ -56,9 +69,8 @@ def read(page):
     return reader, " ".join(" ".join(reader.shown).split()), text
 
 
-def test_the_page_is_whole_and_shows_what_was_found(messy, tmp_path):
-    checked = check(messy, device="cpu")
-    page = write(checked, tmp_path / "out")
+def test_the_page_is_whole_and_shows_what_was_found(shown):
+    checked, page = shown
     assert sorted(path.name for path in page.parent.iterdir()) == ["contact.png", "report.html", "report.json"]
     reader, text, _ = read(page)
     for heading in (
@@ -70,11 +82,11 @@ def test_the_page_is_whole_and_shows_what_was_found(messy, tmp_path):
     assert "sparring train" in text
     assert "tall/white.png" in text and "tall/same.png" in text and "tall/turned.png" in text and "mirrored" in text
     assert "broken" in text
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["verdict"] == checked.verdict()
+    assert json.loads((page.parent / "report.json").read_text())["verdict"] == checked.verdict()
 
 
-def test_names_cannot_break_out(messy, tmp_path):
-    reader, text, source = read(write(check(messy, device="cpu"), tmp_path / "out"))
+def test_names_cannot_break_out(shown):
+    reader, text, source = read(shown[1])
     assert [tag for tag, _ in reader.tags].count("script") == 1, "the page's own"
     assert {"b", "i"} & {tag for tag, attrs in reader.tags} <= {"b"}, "only the page's own emphasis"
     assert "\u202e" not in source and "messy <b>" in text and "wi<i>de" in text and "</div> " in text
@@ -82,8 +94,8 @@ def test_names_cannot_break_out(messy, tmp_path):
     assert not any(name.startswith("on") for _, attrs in reader.tags for name in attrs)
 
 
-def test_the_page_asks_for_nothing(messy, tmp_path):
-    reader, _, source = read(write(check(messy, device="cpu"), tmp_path / "out"))
+def test_the_page_asks_for_nothing(shown):
+    reader, _, source = read(shown[1])
     policy = next(attrs["content"] for tag, attrs in reader.tags if attrs.get("http-equiv"))
     assert policy.startswith("default-src 'none'") and "connect-src" not in policy
     for tag, attrs in reader.tags:
@@ -92,13 +104,13 @@ def test_the_page_asks_for_nothing(messy, tmp_path):
     assert not re.search(r"url\(|@import|https?://", source)
 
 
-def test_every_picture_can_be_decoded(messy, tmp_path):
-    reader, _, _ = read(write(check(messy, device="cpu"), tmp_path / "out"))
+def test_every_picture_can_be_decoded(shown):
+    reader, _, _ = read(shown[1])
     pictures = [attrs["src"] for tag, attrs in reader.tags if tag == "img"]
     assert len(pictures) > 10
     for picture in pictures:
         Image.open(io.BytesIO(base64.b64decode(picture.partition(",")[2]))).load()
-    with Image.open(tmp_path / "out" / "contact.png") as contact:
+    with Image.open(shown[1].with_name("contact.png")) as contact:
         assert contact.mode == "RGB"
 
 
@@ -117,7 +129,7 @@ def test_a_second_page_replaces_the_first_and_nothing_else(messy, tmp_path):
 
 def test_without_labels_captions_or_troubles(tmp_path):
     (tmp_path / "plain").mkdir()
-    for k in range(30):
+    for k in range(16):
         scene(k).save(tmp_path / "plain" / f"{k}.png")
     _, text, _ = read(write(check(tmp_path / "plain", device="cpu"), tmp_path / "out"))
     assert "The images" in text
