@@ -56,9 +56,9 @@ def every(channels: int = 1) -> Tensor:
 @pytest.mark.parametrize(
     ("space", "settings", "stream"),
     [
-        (Space((3, 16, 16), 5), {}, TinyImages()),
-        (Space((3, 16, 16)), {"kernel": 5}, TinyImages()),
-        (Space((3, 16, 16), 5), {"outcome": "binary", "conditioning": "none"}, Binary()),
+        (Space((3, 8, 8), 5), {}, TinyImages(8)),
+        (Space((3, 8, 8)), {"kernel": 5}, TinyImages(8)),
+        (Space((3, 8, 8), 5), {"outcome": "binary", "conditioning": "none"}, Binary(8)),
     ],
     ids=["levels by class", "levels", "binary"],
 )
@@ -164,7 +164,7 @@ def test_from_files_to_samples_of_a_class_and_a_likelihood(
     assert any("outcome=binary" in line for line in lines)  # as suits these data
     assert any(line.startswith("pictures") and "pixel after pixel" in line for line in lines)
     run = sparring.train(
-        stripes, recipe="pixelcnn", size=8, set=settings, budget="2400", out=tmp_path / "run", device="cpu", threads=1,
+        stripes, recipe="pixelcnn", size=8, set=settings, budget="1600", out=tmp_path / "run", device="cpu", threads=1,
         labels="folders", binarise="threshold",
     )  # fmt: skip
     assert run.classes == ("across", "standing")
