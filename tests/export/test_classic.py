@@ -22,6 +22,7 @@ from tests.export.classic_networks import alone, checkpoint, generator
 from torch import Tensor
 
 import sparring
+from sparring import api
 from sparring.cli import main
 from sparring.errors import CheckpointError, SparringError, UsageError
 from sparring.export.foreign import convert, reader, sandbox
@@ -84,7 +85,7 @@ def test_cyclegan_has_two_generators(tmp_path: Path, at_once: None) -> None:
     for name, net in (("A", there), ("B", back)):
         torch.save(checkpoint(net), tmp_path / f"latest_net_G_{name}.pth")
     a, b = tmp_path / "latest_net_G_A.pth", tmp_path / "latest_net_G_B.pth"
-    both = sparring.api.convert(a, "cyclegan", back=b, out=tmp_path / "both", size=32)
+    both = api.convert(a, "cyclegan", back=b, out=tmp_path / "both", size=32)
     x = torch.rand(1, 3, 16, 20) * 2 - 1
     torch.testing.assert_close(made_by(both.path, x), alone(there, x), rtol=0, atol=1e-5)
     torch.testing.assert_close(made_by(both.path, x, back=True), alone(back, x), rtol=0, atol=1e-5)
@@ -107,7 +108,7 @@ def test_what_the_run_says_of_itself(tmp_path: Path, at_once: None, capsys: pyte
 
 def test_dropout_is_what_the_layers_say(tmp_path: Path, at_once: None) -> None:
     for dropout in (False, True):
-        torch.save(checkpoint(generator("resnet", "batch", dropout=dropout, width=2)), tmp_path / "G.pth")
+        torch.save(checkpoint(generator("resnet", "batch", dropout=dropout, blocks=1, width=2)), tmp_path / "G.pth")
         made = convert.convert(tmp_path / "G.pth", "cyclegan", out=tmp_path / f"run{dropout}", size=32)
         assert sparring.load(made.path).game.config.dropout == 0.5 * dropout  # type: ignore[union-attr]
         with pytest.raises(UsageError, match="CONVERT-DROPOUT"):
