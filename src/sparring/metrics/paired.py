@@ -94,13 +94,13 @@ def lpips(network: network_of_lpips.LPIPS, made: Tensor, truth: Tensor) -> Tenso
 def mean(values: Tensor, seed: int = 0) -> Measured:
     """The mean of one number per pair with its 95 % interval: bootstrap over pairs; of fewer than 30, whose bootstrap
     is too narrow, Student's."""
-    from scipy import stats  # half a second to import: not before it is needed
+    from scipy.special import stdtrit  # Student's quantile, as of scipy.stats, which takes a second to import
 
     n = len(values)
     if n >= 30:
         return bootstrap_mean(values, seed=seed)
     value, error = float(values.mean()), float(values.std()) / math.sqrt(n) if n > 1 else math.nan
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * error if n > 1 else math.nan
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * error if n > 1 else math.nan
     return Measured(value, value - half, value + half, "Student")
 
 

@@ -44,8 +44,6 @@ def mean(values: Sequence[float | None], confidence: float = CONFIDENCE) -> Mean
     >>> mean([2.0, 2.0, 2.0]).low, mean([2.0]).low
     (2.0, None)
     """
-    from scipy import stats  # half a second to import: not before it is needed
-
     found = np.array([value for value in values if value is not None and math.isfinite(value)], np.float64)
     missing = len(values) - len(found)
     if not len(found):
@@ -55,6 +53,8 @@ def mean(values: Sequence[float | None], confidence: float = CONFIDENCE) -> Mean
         return Mean(middle, None, None, "none", 1, missing)
     if np.ptp(found) <= 1e-12 * max(1.0, abs(middle)):
         return Mean(middle, middle, middle, "equal", len(found), missing)
+    from scipy import stats  # a second to import: not before it is needed
+
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -115,13 +115,13 @@ def pair(best: Sequence[float | None], other: Sequence[float | None], *, name: s
 
 def _student(values: Sequence[float], confidence: float) -> tuple[float | None, float | None, float | None]:
     """(mean, low, high) by Student's t; no interval of fewer than two values, no width where all are the same."""
-    from scipy import stats  # half a second to import: not before it is needed
-
     if not values:
         return None, None, None
     found = np.array(values, np.float64)
     middle = float(found.mean())
     if len(found) < 2:
         return middle, None, None
+    from scipy import stats  # a second to import: not before it is needed
+
     half = float(stats.t.isf((1 - confidence) / 2, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found)))
     return middle, middle - half, middle + half
