@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import sys
 import time
 from types import SimpleNamespace
 
@@ -138,8 +137,7 @@ def test_a_stop_saves_and_names_the_command_that_resumes(tmp_path, number, forke
     out = tmp_path / "run"
     words = ["-m", "sparring", "train", "ring", "--recipe", "gan", "--budget", "500M", "--out", out, "--json", *SMALL]
     child = subprocess.Popen(
-        forked.words(*words) if number == signal.SIGTERM else [sys.executable, *map(str, words)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        forked.words(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored, if the tests run in the background
     )  # fmt: skip
     try:
@@ -170,7 +168,7 @@ def test_demo_replaces_an_earlier_demo_and_nothing_else(tmp_path, capsys):
 
 def test_what_is_wrong_is_said_before_what_to_type_next(tmp_path, capsys, monkeypatch):
     """Even of a run that was too short to be looked at; a run that is well says nothing."""
-    words = ["train", "ring", "--recipe", "gan", "--budget", "640", *SMALL]
+    words = ["train", "ring", "--recipe", "gan", "--budget", "320", *SMALL]
     assert main([*words, "--out", str(tmp_path / "fine")]) == 0
     assert "\n! " not in capsys.readouterr().err
     found = Verdict("GRADIENT-JUMP", "warn", 320, "likely", "a norm was 50 times its usual size", "A step too far.")

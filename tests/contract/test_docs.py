@@ -7,6 +7,7 @@ or ``<!-- file: name -->``: the block is not run but kept under that name, for t
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,14 +42,22 @@ def blocks(path):
         yield text.count("\n", 0, match.start("body")) + 1, language, body
 
 
-@pytest.fixture
-def desk(tmp_path, monkeypatch, forked, quick_processes):
-    """An empty directory with photographs: smooth, all different, of different shapes."""
-    (tmp_path / "photos").mkdir()
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Photographs: smooth, all different, of different shapes."""
+    folder = tmp_path_factory.mktemp("desk") / "photos"
+    folder.mkdir()
     chance = np.random.default_rng(0)
     for k in range(80):
         pixels = Image.fromarray(chance.integers(0, 256, (5, 5, 3), np.uint8))
-        pixels.resize((72 + k % 5, 70)).save(tmp_path / "photos" / f"{k:03d}.png")
+        pixels.resize((72 + k % 5, 70)).save(folder / f"{k:03d}.png")
+    return folder
+
+
+@pytest.fixture
+def desk(photos, tmp_path, monkeypatch, forked, quick_processes):
+    """An empty directory with photographs."""
+    shutil.copytree(photos, tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
     places = [str(forked.folder), str(Path(sys.executable).parent), os.environ["PATH"]]
     monkeypatch.setenv("PATH", os.pathsep.join(places))

@@ -703,7 +703,9 @@ def test_row_21_large_images_wait_for_each_other(monkeypatch: pytest.MonkeyPatch
 
 
 def test_row_22_a_bomb_in_a_text_chunk(peak_of: Callable[[bytes], float]) -> None:
-    body = zlib.compress(bytes(2**28))
+    packing = zlib.compressobj(wbits=-15)
+    zeros = packing.compress(bytes(2**20)) + packing.flush(zlib.Z_FULL_FLUSH)
+    body = b"\x78\x9c" + 2**8 * zeros + packing.flush() + struct.pack(">I", 2**28 % 65521 << 16 | 1)  # its Adler-32
     for name, keyword in ((b"zTXt", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0"), (b"iCCP", b"a\0\0")):
         data = png_of(16, 16, 8, 0, bytes(17 * 16), chunk(name, keyword + body))
         assert len(data) < 300_000 and peak_of(data) < 60
@@ -868,7 +870,7 @@ def test_row_38_names_of_all_kinds_round_trip(folder: Folder, noise: Noise) -> N
 def test_row_39_a_listing_takes_few_bytes_a_file_and_says_how_far_it_is(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root, names = folder(1), 4_000
+    root, names = folder(1), 2_000
     like, real, told = os.stat(root / "0000.png"), os.stat, []
 
     def listdir(place: Any) -> list[str]:
@@ -890,7 +892,7 @@ def test_row_39_a_listing_takes_few_bytes_a_file_and_says_how_far_it_is(
     held, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     monkeypatch.undo()
-    assert len(source.items) == 5 * names and told[-1] == ("listing", 5 * names, 0) and len(told) == 20
+    assert len(source.items) == 5 * names and told[-1] == ("listing", 5 * names, 0) and len(told) == 10
     assert held < 150 * 5 * names and peak - held < 150 * names  # a million: 150 MB
 
 
