@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import inspect
 import textwrap
+from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
 from sparring.train.schedule import Ramp
@@ -66,6 +67,7 @@ def _definition(config: type) -> tuple[list[str], dict[str, str]]:
     return order, meanings
 
 
+@cache
 def _fields(cls: type) -> tuple[list[str], dict[str, str]]:
     """The fields that stand in the body of a class, and the string under each."""
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
