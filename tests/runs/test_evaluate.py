@@ -37,9 +37,16 @@ class Tiny(PixelFeatures):
     name, size, dimensions = "tiny", 6, 3 * 6 * 6
 
 
+class Other(PixelFeatures):
+    """At 4 × 4."""
+
+    name, size, dimensions = "other", 4, 3 * 4 * 4
+
+
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(extractors.EXTRACTORS, "tiny", extractors.Entry("tiny", lambda argument, device: Tiny()))
+    monkeypatch.setitem(extractors.EXTRACTORS, "other", extractors.Entry("other", lambda argument, device: Other()))
 
 
 def images(n: int, seed: int, side: int = 16, tilt: float = 0.0) -> np.ndarray:
@@ -247,7 +254,7 @@ def test_the_same_content_elsewhere_is_known_and_a_changed_image_is_not(
     assert measured(two[0], tmp_path / "elsewhere")["metrics"] == first["metrics"] and len(looks) == 2
     Image.fromarray(images(1, 77)[0]).save(tmp_path / "elsewhere" / "0003.png")
     assert measured(two[0], tmp_path / "elsewhere")["metrics"] != first["metrics"] and len(looks) == 3
-    measured(*two, features="pixels", metrics="kid")  # another judge
+    measured(*two, features="other", metrics="kid")  # another judge
     measured(*two, size=16)  # prepared in another way
     assert len(looks) == 7
 
@@ -391,7 +398,7 @@ def test_a_bounded_memory_of_copies_says_so(run: Path, monkeypatch: pytest.Monke
 def test_paths_through_latent_space_have_a_length(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sparring.runs.evaluate import measures
 
-    monkeypatch.setattr(measures, "_PATHS", 32)
+    monkeypatch.setattr(measures, "_PATHS", 8)
     record = measured(run, features="efficientnet-lite0", n=10, metrics="ppl,checkerboard,kid")
     assert values(record)["ppl"] > 0 and values(record)["checkerboard"] > 0
 
