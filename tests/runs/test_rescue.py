@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from sparring import api, cli
 from sparring.data.stream import PointStream
 from sparring.errors import CheckpointError, Diverged, UsageError
-from sparring.runs import session
+from sparring.runs import board, session
 from sparring.runs.directory import RunDirectory
 from sparring.runs.run import Run
 from sparring.train.checkpoint import Store
@@ -69,12 +71,31 @@ class Scoring:
         self.looked = state["looked"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def plain_pictures() -> Iterator[None]:
+    """None from above (tests/runs/test_points.py), which cost more than the runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(board, "SHORTEST", math.inf)
+        yield
+
+
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 640 images whose best checkpoint is the one at 240."""
     out = tmp_path_factory.mktemp("scored") / "run"
     for _ in session.start(planned(out), watch=Scoring(), pace=PACE):
         pass
+    return out
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One of 640 that was stopped at 160: to copy."""
+    out = tmp_path_factory.mktemp("begun") / "run"
+    running = session.start(planned(out), pace=PACE)
+    for event in running:
+        if event.images >= 160:
+            running.stop()
     return out
 
 
@@ -101,10 +122,8 @@ def test_a_checkpoint_that_is_not_there_is_named_with_those_that_are(scored: Pat
         api.load(scored, which="newest")
 
 
-def test_without_a_mark_or_with_a_damaged_best_it_is_the_newest(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    for _ in session.start(planned(out), watch=Scoring(), pace=PACE):
-        pass
+def test_without_a_mark_or_with_a_damaged_best_it_is_the_newest(scored: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(scored, tmp_path / "run"))
     weights = out / "checkpoints" / "000000000240" / "G-ema.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
@@ -143,12 +162,8 @@ def test_the_plan_says_what_will_be_done(tmp_path: Path) -> None:
         planned(tmp_path / "a", stop="never")
 
 
-def test_resume_changes_it_from_then_on(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    begun = session.start(planned(out), pace=PACE)
-    for event in begun:
-        if event.images >= 160:
-            begun.stop()
+def test_resume_changes_it_from_then_on(begun: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(begun, tmp_path / "run"))
     for said, expected in (({"rescue": False, "stop": "auto"}, (False, "auto")), ({}, (False, "auto"))):
         again = session.resume(out, pace=PACE, **said)
         next(again)
@@ -156,13 +171,9 @@ def test_resume_changes_it_from_then_on(tmp_path: Path) -> None:
         assert session.responses(RunDirectory(out).document()) == expected
 
 
-def test_a_run_from_before_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_from_before_is_as_it_was(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No word about rescue: numbers that run away end it, as when it began. A word that is none is refused."""
-    out = tmp_path / "run"
-    begun = session.start(planned(out), pace=PACE)
-    for event in begun:
-        if event.images >= 160:
-            begun.stop()
+    out = Path(shutil.copytree(begun, tmp_path / "run"))
     directory = RunDirectory(out)
     document = directory.document()
     older = {key: value for key, value in document["run"].items() if key not in ("rescue", "stop")}
