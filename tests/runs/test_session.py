@@ -65,17 +65,17 @@ def left(out: Path) -> dict[str, object]:
 @pytest.mark.parametrize("recipe", NANO)
 def test_stopped_and_resumed_is_never_stopped(recipe: str, photos: Path, tmp_path: Path) -> None:
     """Through the run directory alone, twice: tensors, state, log and pictures are the same bytes."""
-    for _ in begin(photos, recipe, tmp_path / "whole"):
+    for _ in begin(photos, recipe, tmp_path / "whole", 96):
         pass
-    running, out = begin(photos, recipe, tmp_path / "pieces"), tmp_path / "pieces"
-    for moment in (48, 104):
+    running, out = begin(photos, recipe, tmp_path / "pieces", 96), tmp_path / "pieces"
+    for moment in (24, 64):
         for event in running:
             if isinstance(event, Turn) and event.images == moment:
                 running.stop()
         assert running.finished == Done(moment, "stopped")
         running = api.resume_steps(out)
     events = list(running)
-    assert running.finished == Done(160, "budget")
+    assert running.finished == Done(96, "budget")
     assert not [event for event in events if isinstance(event, Alarm)]
     assert left(out) == left(tmp_path / "whole")
 

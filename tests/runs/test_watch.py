@@ -211,23 +211,23 @@ def left(out: Path) -> tuple[Any, ...]:
 
 
 def test_a_watched_run_resumes_to_the_last_number_and_trains_as_one_that_is_not(tmp_path: Path) -> None:
-    looks = Probes(64, 1000, (48, 160, 320))
-    events = list(begin(tmp_path / "whole", "ring", "gan-points", SMALL, looks))
+    looks = Probes(64, 1000, (48, 80, 160))
+    events = list(begin(tmp_path / "whole", "ring", "gan-points", SMALL, looks, 160))
     probed = [event for event in events if isinstance(event, Probed) and "kid" in event.values]
-    assert [event.images for event in probed] == [48, 160, 320]
+    assert [event.images for event in probed] == [48, 80, 160]
     assert {"auc", "energy_distance", "modes"} <= set(probed[-1].values)
     assert probed[-1].values["spent"] > 0 and 0 < probed[-1].values["share"] < 1
-    running, out = begin(tmp_path / "pieces", "ring", "gan-points", SMALL, looks), tmp_path / "pieces"
+    running, out = begin(tmp_path / "pieces", "ring", "gan-points", SMALL, looks, 160), tmp_path / "pieces"
     for event in running:
-        if isinstance(event, Turn) and event.images == 208:
+        if isinstance(event, Turn) and event.images == 112:
             running.stop()
-    assert running.finished == Done(208, "stopped")
-    assert list(api.resume_steps(out))[-1] == Done(320, "budget")
+    assert running.finished == Done(112, "stopped")
+    assert list(api.resume_steps(out))[-1] == Done(160, "budget")
     assert left(out) == left(tmp_path / "whole")
-    list(begin(tmp_path / "unseen", "ring", "gan-points", SMALL, None))
+    list(begin(tmp_path / "unseen", "ring", "gan-points", SMALL, None, 160))
     assert left(tmp_path / "unseen")[0] == left(out)[0], "the same weights"
     longer = api.resume_steps(out, budget="+80")
-    assert next(e.images for e in longer if isinstance(e, Probed) and "kid" in e.values) == 400, "the series goes on"
+    assert next(e.images for e in longer if isinstance(e, Probed) and "kid" in e.values) == 240, "the series goes on"
     longer.close()
 
 
