@@ -54,14 +54,16 @@ def test_only_known_layers() -> None:
 
 
 def test_without_memory_there_are_shapes_alone(forked: Forks) -> None:
-    """Of whatever draws its beginning from a normal law, without PyTorch's compiler, which takes seconds to load."""
+    """Of whatever begins as draws from a normal law, divided or not, without PyTorch's compiler, which takes seconds to
+    load."""
     code = (
         "import sys, torch; from torch import nn; from sparring.networks import initialise\n"
+        "from sparring.networks.equalised import Linear\n"
         "with initialise.without_memory():\n"
         "    net = nn.Sequential(nn.Linear(10**6, 10**6), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))\n"
         "    initialise.dcgan(net), initialise.he(net[0]), nn.init.normal_(tensor=net[1].weight)\n"
         "    nn.init.orthogonal_(net[1].weight)\n"
-        "    net.append(nn.Embedding(10**9, 9))\n"
+        "    net.append(nn.Embedding(10**9, 9)), net.append(Linear(10**6, 10**6, rate=0.01))\n"
         "assert all(p.is_meta for p in net.parameters()) and net[3].weight.shape == (10**9, 9)\n"
         "assert 'torch._dynamo' not in sys.modules\n"
         "assert torch.zeros(9).normal_().std() > 0\n"

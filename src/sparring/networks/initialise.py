@@ -80,8 +80,8 @@ def fixup_gain(blocks: int, layers: int = 3) -> float:
 def without_memory() -> Iterator[None]:
     """Networks that are built in this context have shapes and no numbers: they take no memory, whatever their size.
 
-    It is ``torch.device("meta")`` in which nothing is drawn from a normal law: there are no numbers to draw, and for
-    that PyTorch would load its compiler, which takes seconds.
+    It is ``torch.device("meta")`` in which nothing is drawn from a normal law, nor divided by a number: there are
+    no numbers to do it with, and for that PyTorch would load its compiler, which takes seconds.
 
     >>> with without_memory():
     ...     nn.Embedding(10**9, 10**6).weight.shape
@@ -92,7 +92,7 @@ def without_memory() -> Iterator[None]:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves tensors as they are that were to be filled from a normal law."""
+    """Leaves tensors as they are where their shape is all that would be left of what was to be done."""
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
@@ -101,4 +101,6 @@ class _Undrawn(TorchFunctionMode):
         named = kwargs or {}
         if function in (Tensor.normal_, nn.init.normal_):
             return args[0] if args else named["tensor"]
+        if function is Tensor.div and isinstance(args[1], (int, float)) and args[0].is_floating_point():
+            return args[0]
         return function(*args, **named)
