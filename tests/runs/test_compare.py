@@ -24,6 +24,11 @@ from sparring.runs.recipe import Recipe, load, of_document, plain
 SMALL = ["width=8", "batch=16", "depth=1"]
 
 
+@pytest.fixture(autouse=True)
+def few_probes(monkeypatch):
+    monkeypatch.setattr(probe, "PROBES", {"points": 5, "images": 1})
+
+
 def asked(tmp_path, losses="minimax,hinge", **settings):
     given = {"seeds": 2, "budget": "640", "set": SMALL, "out": tmp_path / "out", "jobs": 1} | settings
     return api.comparison("ring", losses=losses, **given)
@@ -268,7 +273,6 @@ def test_images_are_judged_by_kid_one_seed_after_another(tmp_path, monkeypatch):
     monkeypatch.setattr(cells, "IMAGES", 12)
     monkeypatch.setattr(cells, "GLIMPSE", 4)
     monkeypatch.setattr(probe, "GLIMPSE", 4)
-    monkeypatch.setattr(probe, "PROBES", {"images": 1})
     made = api.comparison(
         "emoji", losses="nonsaturating", recipes="dcgan", size=16, held_out=0.01, set=["width=4", "batch=8"],
         seeds=2, budget="16", out=tmp_path / "out",
