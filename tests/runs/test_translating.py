@@ -335,7 +335,7 @@ def test_what_the_best_checkpoint_is_chosen_by() -> None:
 def trained(folders: tuple[Path, Path], out: Path, recipe: str, **settings: Any) -> Path:
     changes = dict(change.split("=") for change in SMALL[recipe])
     api.train(
-        folders[0], into=str(folders[1]), size=16, recipe=recipe, set=changes, budget="64", out=out, threads=1,
+        folders[0], into=str(folders[1]), size=16, recipe=recipe, set=changes, budget="16", out=out, threads=1,
         held_out=0.3, device="cpu", **settings,
     )  # fmt: skip
     return out
