@@ -148,8 +148,8 @@ def test_without_imagenet_it_is_opened_but_not_trained(monkeypatch: pytest.Monke
 
 def test_it_learns_to_name_pixels() -> None:
     game = game_of(trunk_width=4, width=16, ignore="unlabelled", lr=5e-3, dropout=0.1, ema_images=100)
-    match = Match(game, Facades(), Engine(torch.device("cpu")), game.config, seed=0, horizon=4 * 120)
-    for _ in range(120):
+    match = Match(game, Facades(), Engine(torch.device("cpu")), game.config, seed=0, horizon=4 * 80)
+    for _ in range(80):
         means = match.step()
     assert float(means["C/right"]) > 0.85
     apart = floats(Facades().take(10_000, 32))
