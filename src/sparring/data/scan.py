@@ -170,9 +170,14 @@ def threads() -> int:
 
 
 def each(pool: ThreadPoolExecutor, function: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
-    """``map`` in order, with a bounded number of items in flight."""
+    """``map`` in order, with a bounded number of items in flight; where there are many, several are one task, since
+    to hand over a small image takes as long as to decode it."""
     for start in range(0, len(items), _CHUNK):
-        yield from pool.map(function, items[start : start + _CHUNK])
+        part = items[start : start + _CHUNK]
+        together = max(1, min(16, len(part) // (8 * threads())))
+        tasks = [part[at : at + together] for at in range(0, len(part), together)]
+        for found in pool.map(lambda task: [function(item) for item in task], tasks):
+            yield from found
 
 
 def content_hash(data: Content) -> bytes:
