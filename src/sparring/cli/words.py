@@ -32,7 +32,7 @@ class Slot:
 
 
 @cache
-def slots(kind: type[Any]) -> tuple[dict[str, Slot], list[Slot]]:
+def slots(kind: type) -> tuple[dict[str, Slot], list[Slot]]:
     """(the flags of a command by every name they have, its places in order), from its fields."""
     flags: dict[str, Slot] = {}
     places: list[Slot] = []
@@ -69,7 +69,7 @@ def _kinds(hint: Any) -> tuple[tuple[str, ...], frozenset[Any]]:
     return tuple(word for words, _ in parts for word in words), frozenset().union(*(kinds for _, kinds in parts))
 
 
-def check(command: str, words: Sequence[str], kinds: Mapping[str, type[Any]]) -> None:
+def check(command: str, words: Sequence[str], kinds: Mapping[str, type]) -> None:
     """`UsageError` for the first of the words after `command` that cannot be meant. kinds: every command by name.
 
     >>> from sparring.cli import commands
@@ -139,7 +139,7 @@ def _check_value(slot: Slot, flag: str, value: str) -> None:
             raise UsageError("FLAG-VALUE", f"{flag} takes {what}", where=value or "nothing", fix=fix) from None
 
 
-def _unknown(command: str, word: str, flags: Mapping[str, Slot], kinds: Mapping[str, type[Any]]) -> UsageError:
+def _unknown(command: str, word: str, flags: Mapping[str, Slot], kinds: Mapping[str, type]) -> UsageError:
     """A flag that this command does not have: the nearest it has, or the commands that have it."""
     begun = [flag for flag in flags if flag.startswith(word.lower()) and len(word) > 3]
     near = begun or difflib.get_close_matches(word.lower().replace("_", "-"), flags, n=2, cutoff=0.6)
