@@ -157,8 +157,8 @@ def compiled() -> None:
 
 def tests(*arguments: str) -> None:
     setup("dev")
-    # three on two cores: a quarter of the time is spent waiting for other processes and for browsers
-    run(PYTHON, "-m", "pytest", "-q", "-n", "3", "--dist", "worksteal", *arguments, **surroundings())
+    # two on two cores, which they keep busy for 94 % of the time; a third takes more from their caches than it gives
+    run(PYTHON, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal", *arguments, **surroundings())
 
 
 def test() -> None:
