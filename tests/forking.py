@@ -4,7 +4,7 @@ forked for each.
 `Forks.python` stands for ``[sys.executable, *words]``: a process of its own, with its own signals, exit code and
 environment, in which alone ``import torch`` was done beforehand. In it, ``sys.executable`` is a program that does the
 same, so that the launcher and its ranks are forked too. On PATH, `Forks.folder` gives ``sparring`` and ``python``. For
-tests whose subject is not the start of Python (tests/cli/test_rows.py and a few others start real ones). Where there
+tests whose subject is not the start of Python (tests/cli/test_launch.py and a few others start real ones). Where there
 is no Linux, all of them are real ones.
 """
 

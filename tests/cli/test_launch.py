@@ -4,14 +4,17 @@ import json
 import re
 import signal
 import subprocess
+import sys
 
 SMALL = ["--recipe", "gan", "--set", "width=8", "--set", "batch=16", "--processes", "2"]
 
 
-def test_two_processes_speak_as_one_and_stop_together(tmp_path, forked):
+def test_two_processes_speak_as_one_and_stop_together(tmp_path):
     out = tmp_path / "run"
-    words = ["-m", "sparring", "train", "ring", "--budget", "500M", "--out", out, "--json", *SMALL]
-    child = subprocess.Popen(forked.words(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    words = ["train", "ring", "--budget", "500M", "--out", str(out), "--json", *SMALL]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sparring", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         events = []
         for line in child.stdout:
