@@ -228,6 +228,29 @@ def test_a_drag_in_play_changes_the_picture(page: Any, live: Live) -> None:
     assert Path(loaded.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
+def test_what_is_changed_while_a_run_opens_is_taken_along(page: Any, live: Live) -> None:
+    """The run that was chosen is opened all the same, and nothing is asked of it before it is."""
+    page.get_by_role("link", name="Play", exact=True).click()
+    choose_run(page, "blobs")
+    page.wait_for_selector("#tiles .tile")
+    before = page.locator("#facts").text_content()
+    choose_run(page, "ring")
+    for name, value, event in (("truncation", "0.5", "input"), ("text", "a red apple", "change")):
+        page.evaluate(
+            """([name, value, event]) => {
+                const field = document.getElementById(name);
+                field.value = value;
+                field.dispatchEvent(new Event(event));
+            }""",
+            [name, value, event],
+        )
+    assert page.locator("#facts").text_content() == "Opening the run …"
+    until(page, lambda: "points of 2 numbers" in page.locator("#facts").text_content(), "the run is not opened")
+    choose_run(page, "blobs")
+    until(page, lambda: page.locator("#facts").text_content() == before, "the run is not opened again")
+    until(page, lambda: "0.50" in page.locator("#truncation-now").text_content(), "what was set is lost")
+
+
 def test_a_refused_picture_is_named_and_nothing_of_the_one_before_is_left(page: Any, tmp_path: Path) -> None:
     from PIL import Image
 

@@ -91,6 +91,8 @@ def test_a_text_is_asked_for_in_words():
     assert wording(RUN, None) is None and wording(RUN, " a  red\tapple ") == "a red apple"
     for text, label, said in (
         ("  ", None, "says nothing"),
+        ("\u200b\0", None, "says nothing"),
+        ("caf\udce9", None, "not in UTF-8"),
         ("x", "cat", "not by both"),
         (["a", "b"], None, "of one text"),
     ):

@@ -205,6 +205,8 @@ def test_from_captioned_pictures_to_pictures_of_a_text(
     for path, asked in zip(walks, (["--text", "a  red apple!"], ["--text", "a blue car"], []), strict=True):
         assert cli.main(["interpolate", place, "--frames", "4", "--out", str(path), *asked]) == 0
     assert len({path.read_bytes() for path in walks}) == 3
+    apple = run.interpolate(4, text="a red apple")
+    assert apple.shape == (4, 3, 16, 16) and not torch.equal(apple, run.interpolate(4, text="a blue car"))
     capsys.readouterr()
     assert cli.main(["sample", place, "--text", " "]) == 2
     assert "SAMPLE-TEXT" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from sparring.types import (
     MatchesText,
     Reconstructs,
     Samples,
+    SamplesByText,
     Segments,
     Translates,
 )
@@ -152,3 +153,10 @@ def following(path: Path, stopped: bool, game: object = None, kind: str = "image
         case _:
             use = []
     return ["next:", *first, *use, f"  sparring resume {run} --budget +10m"]
+
+
+def unread(game: object, text: str | None) -> list[str]:
+    """A remark where a game does not hear all of a text that it was asked for."""
+    if text is None or not isinstance(game, SamplesByText) or game.hears(text):
+        return []
+    return ["the text is longer than its encoder reads: what its end says changes nothing"]

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from sparring.cli.command import Command
-from sparring.cli.follow import write_page
+from sparring.cli.follow import unread, write_page
 from sparring.cli.talk import Talk
 
 
@@ -38,7 +38,9 @@ class Interpolate(Command):
         run = api.load(self.directory, which=self.which, lopped=True, progress=talk.progress)
         talk.remark(run.remarks)
         out = self.out if self.out is not None else run.home / "walk.gif"
-        talk.data(str(api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label, text=self.text)))
+        path = api.save_walk(run, out, frames=self.frames, seed=self.seed, label=self.label, text=self.text)
+        talk.remark(unread(run.game, self.text))
+        talk.data(str(path))
         if self.out is None and (self.directory / "recipe.yaml").is_file():
             write_page(self.directory, talk)  # which shows the walk from now on
         return 0

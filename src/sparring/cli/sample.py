@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from sparring.cli.command import Command, Flag
+from sparring.cli.follow import unread
 from sparring.cli.talk import Talk
 
 
@@ -39,7 +40,6 @@ class Sample(Command):
 
     def run(self, talk: Talk) -> int:
         from sparring import api
-        from sparring.types import SamplesByText
 
         run = api.load(self.directory, which=self.which, lopped=True, progress=talk.progress)
         talk.remark(run.remarks)
@@ -53,8 +53,7 @@ class Sample(Command):
             run, out, n=self.n, seed=self.seed, truncation=self.truncation, grid=self.grid, label=self.label,
             text=self.text,
         )  # fmt: skip
-        if self.text is not None and isinstance(run.game, SamplesByText) and not run.game.hears(self.text):
-            talk.remark(["the text is longer than its encoder reads: what its end says changes nothing"])
+        talk.remark(unread(run.game, self.text))
         if run.texts and self.text is None and self.grid:
             talk.say(f"row by row: {', '.join(run.texts[:8])}")
         talk.data("\n".join(str(path) for path in paths))
@@ -68,4 +67,5 @@ def _folder(name: str) -> str:
     ('a_red_apple', 'a_red_apple-c8f497')
     """
     said = re.sub(r"[^\w-]+", "_", name)[:60]
-    return said if said == name.replace(" ", "_") else f"{said}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
+    mark = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:6]
+    return said if said == name.replace(" ", "_") else f"{said}-{mark}"

@@ -87,31 +87,33 @@ def class_of(run: Trained, label: str | int, classes: Sequence[str]) -> int:
 def wording(run: Trained, text: str | None, label: object = None) -> str | None:
     """The text that is asked for, its spaces in order; None where none is.
 
-    `UsageError` where it says nothing, where a class is asked for too, or where the game of the run is told no texts.
+    `UsageError` where it says nothing or is no UTF-8, where a class is asked for too, or where the game of the run is
+    told no texts.
     """
     if text is None:
         return None
+    shown = repr(text)[:60]
     if not isinstance(run.game, SamplesByText):
         name = type(run.game).__name__
         raise UsageError(
-            "SAMPLE-TEXT", "this run was not told texts, so it cannot be asked for one", where=text,
+            "SAMPLE-TEXT", "this run was not told texts, so it cannot be asked for one", where=shown,
             why=f"the game ({name}) does not use captions",
             fix="leave --text out; or train --recipe text2image, or taming, on images with captions (docs/text.md)",
         )  # fmt: skip
     if not isinstance(text, str):
         raise UsageError(
-            "SAMPLE-TEXT", "all samples of a call are of one text", where=repr(text)[:60],
+            "SAMPLE-TEXT", "all samples of a call are of one text", where=shown,
             fix='text="a red apple"; a call for each of several',
         )  # fmt: skip
     if label is not None:
         raise UsageError(
-            "SAMPLE-TEXT", "samples are asked for by a class or by a text, not by both", where=f"{label}, {text}",
+            "SAMPLE-TEXT", "samples are asked for by a class or by a text, not by both", where=f"{label}, {shown}",
             fix="leave one of them out",
         )  # fmt: skip
-    if not text.split():
-        raise UsageError(
-            "SAMPLE-TEXT", "the text says nothing", where=repr(text), fix='for example --text "a red apple"'
-        )
+    if not any(sign.isprintable() and not sign.isspace() for sign in text):
+        raise UsageError("SAMPLE-TEXT", "the text says nothing", where=shown, fix='for example "a red apple"')
+    if any("\ud800" <= sign <= "\udfff" for sign in text):  # what Python makes of bytes that are no UTF-8
+        raise UsageError("SAMPLE-TEXT", "the text is not in UTF-8", where=shown, fix="write it in UTF-8")
     return " ".join(text.split())
 
 

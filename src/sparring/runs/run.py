@@ -152,13 +152,17 @@ class Run:
         samples = sample.draw(self, n, seed=seed, truncation=truncation, label=chosen, text=asked)
         return samples if samples.dim() == 2 else samples.add(1).div(2).clamp(0, 1)
 
-    def interpolate(self, frames: int = 60, *, seed: int = 0, label: str | int | None = None) -> Tensor:
+    def interpolate(
+        self, frames: int = 60, *, seed: int = 0, label: str | int | None = None, text: str | None = None
+    ) -> Tensor:
         """A closed walk through latent space: (frames, C, H, W) in [0, 1], or points (frames, D).
 
-        It keeps its class: `label`, by its name or number, or the first one.
+        It keeps its class: `label`, by its name or number, or the first one. So with `text`, of a run that is told
+        texts.
         """
+        asked = sample.wording(self, text, label)
         chosen = None if label is None else self.class_of(label)
-        walk = torch.cat(list(interpolate.walk(self, frames, seed=seed, walkers=1, label=chosen)))
+        walk = torch.cat(list(interpolate.walk(self, frames, seed=seed, walkers=1, label=chosen, text=asked)))
         return walk if walk.dim() == 2 else walk.add(1).div(2).clamp(0, 1)
 
     def translate(

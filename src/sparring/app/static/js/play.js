@@ -11,7 +11,9 @@ const NAMES = ["A", "B", "C"];
 
 let runs = [];
 let run; // of the list
-let able; // what it can do
+let able; // what it can do; nothing while it is being opened
+let opening = 0; // of a run: an older one is given up
+let told = ""; // the text that was asked for last: not what is being typed
 let version = 0; // of run, class, text and truncation: a lattice of an older one is left half drawn
 let first = 0; // number of the first sample that is shown
 let chosen = { seed: 0, number: 0 };
@@ -22,13 +24,13 @@ const shownAs = () => ({
   text: words() || null,
   truncation: truncation(),
 });
-const words = () => (able?.texts ? $("text").value.trim() : "");
+const words = () => (able?.texts ? told : "");
 const truncation = () => (able?.truncates ? Number($("truncation").value) : 1);
 const seed = () => Math.min(2 ** 31 - 1, Math.max(0, Math.trunc(Number($("seed").value) || 0)));
 const same = (a, b) => a.seed === b.seed && a.number === b.number;
 const ask = (what, json) => post(`/api/play/${run.id}/${what}`, { ...shownAs(), ...json });
 const between = (json) => ask("picture", { ...json, label: classBetween() });
-const file = (...parts) => `${[plain(run.name), ...parts].join("-")}.png`;
+const file = (...parts) => `${[plain(run.name), ...(words() ? [plain(words())] : []), ...parts].join("-")}.png`;
 
 function classOf({ number }) {
   if (!able.classes.length) return "";
@@ -39,7 +41,7 @@ function classOf({ number }) {
 /** The class of all of the plane: the one that is asked for, or that of A. */
 function classBetween() {
   const { label } = shownAs();
-  return label ?? (able.classes.length ? corners[0].number % able.classes.length : null);
+  return label ?? (able?.classes.length ? corners[0].number % able.classes.length : null);
 }
 
 /** What a sample is to show: what is asked for, or a caption of the data. */
@@ -217,19 +219,24 @@ const short = (remark) => remark.split(";")[0];
 
 async function open(id) {
   run = runs.find((one) => one.id === id) ?? runs[0];
+  opening += 1;
   version += 1;
-  const at = version;
+  const at = opening;
+  able = undefined;
+  $("all").inert = true;
   $("run").value = run.id;
   remember(run.id);
   $("facts").textContent = "Opening the run …";
   walk.stop();
-  const found = await get(`/api/play/${run.id}`);
-  if (at !== version) return;
+  const found = await get(`/api/play/${run.id}`).catch((error) => {
+    if (at === opening) throw error;
+  });
+  if (at !== opening) return;
   able = found;
+  $("all").inert = false;
   [first, chosen] = [0, { seed: seed(), number: 0 }];
   fill($("label"), [["", "each in turn"], ...able.classes.map((name, k) => [k, name])]);
   $("label-field").hidden = !able.classes.length;
-  $("text").value = "";
   $("text-field").hidden = !able.texts;
   fill($("captions"), able.captions.map((text) => [text, ""]));
   $("truncation-field").hidden = !able.truncates;
@@ -253,6 +260,7 @@ async function open(id) {
 
 /** Everything that is shown, anew. */
 function refresh() {
+  if (!able) return; // as soon as the run is open
   version += 1;
   showSamples();
   showChosen();
@@ -263,9 +271,13 @@ const anew = () => Math.floor(Math.random() * 1e6);
 
 function listen() {
   $("run").addEventListener("change", () => open($("run").value).catch(failed));
-  for (const name of ["label", "text"]) $(name).addEventListener("change", refresh);
+  $("label").addEventListener("change", refresh);
+  $("text").addEventListener("change", () => {
+    told = $("text").value.trim();
+    refresh();
+  });
   $("truncation").addEventListener("input", () => {
-    $("truncation-now").textContent = truncation().toFixed(2);
+    $("truncation-now").textContent = Number($("truncation").value).toFixed(2);
     refresh();
   });
   $("seed").addEventListener("change", () => {
@@ -309,6 +321,7 @@ function listen() {
 }
 
 function failed(error) {
+  $("all").hidden = true;
   $("facts").textContent = "";
   say(error);
 }
