@@ -28,6 +28,8 @@ const words = () => (able?.texts ? told : "");
 const truncation = () => (able?.truncates ? Number($("truncation").value) : 1);
 const seed = () => Math.min(2 ** 31 - 1, Math.max(0, Math.trunc(Number($("seed").value) || 0)));
 const same = (a, b) => a.seed === b.seed && a.number === b.number;
+/** What is made of the run that is open, the latest request alone; while one is being opened, nothing. */
+const ofRun = (work, failed) => latest(async () => able && work(), failed);
 const ask = (what, json) => post(`/api/play/${run.id}/${what}`, { ...shownAs(), ...json });
 const between = (json) => ask("picture", { ...json, label: classBetween() });
 const file = (...parts) => `${[plain(run.name), ...(words() ? [plain(words())] : []), ...parts].join("-")}.png`;
@@ -52,7 +54,7 @@ const nameOf = (spot) =>
 
 // ── samples ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-const showSamples = latest(async () => {
+const showSamples = ofRun(async () => {
   const of = run;
   if (able.kind === "points") return;
   const said = { seed: seed(), first, n: MANY, columns: MANY };
@@ -115,7 +117,7 @@ function choose(spot) {
 }
 
 /** The chosen sample, large; of a run on points a cloud of them. */
-const showChosen = latest(async () => {
+const showChosen = ofRun(async () => {
   const [of, spot, points] = [run, chosen, able.kind === "points"];
   const name = points ? `seed ${spot.seed}` : nameOf(spot);
   const blob = points ? await ask("samples", { seed: spot.seed, n: 1 }) : await ask("picture", { spots: [spot] });
@@ -141,7 +143,7 @@ function move(u, v) {
   showPlace();
 }
 
-const showPlace = latest(async () => {
+const showPlace = ofRun(async () => {
   const [of, u, v] = [run, pad.u, pad.v];
   const blob = await between({ spots: corners, places: [[u, v]] });
   if (of !== run) return;
@@ -157,7 +159,7 @@ function placeName(u, v) {
   return shown ? `${place} · ${shown}` : place;
 }
 
-const showLattice = latest(async () => {
+const showLattice = ofRun(async () => {
   const at = version;
   const spots = corners;
   const [, height, width] = able.shape;
@@ -170,7 +172,7 @@ const showLattice = latest(async () => {
 });
 
 /** Each of the corners' shapes in each of their colours. */
-const showMixed = latest(async () => {
+const showMixed = ofRun(async () => {
   const [of, level] = [run, Number($("level").value)];
   const blob = await post(`/api/play/${of.id}/mix`, { coarse: corners, fine: corners, level, truncation: truncation() });
   if (of !== run) return;
@@ -227,7 +229,7 @@ async function open(id) {
   $("run").value = run.id;
   remember(run.id);
   $("facts").textContent = "Opening the run …";
-  walk.stop();
+  walk.end();
   const found = await get(`/api/play/${run.id}`).catch((error) => {
     if (at === opening) throw error;
   });

@@ -22,10 +22,20 @@ export class Walk {
 
   /** From these corners on. */
   begin(corners) {
-    for (const old of this.legs) old?.close();
-    [this.corners, this.legs] = [corners, []];
+    this.#take(corners);
     this.slider.max = corners.length * EACH - 1;
     this.#show();
+  }
+
+  /** Nothing is asked for until it begins again. */
+  end() {
+    this.stop();
+    this.#take([]);
+  }
+
+  #take(corners) {
+    for (const old of this.legs) old?.close();
+    [this.corners, this.legs] = [corners, []];
   }
 
   stop() {
