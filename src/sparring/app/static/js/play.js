@@ -28,8 +28,10 @@ const words = () => (able?.texts ? told : "");
 const truncation = () => (able?.truncates ? Number($("truncation").value) : 1);
 const seed = () => Math.min(2 ** 31 - 1, Math.max(0, Math.trunc(Number($("seed").value) || 0)));
 const same = (a, b) => a.seed === b.seed && a.number === b.number;
-/** What is made of the run that is open, the latest request alone; while one is being opened, nothing. */
-const ofRun = (work, failed) => latest(async () => able && work(), failed);
+/** What is made of the run that is open, where it can that: the latest request alone, which may have been put down when
+ * another run was open. */
+const ofRun = (can, work, failed) => latest(async () => able && can(able) && work(), failed);
+const any = () => true;
 const ask = (what, json) => post(`/api/play/${run.id}/${what}`, { ...shownAs(), ...json });
 const between = (json) => ask("picture", { ...json, label: classBetween() });
 const file = (...parts) => `${[plain(run.name), ...(words() ? [plain(words())] : []), ...parts].join("-")}.png`;
@@ -54,9 +56,8 @@ const nameOf = (spot) =>
 
 // ── samples ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-const showSamples = ofRun(async () => {
+const showSamples = ofRun(({ kind }) => kind !== "points", async () => {
   const of = run;
-  if (able.kind === "points") return;
   const said = { seed: seed(), first, n: MANY, columns: MANY };
   $("tiles").setAttribute("aria-busy", "true"); // a run that draws part by part takes seconds
   if (!$("tiles").children.length) $("range").textContent = "being made …";
@@ -117,7 +118,7 @@ function choose(spot) {
 }
 
 /** The chosen sample, large; of a run on points a cloud of them. */
-const showChosen = ofRun(async () => {
+const showChosen = ofRun(any, async () => {
   const [of, spot, points] = [run, chosen, able.kind === "points"];
   const name = points ? `seed ${spot.seed}` : nameOf(spot);
   const blob = points ? await ask("samples", { seed: spot.seed, n: 1 }) : await ask("picture", { spots: [spot] });
@@ -143,7 +144,7 @@ function move(u, v) {
   showPlace();
 }
 
-const showPlace = ofRun(async () => {
+const showPlace = ofRun(({ latents }) => latents, async () => {
   const [of, u, v] = [run, pad.u, pad.v];
   const blob = await between({ spots: corners, places: [[u, v]] });
   if (of !== run) return;
@@ -159,7 +160,7 @@ function placeName(u, v) {
   return shown ? `${place} · ${shown}` : place;
 }
 
-const showLattice = ofRun(async () => {
+const showLattice = ofRun(({ latents }) => latents, async () => {
   const at = version;
   const spots = corners;
   const [, height, width] = able.shape;
@@ -172,7 +173,7 @@ const showLattice = ofRun(async () => {
 });
 
 /** Each of the corners' shapes in each of their colours. */
-const showMixed = ofRun(async () => {
+const showMixed = ofRun(({ mixes }) => mixes, async () => {
   const [of, level] = [run, Number($("level").value)];
   const blob = await post(`/api/play/${of.id}/mix`, { coarse: corners, fine: corners, level, truncation: truncation() });
   if (of !== run) return;
