@@ -169,6 +169,7 @@ const showLattice = ofRun(({ latents }) => latents, async () => {
     const blob = await between({ spots, places: row(j), columns: CELLS });
     if (at !== version || spots !== corners) return;
     await pad.row(j, blob);
+    if (at !== version) return; // of another run nothing of this is asked
   }
 });
 
