@@ -37,17 +37,8 @@ class Toy(nn.Module, SamplesByText):
         return images
 
 
-class OfLatents(nn.Module, HasLatentsByText, SamplesByText):
+class OfLatents(Toy, HasLatentsByText):
     """A sample is its latent, and a number that says what it is of."""
-
-    def __init__(self):
-        super().__init__()
-        self.reading = Remembered("words", TEXTS)
-        self.reading.learn()
-
-    @property
-    def remembered(self):
-        return self.reading.texts
 
     def latents(self, dice):
         return dice.normal(4)
